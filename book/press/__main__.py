@@ -1,0 +1,80 @@
+"""``python -m press build | execute CHAPTER | render | normalise``: the press's own command line (``make`` calls it)."""
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command of the press; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="press")
+    commands = parser.add_subparsers(dest="command", required=True)
+    build = commands.add_parser("build", help="execute what changed, render, inspect, publish to _build/html")
+    build.add_argument("--profile", default="book")
+    build.add_argument("--jobs", type=int, help="chapters at a time (default: the number of cores)")
+    execute = commands.add_parser("execute", help="one chapter's job (called by the build graph)")
+    execute.add_argument("chapter")
+    execute.add_argument("--profile", default="book")
+    execute.add_argument("--key", required=True)
+    render = commands.add_parser("render", help="make the pages (called by the build graph)")
+    render.add_argument("--plan", required=True, type=Path)
+    render.add_argument("--site", required=True)
+    normalise = commands.add_parser("normalise", help="strip outputs and machine metadata from the notebooks' sources")
+    normalise.add_argument("--check", action="store_true", help="change nothing; exit 1 if a source is not normal")
+    colab = commands.add_parser("colab", help="copies of the notebooks whose first cell knows the repository")
+    colab.add_argument("folder", type=Path)
+    options = parser.parse_args(arguments)
+    try:
+        return COMMANDS[options.command](options)
+    except (ValueError, FileNotFoundError) as error:
+        print(f"press: {error}", file=sys.stderr)
+        return 2
+
+
+def _build(options) -> int:
+    from press import build
+
+    published = build.build(ROOT, options.profile, options.jobs)
+    print(f"The book is in {published.relative_to(ROOT)}/index.html")
+    return 0
+
+
+def _execute(options) -> int:
+    from deepfake_kit.execute import ChapterFailed
+    from press import worker
+
+    folder = ROOT / "_build" / "executed" / options.profile / options.chapter / options.key
+    try:
+        worker.work(ROOT, options.chapter, options.profile, folder, ROOT / "_build" / "progress" / f"{options.chapter}.json")
+    except ChapterFailed as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _render(options) -> int:
+    from press import stage
+
+    return stage.render(ROOT, json.loads(options.plan.read_text(encoding="utf-8")), options.site)
+
+
+def _normalise(options) -> int:
+    from press import sources
+
+    return sources.normalise(ROOT / "notebooks", options.check)
+
+
+def _colab(options) -> int:
+    from press import sources, stage
+
+    return sources.for_colab(ROOT / "notebooks", options.folder, stage.repository(ROOT))
+
+
+COMMANDS = {"build": _build, "execute": _execute, "render": _render, "normalise": _normalise, "colab": _colab}
+
+if __name__ == "__main__":
+    sys.exit(main())

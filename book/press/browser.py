@@ -1,0 +1,289 @@
+"""The built site in a real browser: headless Chromium, as Debian packages it, driven by Playwright.
+
+:func:`inspect` opens each page once over HTTP and looks at it wide and narrow, light and dark, then
+once more from ``file://``, with every host but the site's own unreachable. What it saw comes back as
+one :class:`Visit` a look; the gates in :mod:`press.gates` judge it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.server
+import os
+import shutil
+import sys
+import threading
+import urllib.parse
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from press.pages import html_pages, parse, redirect
+
+HOW_TO_GET_ONE = (
+    "no browser found: apt-get install chromium, or set BOOK_BROWSER to the path of a Chromium or Chrome "
+    "(and pip install playwright, which drives it)"
+)
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+FLAGS = (
+    "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)
+PREFIX = "/book/"  # served below a folder, as on Pages, so that a link from the root of the host shows
+WIDE, PHONE = 1280, 390
+HEIGHT = {WIDE: 900, PHONE: 844}
+OWN_SCHEMES = ("data", "blob", "about")
+IMPACTS = ("serious", "critical")
+
+# Rules of axe-core that are off, with the reason. Keep it short: mend the page instead.
+AXE_OFF: dict[str, str] = {}
+
+
+class NoBrowser(RuntimeError):
+    """There is no browser, or nothing to drive it with."""
+
+
+@dataclass
+class Visit:
+    """One look at one page."""
+
+    page: str
+    scheme: str
+    width: int
+    theme: str
+    errors: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    broken_maths: list[str] = field(default_factory=list)
+    violations: list[dict] = field(default_factory=list)
+    too_wide: int = 0
+
+    @property
+    def where(self) -> str:
+        """The look in words, for a problem's place."""
+        return f"{self.page} ({self.scheme}, {self.width} px, {self.theme})"
+
+
+def find_browser() -> Path | None:
+    """Return the path of a Chromium or Chrome, or None."""
+    if chosen := os.environ.get("BOOK_BROWSER"):
+        return Path(chosen) if Path(chosen).is_file() else None
+    for name in NAMES:
+        if found := shutil.which(name):
+            return Path(found)
+    return None
+
+
+def can_browse() -> bool:
+    """Say whether there is a browser and something to drive it with."""
+    try:
+        import playwright.sync_api  # noqa: F401
+    except ImportError:
+        return False
+    return find_browser() is not None
+
+
+@contextlib.contextmanager
+def open_browser() -> Iterator:
+    """Start Chromium and yield Playwright's browser.
+
+    Raises
+    ------
+    NoBrowser
+        Where there is no browser or no Playwright.
+    """
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        raise NoBrowser(HOW_TO_GET_ONE) from None
+    path = find_browser()
+    if path is None:
+        raise NoBrowser(HOW_TO_GET_ONE)
+    with sync_playwright() as driver:
+        # The pages are our own, and Chromium's sandbox does not start for root or in most containers.
+        browser = driver.chromium.launch(executable_path=str(path), args=list(FLAGS), chromium_sandbox=False)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    def translate_path(self, path: str) -> str:
+        place = urllib.parse.urlsplit(path).path
+        if not place.startswith(PREFIX):
+            return os.path.join(self.directory, "no", "such", "file")
+        return super().translate_path("/" + place.removeprefix(PREFIX))
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Stay quiet: the visits record what was missing."""
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        # A browser that closes a page drops its connections; anything else is worth its traceback.
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+@contextlib.contextmanager
+def serve(folder: Path) -> Iterator[str]:
+    """Serve ``folder`` on 127.0.0.1, below a folder of the host, and yield the address (ends in /)."""
+    handler = functools.partial(_Handler, directory=str(Path(folder).resolve()))
+    server = _Server(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}{PREFIX}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def is_foreign(url: str, base: str) -> bool:
+    """Say whether ``url`` lies outside the site at ``base`` (embedded data is inside)."""
+    parts, home = urllib.parse.urlsplit(url), urllib.parse.urlsplit(base)
+    return parts.scheme not in OWN_SCHEMES and (parts.scheme, parts.netloc) != (home.scheme, home.netloc)
+
+
+def new_page(browser: object, *, width: int = WIDE, dark: bool = False) -> object:
+    """Return a Playwright page of its own context (no shared storage) with the given look."""
+    context = browser.new_context(
+        viewport={"width": width, "height": HEIGHT.get(width, 900)},
+        color_scheme="dark" if dark else "light", reduced_motion="reduce",
+    )
+    return context.new_page()
+
+
+def watch(page: object, visit: Visit, base: str) -> None:
+    """Note in ``visit`` what goes wrong on ``page`` from now on."""
+    page.on("pageerror", lambda error: visit.errors.append(str(error).splitlines()[0]))
+    page.on("console", lambda message: _note_console(message, visit))
+    page.on("request", lambda request: is_foreign(request.url, base) and visit.foreign.append(request.url))
+    page.on("response", lambda answer: answer.status >= 400 and visit.missing.append(
+        f"{answer.url.removeprefix(base)} answers {answer.status}"))
+    page.on("requestfailed", lambda request: is_foreign(request.url, base) or visit.missing.append(
+        f"{request.url.removeprefix(base)}: {request.failure}"))
+
+
+def _note_console(message: object, visit: Visit) -> None:
+    # A resource that does not load is noted once, from its own event, not from the console's echo.
+    if message.type == "error" and not message.text.startswith("Failed to load resource"):
+        visit.errors.append(message.text.splitlines()[0])
+
+
+READY = """async () => {
+  if (window.MathJax && MathJax.startup && MathJax.startup.promise) { await MathJax.startup.promise; }
+  const views = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]');
+  const until = Date.now() + 15000;
+  const drawn = () => Array.from(views).every(view => view.parentElement.querySelector('.jupyter-widgets'));
+  while (!drawn() && Date.now() < until) { await new Promise(done => setTimeout(done, 50)); }
+  await document.fonts.ready;
+  await new Promise(done => setTimeout(done, 100));
+  return drawn();
+}"""
+
+# MathJax sets an unknown command in red, and an unresolved reference as three question marks.
+MATHS = """() => Array.from(document.querySelectorAll(
+    'mjx-merror, [data-mjx-error], mjx-container [style*="color: red"]'),
+    node => node.getAttribute('data-mjx-error') || node.getAttribute('title') || 'unknown command').concat(
+  Array.from(document.querySelectorAll('mjx-assistive-mml'), node => node.textContent)
+    .filter(text => text.includes('???')).map(text => 'unresolved reference in ' + text))"""
+
+TOO_WIDE = """() => Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)
+  - document.documentElement.clientWidth"""
+
+AXE = """async (off) => {
+  const rules = Object.fromEntries(off.map(name => [name, {enabled: false}]));
+  const found = await axe.run(document, {resultTypes: ['violations'], rules});
+  return found.violations.map(one => ({id: one.id, impact: one.impact, help: one.help,
+    nodes: one.nodes.map(node => ({target: node.target.join(' '), html: node.html.slice(0, 160),
+      why: (node.failureSummary || '').split('\\n').slice(1).join('; ').trim()}))}));
+}"""
+
+
+def go(page: object, url: str) -> None:
+    """Open ``url`` and wait until its maths and widgets are drawn."""
+    page.goto(url, wait_until="load", timeout=60_000)
+    if not page.evaluate(READY):
+        raise TimeoutError(f"the widgets of {url} are not drawn after 15 s")
+
+
+def violations(page: object, axe: str) -> list[dict]:
+    """Run axe-core on the page as it is; return the serious and critical violations."""
+    if not page.evaluate("() => typeof window.axe === 'object'"):
+        page.evaluate(axe)
+    return [one for one in page.evaluate(AXE, list(AXE_OFF)) if one["impact"] in IMPACTS]
+
+
+LOOKS = ((WIDE, "light"), (WIDE, "dark"), (PHONE, "dark"), (PHONE, "light"))
+
+
+def look_http(browser: object, base: str, name: str, axe: str | None) -> list[Visit]:
+    """Open one page over HTTP and look at it in each of :data:`LOOKS`."""
+    page, visits = new_page(browser), []
+    log = Visit(name, "http", *LOOKS[0])
+    watch(page, log, base)
+    try:
+        for width, theme in LOOKS:
+            visit = log if not visits else Visit(name, "http", width, theme)
+            page.set_viewport_size({"width": width, "height": HEIGHT[width]})
+            page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+            if not visits:
+                _try_to_open(page, base + name, visit)
+                visit.broken_maths = page.evaluate(MATHS)
+            page.wait_for_timeout(400)  # the theme answers a change of width after 300 ms
+            visit.too_wide = max(0, page.evaluate(TOO_WIDE))
+            visit.violations = violations(page, axe) if axe else []
+            visits.append(visit)
+    finally:
+        page.context.close()
+    return visits
+
+
+def look_file(browser: object, site: Path, name: str) -> Visit:
+    """Open one page from the disk, as a reader does who unpacked the book."""
+    root = Path(site).resolve()
+    base, page = root.as_uri() + "/", new_page(browser)
+    visit = Visit(name, "file", WIDE, "light")
+    watch(page, visit, base)
+    try:
+        _try_to_open(page, base + name, visit)
+        visit.broken_maths = page.evaluate(MATHS)
+    finally:
+        page.context.close()
+    return visit
+
+
+def _try_to_open(page: object, url: str, visit: Visit) -> None:
+    try:
+        go(page, url)
+    except TimeoutError as error:
+        visit.errors.append(str(error))
+
+
+def inspect(site: Path, pages: Iterable[str] | None = None, *, axe: Path | None = None) -> list[Visit]:
+    """Look at ``pages`` (paths inside ``site``, all by default) over HTTP and from the disk.
+
+    ``axe`` is the path of axe-core's script (:func:`press.assets.axe_script`); without it
+    accessibility is not judged.
+
+    Raises
+    ------
+    NoBrowser
+        Where there is no browser or no Playwright.
+    """
+    site = Path(site)
+    if pages is None:
+        pages = [page for page in html_pages(site) if redirect(parse(site, page)) is None]
+    script = Path(axe).read_text(encoding="utf-8") if axe else None
+    visits: list[Visit] = []
+    with open_browser() as browser, serve(site) as base:
+        for name in pages:
+            visits += look_http(browser, base, name, script)
+            visits.append(look_file(browser, site, name))
+    return visits

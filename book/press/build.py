@@ -1,0 +1,175 @@
+"""``make book``: plan, run the graph, show progress, publish; one build at a time."""
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from deepfake_kit import settings
+from press import assets, keys, stage
+
+UNTOUCHED = "the last good site, if there is one, stays in place"
+KEEP = 3  # how many earlier results of a chapter stay, so that undoing an edit costs nothing
+
+
+def build(root: Path, profile: str = "book", jobs: int | None = None) -> Path:
+    """Build the site and return the folder it was published to.
+
+    Parameters
+    ----------
+    root : Path
+        The repository.
+    profile : str
+        Profile that every chapter is executed at.
+    jobs : int, optional
+        Chapters at a time; default: the number of cores.
+
+    Raises
+    ------
+    SystemExit
+        If a chapter or a gate fails; the last good site stays in place.
+    """
+    settings.one_of("profile", profile, settings.PROFILES)
+    folder = root / "_build"
+    try:
+        folder.mkdir(exist_ok=True)
+        with _alone(folder) as lock:
+            return _build(root, folder, profile, jobs or os.cpu_count() or 1, lock)
+    except (OSError, assets.AssetError) as error:
+        raise SystemExit(f"the build stopped: {error}; {UNTOUCHED}") from None
+
+
+def _build(root: Path, folder: Path, profile: str, jobs: int, lock: int) -> Path:
+    assets.install(folder / "third_party")
+    plan = _plan(root, profile)
+    (folder / "plan.json").write_text(json.dumps(plan, indent=1), encoding="utf-8")
+    if (folder / "progress").exists():
+        shutil.rmtree(folder / "progress")
+    (folder / "progress").mkdir()
+    status = _graph(root, folder, plan, jobs, lock)
+    failed = _failures(folder)
+    for name, error in failed.items():
+        print(f"\n{name} FAILED\n{error}", file=sys.stderr)
+    if status or failed:
+        _say_problems(folder, plan)
+        raise SystemExit(f"The book is not whole, so nothing was published; {UNTOUCHED}.")
+    published = stage.publish(folder, plan["site"], profile)
+    _prune(folder, plan)
+    return published
+
+
+def _plan(root: Path, profile: str) -> dict:
+    """Every chapter of the table of contents with its key, and the key of the site they make."""
+    chapters = {name: {"key": keys.chapter_key(root, name, profile), "minutes": settings.load(name).minutes[profile]}
+                for name in stage.chapters(root)}
+    kept = [root / name for name in ("book", "deepfake_kit/papers", "results", "_config.yml", "_toc.yml", "requirements.lock",
+                                     "package-lock.json")]
+    site = keys.tree_key([path for path in kept if path.exists()],
+                         json.dumps([chapters, profile, stage.repository(root)], sort_keys=True))
+    return {"profile": profile, "chapters": chapters, "site": site}
+
+
+def _graph(root: Path, folder: Path, plan: dict, jobs: int, lock: int) -> int:
+    """Run Snakemake and show one progress line a chapter; returns its exit status."""
+    fresh = [name for name, row in plan["chapters"].items()
+             if (folder / "executed" / plan["profile"] / name / row["key"] / "results.json").is_file()]
+    for name in fresh:
+        print(f"{name}: unchanged")
+    if (folder / "sites" / plan["site"] / "complete").is_file():
+        return 0
+    # Jobs put their outputs in place whole, so a file that exists is complete, whatever an interrupted graph noted.
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "book" / "Snakefile"), "--directory", str(folder),
+               "--cores", str(jobs), "--keep-going", "--nolock", "--ignore-incomplete", "--rerun-triggers", "mtime",
+               "--config", f"plan={folder / 'plan.json'}"]
+    log = folder / "snakemake.log"
+    path = os.pathsep.join(filter(None, [str(root / "book"), os.environ.get("PYTHONPATH")]))
+    with log.open("w", encoding="utf-8") as stream:
+        # The lock is handed on, so a graph that outlives a killed build still keeps a second one waiting.
+        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, pass_fds=(lock,), cwd=root,
+                                   env={**os.environ, "PYTHONPATH": path})
+        try:
+            _show_progress(process, folder / "progress", plan, fresh)
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+    if process.returncode:
+        print(f"the graph's own log: {log.relative_to(root)}", file=sys.stderr)
+    return process.returncode
+
+
+def _show_progress(process, progress: Path, plan: dict, fresh: list[str]) -> None:
+    from tqdm import tqdm
+
+    terminal = sys.stderr.isatty()
+    bars, said = {}, {}
+    while True:
+        ended = process.poll() is not None
+        for path in sorted(progress.glob("*.json")):
+            with contextlib.suppress(FileNotFoundError):
+                row = json.loads(path.read_text(encoding="utf-8"))
+                name = path.stem
+                if row["status"] == "failed":
+                    continue
+                left = max(0.0, 60 * plan["chapters"][name]["minutes"] - row["seconds"])
+                if terminal:
+                    bar = bars.setdefault(name, tqdm(total=row["total"], desc=name, unit="cell", position=len(bars)))
+                    bar.n = row["done"]
+                    bar.set_postfix_str("done" if row["status"] == "passed" else f"about {left:.0f} s left")
+                elif said.get(name) != (step := (4 * row["done"] // max(1, row["total"]), row["status"])):
+                    said[name] = step
+                    rest = f"done in {row['seconds']:.0f} s" if row["status"] == "passed" else f"about {left:.0f} s left"
+                    print(f"{name}: cell {row['done']} of {row['total']}, {rest}", flush=True)
+        if ended:
+            break
+        time.sleep(0.5)
+    for bar in bars.values():
+        bar.close()
+
+
+def _failures(folder: Path) -> dict[str, str]:
+    found = {}
+    for path in sorted((folder / "progress").glob("*.json")):
+        row = json.loads(path.read_text(encoding="utf-8"))
+        if row["status"] == "failed":
+            found[path.stem] = row["error"]
+    return found
+
+
+def _say_problems(folder: Path, plan: dict) -> None:
+    """What keeps the site from being published; where nothing listed it, the end of the graph's log."""
+    report = folder / "sites" / plan["site"] / "problems.txt"
+    if report.is_file():
+        print(report.read_text(encoding="utf-8"), file=sys.stderr)
+    elif not _failures(folder):
+        print("\n".join((folder / "snakemake.log").read_text(encoding="utf-8").splitlines()[-30:]), file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path):
+    """Hold the build lock; say so and wait while another build holds it."""
+    with (folder / "lock").open("w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("another build is running here; waiting for it to end", file=sys.stderr, flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()
+
+
+def _prune(folder: Path, plan: dict) -> None:
+    """Drop old results: of each chapter keep the newest few, of sites the one that is published."""
+    for name in plan["chapters"]:
+        kept = sorted((folder / "executed" / plan["profile"] / name).glob("[0-9a-f]*"), key=os.path.getmtime)
+        for old in kept[:-KEEP]:
+            if old.name != plan["chapters"][name]["key"]:
+                shutil.rmtree(old, ignore_errors=True)
+    for old in (folder / "sites").glob("[0-9a-f]*"):
+        if old.name != plan["site"]:
+            shutil.rmtree(old, ignore_errors=True)

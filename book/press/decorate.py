@@ -1,0 +1,66 @@
+"""Dress an executed notebook for the page: alternative texts, numbered captions, no empty outputs."""
+from __future__ import annotations
+
+import re
+
+from nbformat.v4 import new_code_cell
+
+from deepfake_kit.run import METADATA_KEY
+
+CAPTION = re.compile(r'<p class="kit-caption">.*?</p>', re.DOTALL)
+
+
+def decorated(notebook):
+    """The notebook as Sphinx shall see it.
+
+    myst-nb takes alternative text and caption from a cell's metadata, not from the output's, and gives
+    them to every output of that cell. So a figure is put into a cell of its own, which shows no code.
+
+    Raises
+    ------
+    ValueError
+        If a cell holds two figures.
+    """
+    cells = []
+    for index, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code":
+            cells.append(cell)
+            continue
+        cell.outputs = [output for output in cell.outputs if not _empty(output)]
+        places = [place for place, output in enumerate(cell.outputs) if _record(output).get("type") == "figure"]
+        if len(places) > 1:
+            raise ValueError(f"cell {index} shows {len(places)} figures; one a cell, so that each keeps its own caption")
+        cells += _split(cell, places[0]) if places else [cell]
+    notebook.cells = cells
+    return notebook
+
+
+def _split(cell, place: int) -> list:
+    """The cell with what it shows before its figure, the figure, and what it shows after it."""
+    before, figure, after = cell.outputs[:place], cell.outputs[place], cell.outputs[place + 1:]
+    record = _record(figure)
+    cell.outputs = before
+    alone = _shown_only(f"{cell.id}-figure"[-64:], [figure])
+    alone.metadata["mystnb"] = {
+        "image": {"alt": record["alt"]},
+        "figure": {"name": f"fig-{record['chapter'][:2]}-{record['id'].replace('_', '-')}", "caption": record["caption"]}}
+    for output in after:
+        if "deepfake_kit_under" in output.get("metadata", {}):
+            output.data["text/html"] = CAPTION.sub("", output.data["text/html"])
+    return [cell, alone, *([_shown_only(f"{cell.id}-after"[-64:], after)] if after else [])]
+
+
+def _shown_only(id: str, outputs: list):
+    """A cell of which the page shows only the outputs."""
+    # myst-nb skips a cell without source, outputs and all.
+    return new_code_cell("pass", id=id, outputs=outputs, metadata={"tags": ["remove-input"]}, execution_count=1)
+
+
+def _record(output) -> dict:
+    return output.get("metadata", {}).get(METADATA_KEY) or {}
+
+
+def _empty(output) -> bool:
+    """An output that only carries a record and shows nothing."""
+    data = output.get("data", {})
+    return output.output_type == "display_data" and set(data) <= {"text/plain"} and not data.get("text/plain", "").strip()

@@ -1,0 +1,160 @@
+"""When must a chapter be executed again? Its key: notebook, reachable kit source, lock, parameters, data, profile.
+
+jupyter-cache keys on the cells' source alone, so an edited kit would leave old
+figures standing. This key holds everything that can change a result.
+"""
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from pathlib import Path
+
+from deepfake_kit import execute, settings
+
+KIT = Path(settings.__file__).parent
+# Every run goes through these, whatever the notebook imports.
+ALWAYS = ("__init__", "run", "settings", "style", "provenance", "valid", "execute", "results")
+# `run` imports these only when the notebook calls the method.
+BY_METHOD = {"load": "data", "claim": "claims"}
+# Folders with one file a chapter or a row a claim: only the chapter's own part counts.
+BY_CHAPTER = {"chapters", "exercises", "papers"}
+
+
+def chapter_key(root: Path, chapter: str, profile: str, kit: Path = KIT) -> str:
+    """Key of one chapter's executed notebook: 20 hexadecimal digits."""
+    notebook = root / "notebooks" / f"{chapter}.ipynb"
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    about = settings.load(chapter)
+    parameters = {**execute.default_parameters(notebook), "profile": profile}
+    data_sets = about.data_sets(parameters)
+    parts = {
+        "notebook": _digest(notebook.read_bytes()),
+        "kit": {str(path.relative_to(kit)): _digest(path.read_bytes()) for path in reachable(code, kit, about.number)},
+        "chapter": _digest((kit / "chapters" / f"{chapter}.yml").read_bytes()),
+        "claims": _claim_rows(code),
+        "lock": _digest((root / "requirements.lock").read_bytes()),
+        "parameters": parameters,
+        "data": {name: _fingerprint(name) for name in data_sets},
+        "profile": profile,
+    }
+    return _digest(json.dumps(parts, sort_keys=True).encode())[:20]
+
+
+def reachable(code: list[str], kit: Path = KIT, number: str = "") -> list[Path]:
+    """Kit files that notebook code can reach: imported modules, what they import, and data files they name.
+
+    Parameters
+    ----------
+    code : list of str
+        The source of the notebook's code cells; IPython magics are allowed.
+    kit : Path
+        The package's folder.
+    number : str
+        The chapter's two digits; its graders count, those of other chapters do not.
+
+    Notes
+    -----
+    Attribute access through the package (``kit.diffusion.UNet``) counts as an import, ``run.load`` as
+    reaching ``data``. A module's string that names a file or folder of the package counts as reading it.
+    """
+    trees = [ast.parse("\n".join(_without_magics(cell))) for cell in code]
+    graders = kit / "exercises" / f"chapter_{number}.py"
+    files: set[Path] = set()
+    if graders.is_file():
+        files.add(graders)
+        trees.append(ast.parse(graders.read_text(encoding="utf-8")))
+    methods = {node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    waiting = {*ALWAYS, *(BY_METHOD[name] for name in methods & set(BY_METHOD))}
+    waiting |= {name for tree in trees for name in _kit_names(tree, kit)}
+    modules: set[str] = set()
+    kit = kit.resolve()
+    while waiting:
+        name = waiting.pop()
+        if name in modules or not (kit / f"{name}.py").is_file():
+            continue
+        modules.add(name)
+        path = kit / f"{name}.py"
+        files.add(path)
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        imports = _kit_names(tree, kit)
+        waiting |= imports - set(BY_METHOD.values()) if name == "run" else imports
+        files |= _named_files(tree, kit)
+    return sorted(files)
+
+
+def _kit_names(tree: ast.AST, kit: Path) -> set[str]:
+    """Top-level kit modules that a syntax tree imports or reaches through the package's name."""
+    aliases, found = {"deepfake_kit"}, set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                if name.name == "deepfake_kit":
+                    aliases.add(name.asname or name.name)
+                elif name.name.startswith("deepfake_kit."):
+                    found.add(name.name.split(".")[1])
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            first, _, rest = node.module.partition(".")
+            if first == "deepfake_kit":
+                found |= {rest.split(".")[0]} if rest else {name.name for name in node.names}
+    # An alias made in one cell is used in others, so the notebooks' usual alias always counts.
+    aliases.add("kit")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases:
+            found.add(node.attr)
+    return {name for name in found if (kit / f"{name}.py").is_file()}
+
+
+def _named_files(tree: ast.AST, kit: Path) -> set[Path]:
+    """Data files of the package that a module names in a string, folders taken whole."""
+    found: set[Path] = set()
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Constant) and isinstance(node.value, str) and 0 < len(node.value) < 80):
+            continue
+        if node.value in BY_CHAPTER or "\n" in node.value or not node.value.strip("./ "):
+            continue
+        path = (kit / node.value).resolve()
+        if kit.resolve() not in path.parents:
+            continue
+        if path.is_file() and path.suffix != ".py":
+            found.add(path)
+        elif path.is_dir():
+            found |= {file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts}
+    return found
+
+
+def _claim_rows(code: list[str]) -> dict[str, str]:
+    """The rows of the claims files that the notebook names, so that editing another row leaves it alone."""
+    from deepfake_kit import claims
+
+    text = "\n".join(code)
+    rows = [row for paper in claims.papers() for row in claims.load(paper)[1] if f'"{row.id}"' in text]
+    return {row.id: repr(row) for row in rows}
+
+
+def _without_magics(cell: str) -> list[str]:
+    """The cell's lines with IPython magics blanked out, so that it parses as Python."""
+    return [line[:len(line) - len(line.lstrip())] + "pass" if line.lstrip()[:1] in ("%", "!") else line
+            for line in cell.splitlines()]
+
+
+def _fingerprint(name: str) -> str:
+    from deepfake_kit import data
+
+    return data.fingerprint(name)
+
+
+def tree_key(paths: list[Path], more: str = "") -> str:
+    """Key of a set of files and folders: names and contents, 20 hexadecimal digits."""
+    digest = hashlib.sha256(more.encode())
+    for path in paths:
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in files:
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(f"{file.relative_to(path.parent)}\0{_digest(file.read_bytes())}\n".encode())
+    return digest.hexdigest()[:20]
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

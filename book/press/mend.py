@@ -1,0 +1,67 @@
+"""Repairs to the rendered pages: what the theme and the extensions write and no option turns off.
+
+Run once after Sphinx and before the gates; running it again changes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+REPAIRS: tuple[tuple[str, re.Pattern, str], ...] = (
+    (
+        "live code is off, yet its address and a constant declared twice (a console error) stand on each page",
+        re.compile(
+            r"<script>\s*const THEBE_JS_URL(?:(?!</script>).)*</script>\s*"
+            r'|<script\b[^>]*\bsrc="[^"]*sphinx-thebe\.js[^"]*"[^>]*>\s*</script>\s*'
+            r'|<script\b[^>]*\btype="text/x-thebe-config"[^>]*>(?:(?!</script>).)*</script>\s*'
+            r"|<script>\s*kernelName = (?:(?!</script>).)*</script>\s*",
+            re.DOTALL,
+        ),
+        "",
+    ),
+    (
+        "the search button reads 'Search Ctrl+K', its name must hold that text: the text itself is the name",
+        re.compile(r'(<button\b[^>]*\bsearch-button-field\b[^>]*?) aria-label="Search"'),
+        r"\1",
+    ),
+    (
+        "the icons inside the button 'Color mode' name states that are not part of its name",
+        re.compile(r'(<i\b[^>]*\btheme-switch\b[^>]*?)\s+title="[^"]*"'),
+        r"\1",
+    ),
+    (
+        "a folded code cell reads 'Show code cell source' but is named 'Toggle hidden content'",
+        re.compile(r'<summary aria-label="Toggle hidden content">'),
+        "<summary>",
+    ),
+    (
+        "the entries of a bibliography stand in a list, but their deprecated role is not that of a list's item",
+        re.compile(r'(<div class="citation"[^>]*) role="doc-biblioentry"'),
+        r'\1 role="listitem"',
+    ),
+    (
+        "Markdown has no name for an erratum's box: it is the quotation that begins with these words",
+        re.compile(r"<blockquote>(?=\s*(?:<div>\s*)?<p><strong>What the paper prints\.?</strong>)"),
+        '<blockquote class="kit-erratum">',
+    ),
+)
+
+
+def mend_page(html: str) -> str:
+    """Return one page with every repair of :data:`REPAIRS` made."""
+    for _, pattern, replacement in REPAIRS:
+        html = pattern.sub(replacement, html)
+    return html
+
+
+def mend(site: Path) -> list[Path]:
+    """Repair every page of ``site`` in place; return the pages that changed."""
+    changed = []
+    for path in sorted(Path(site).rglob("*.html")):
+        before = path.read_text(encoding="utf-8")
+        after = mend_page(before)
+        if after != before:
+            path.write_text(after, encoding="utf-8")
+            changed.append(path)
+    return changed

@@ -1,0 +1,121 @@
+"""From executed notebooks to a published site: stage the sources, render, inspect, swap in."""
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import yaml
+
+from press import assets, decorate, gates, health, ledger, mend, sources, verdicts
+
+MARKS = {"book/index.md": ("<!-- totals -->", ledger.totals), "book/ledger.md": ("<!-- ledger -->", ledger.table),
+         "book/health.md": ("<!-- health -->", health.table)}
+
+
+def chapters(root: Path) -> list[str]:
+    """The notebooks in the table of contents, in its order."""
+    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    rows = [row for part in toc["parts"] for row in part["chapters"]]
+    return [row["file"].removeprefix("notebooks/") for row in rows if row["file"].startswith("notebooks/")]
+
+
+def repository(root: Path) -> str:
+    """Address of the repository, or an empty text where none is known."""
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    return os.environ.get("DEEPFAKE_BOOK_REPOSITORY", config["repository"]["url"]).rstrip("/")
+
+
+def render(root: Path, plan: dict, site: str) -> int:
+    """Render and inspect one site; returns 0 if it may be published.
+
+    Everything happens under ``_build/sites/<site>``; what is wrong is listed there in ``problems.txt``.
+    """
+    folder = root / "_build" / "sites" / site
+    shutil.rmtree(folder, ignore_errors=True)
+    source = folder / "source"
+    source.mkdir(parents=True)
+    results = _stage(root, plan, source)
+    problems = _sphinx(source, folder)
+    problems += verdicts.problems(results)
+    if not problems:
+        os.replace(source / "_build" / "html", folder / "html")
+        # A reader who downloads the page gets the executed notebook, not its dressed copy.
+        shutil.copytree(folder / "downloads", folder / "html" / "_sources" / "notebooks", dirs_exist_ok=True)
+        mend.mend(folder / "html")
+        (folder / "html" / "results.json").write_text(json.dumps(results), encoding="utf-8")
+        problems = gates.run(folder / "html", results)
+    if problems:
+        (folder / "problems.txt").write_text("\n".join(f"- {problem}" for problem in problems) + "\n", encoding="utf-8")
+        return 1
+    shutil.rmtree(source)
+    (folder / "complete").write_text(site, encoding="utf-8")
+    return 0
+
+
+def publish(folder: Path, site: str, profile: str) -> Path:
+    """Point ``_build/html`` (``_build/html-<profile>`` for another profile than ``book``) at a finished site, atomically."""
+    target = folder / ("html" if profile == "book" else f"html-{profile}")
+    link = folder / f".html.{os.getpid()}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(Path("sites") / site / "html")
+    if target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target)
+    os.replace(link, target)
+    return target
+
+
+def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
+    """Lay out Sphinx's source folder; returns the chapters' results."""
+    address = repository(root)
+    shutil.copytree(root / "book", source / "book", ignore=shutil.ignore_patterns("press", "static", "Snakefile", "__pycache__"))
+    shutil.copy(root / "_toc.yml", source)
+    (source / "_config.yml").write_text(yaml.safe_dump(_config(root, address), sort_keys=False), encoding="utf-8")
+    (source / "notebooks").mkdir()
+    downloads = source.parent / "downloads"
+    downloads.mkdir()
+    results = []
+    for name, row in plan["chapters"].items():
+        executed = root / "_build" / "executed" / plan["profile"] / name / row["key"]
+        notebook = nbformat.read(executed / "notebook.ipynb", as_version=4)
+        (downloads / f"{name}.ipynb").write_text(sources.stamped(nbformat.writes(notebook), address), encoding="utf-8")
+        nbformat.write(decorate.decorated(notebook), source / "notebooks" / f"{name}.ipynb")
+        results.append(json.loads((executed / "results.json").read_text(encoding="utf-8")))
+    for page, (mark, make) in MARKS.items():
+        path = source / page
+        text = path.read_text(encoding="utf-8")
+        if mark not in text:
+            raise ValueError(f"{page} has no line {mark}")
+        path.write_text(text.replace(mark, make(results)), encoding="utf-8")
+    assets.copy(source, root / "_build" / "third_party")
+    return results
+
+
+def _config(root: Path, address: str) -> dict:
+    """The book's configuration, with launch buttons if the repository is known."""
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    if not address:
+        del config["repository"]
+        return config
+    # Colab opens the copies on the branch `colab`, whose first cells know this address.
+    config["repository"] = {"url": address, "branch": "colab", "path_to_book": ""}
+    config["launch_buttons"] = {"colab_url": "https://colab.research.google.com", "notebook_interface": "classic"}
+    config["html"]["use_repository_button"] = True
+    return config
+
+
+def _sphinx(source: Path, folder: Path) -> list[str]:
+    """Run Jupyter Book strictly; returns its complaints."""
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(source), "-W", "-n", "--keep-going"]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                          env={**os.environ, "NO_COLOR": "1"})
+    (folder / "sphinx.log").write_text(done.stdout + done.stderr, encoding="utf-8")
+    if done.returncode == 0 and (source / "_build" / "html" / "index.html").is_file():
+        return []
+    said = [line.replace(str(source), "").strip() for line in (done.stdout + done.stderr).splitlines()
+            if "WARNING" in line or "ERROR" in line or "rror:" in line]
+    return [f"Sphinx: {line}" for line in dict.fromkeys(said)] or [f"Sphinx failed; see {folder / 'sphinx.log'}"]

@@ -1,0 +1,34 @@
+"""Hold every verdict that a run computed against the one approved in the claims files."""
+from __future__ import annotations
+
+from deepfake_kit import claims
+
+MEASURED = ("reproduced", "direction-holds", "contradicted")
+
+
+def all_claims() -> dict[str, claims.Claim]:
+    """Every row of every paper, by id."""
+    return {row.id: row for paper in claims.papers() for row in claims.load(paper)[1]}
+
+
+def measured(results: list[dict]) -> dict[str, dict]:
+    """The claim records of all chapters, by claim id; each carries its chapter."""
+    return {record["id"]: record for result in results for record in result["records"] if record["type"] == "claim"}
+
+
+def problems(results: list[dict]) -> list[str]:
+    """What keeps the ledger from being published.
+
+    A computed verdict that differs from the approved one, a measured claim whose
+    row still says otherwise, an approved measurement that no chapter makes.
+    """
+    rows, found, out = all_claims(), measured(results), []
+    for claim_id, record in found.items():
+        approved = rows[claim_id].verdict
+        if record["verdict"] != approved:
+            out.append(f"claim {claim_id}: chapter {record['chapter']} computes {record['verdict']!r} "
+                       f"({record['value']}), the claims file approves {approved!r}")
+    for claim_id, row in rows.items():
+        if row.verdict in MEASURED and claim_id not in found:
+            out.append(f"claim {claim_id}: approved as {row.verdict!r}, but no chapter measures it")
+    return out

@@ -1,0 +1,101 @@
+// What the theme and the widgets leave undone: names for sliders, maths in widgets, tables that scroll by keyboard.
+(() => {
+  "use strict";
+
+  // The widgets manager speaks to MathJax 2; answer with MathJax 3.
+  function bridgeMathJax() {
+    const mathjax = window.MathJax;
+    if (!mathjax || mathjax.Hub) return;
+    mathjax.Hub = {
+      Queue(task) {
+        const node = task && task[2];
+        if (node && mathjax.startup && mathjax.startup.promise) {
+          mathjax.startup.promise = mathjax.startup.promise.then(() => mathjax.typesetPromise([node]));
+        }
+      },
+    };
+  }
+
+  // A slider's handle has no name, and says "2.0" where the reader sees "cosine".
+  function nameSlider(slider) {
+    const box = slider.closest(".widget-slider, .jupyter-widget-slider, .widget-inline-hbox, .jupyter-widgets");
+    const label = box && box.querySelector(".widget-label, .jupyter-widget-label");
+    const readout = box && box.querySelector(".widget-readout, .jupyter-widget-readout");
+    const name = (label && label.textContent.trim()) || "slider";
+    slider.querySelectorAll("[role=slider]").forEach((handle) => {
+      handle.setAttribute("aria-label", name);
+      if (!readout) return;
+      const say = () => {
+        const text = readout.textContent.trim();
+        if (text && handle.getAttribute("aria-valuetext") !== text) handle.setAttribute("aria-valuetext", text);
+      };
+      new MutationObserver(say).observe(readout, { childList: true, characterData: true, subtree: true });
+      new MutationObserver(say).observe(handle, { attributes: true, attributeFilter: ["aria-valuetext"] });
+      say();
+    });
+    if (readout && !readout.hasAttribute("aria-label")) {
+      readout.setAttribute("aria-label", name + ", value");
+      readout.setAttribute("role", "textbox");
+    }
+  }
+
+  // What does not fit scrolls inside its own box; a keyboard reaches it.
+  function reach(box) {
+    const scrolls = box.scrollWidth > box.clientWidth + 1;
+    if (scrolls && !box.hasAttribute("tabindex")) {
+      box.tabIndex = 0;
+      box.dataset.kitReach = "";
+    } else if (!scrolls && "kitReach" in box.dataset) {
+      box.removeAttribute("tabindex");
+      delete box.dataset.kitReach;
+    }
+  }
+
+  // The theme itself sees to code cells and their outputs.
+  const BOXES = ".kit-scroll, .pst-scrollable-table-container, div.math, mjx-container[display=true],"
+    + " .kit-ledger mjx-container";
+
+  function mendWidgets(root) {
+    root.querySelectorAll(".noUi-target, .ui-slider").forEach((slider) => {
+      if (!("kitNamed" in slider.dataset) && slider.querySelector("[role=slider]")) {
+        slider.dataset.kitNamed = "";
+        nameSlider(slider);
+      }
+    });
+    root.querySelectorAll(".widget-stack, .jupyter-widget-stack").forEach((stack) => stack.setAttribute("aria-live", "polite"));
+  }
+
+  function reachAll() {
+    document.querySelectorAll(BOXES).forEach(reach);
+  }
+
+  // The theme hides the page's contents beside a wide element, also on pages that have no contents, and fails there.
+  function standIn() {
+    if (document.querySelector("div.bd-sidebar-secondary")) return;
+    const nothing = document.createElement("div");
+    nothing.className = "bd-sidebar-secondary";
+    nothing.hidden = true;
+    nothing.style.setProperty("display", "none", "important");
+    document.body.append(nothing);
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    bridgeMathJax();
+    standIn();
+    const article = document.querySelector("article, main") || document.body;
+    let due = false;
+    new MutationObserver(() => {
+      if (due) return;
+      due = true;
+      requestAnimationFrame(() => {
+        due = false;
+        mendWidgets(article);
+        reachAll();
+      });
+    }).observe(article, { childList: true, subtree: true });
+    mendWidgets(article);
+    reachAll();
+    window.addEventListener("resize", reachAll);
+    window.addEventListener("load", reachAll);
+  });
+})();

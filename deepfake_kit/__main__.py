@@ -1,0 +1,123 @@
+"""The command line: ``deepfake-kit doctor | run CHAPTER [-p name=value] | ledger``."""
+from __future__ import annotations
+
+import argparse
+import sys
+
+from deepfake_kit import __version__, settings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 well, 1 a chapter failed, 2 bad input."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    from deepfake_kit.execute import ChapterFailed
+
+    try:
+        return options.command(options)
+    except (ValueError, FileNotFoundError) as error:
+        if options.debug:
+            raise
+        print(f"deepfake-kit: {error}", file=sys.stderr)
+        return 2
+    except ChapterFailed as error:
+        if options.debug:
+            raise
+        print(f"deepfake-kit: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("deepfake-kit: stopped", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="deepfake-kit", description="Tools of the book "
+                                     "'Deepfakes: made, shared, detected, defended'.")
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    doctor = commands.add_parser("doctor", help="what is installed, which data is found where, what would run")
+    doctor.set_defaults(command=_doctor)
+
+    run = commands.add_parser("run", help="execute one chapter", description="Execute one chapter's notebook.")
+    run.add_argument("chapter", help="the notebook's name, e.g. 02_diffusion_math")
+    run.add_argument("--profile", default="book", help="smoke, book (default) or paper")
+    run.add_argument("-p", dest="parameters", action="append", default=[], metavar="name=value",
+                     help="override one of the notebook's parameters; may be repeated")
+    run.add_argument("--output", help="where the executed notebook goes")
+    run.add_argument("--limit", type=float, metavar="SECONDS", help="stop the chapter after so long")
+    run.set_defaults(command=_run)
+
+    ledger = commands.add_parser("ledger", help="what the papers state and what we found, in numbers")
+    ledger.add_argument("paper", nargs="?", help="list one paper's rows")
+    ledger.set_defaults(command=_ledger)
+    return parser
+
+
+def _run(options) -> int:
+    from pathlib import Path
+
+    from tqdm import tqdm
+
+    from deepfake_kit import execute, results
+
+    parameters = execute.parse_parameters(options.parameters)
+    about = settings.load(options.chapter)
+    settings.one_of("profile", options.profile, settings.PROFILES)
+    with tqdm(total=1, desc=f"{about.name} ({options.profile})", unit="cell", file=sys.stderr) as bar:
+        def show(done: int, total: int, seconds: float) -> None:
+            bar.total, bar.n = total, done
+            left = max(0.0, 60 * about.minutes[options.profile] - seconds)
+            bar.set_postfix_str(f"about {left:.0f} s left")
+
+        path = execute.run(options.chapter, options.profile, parameters, limit_seconds=options.limit, progress=show,
+                           output=Path(options.output) if options.output else None)
+    found = results.collect(path)
+    kinds = ("figure", "table", "explorable", "claim", "check")
+    counts = ", ".join(f"{sum(r['type'] == kind for r in found['records'])} {kind}s" for kind in kinds)
+    print(f"{path}\n{counts}; {found['seconds']:.0f} s, {found['peak_memory_mb']:.0f} MiB at most")
+    return 0
+
+
+def _doctor(options) -> int:
+    import torch
+
+    from deepfake_kit import data, execute, provenance
+
+    print(f"deepfake_kit {__version__}, git {provenance.git_revision()}")
+    print("libraries: " + ", ".join(f"{name} {version}" for name, version in provenance.library_versions().items()))
+    print(f"machine:   {provenance.accelerator() or provenance.processor()}, {torch.get_num_threads()} thread(s)")
+    print("data:")
+    for name in data.names():
+        print(f"  {data.locate(name)}")
+    try:
+        folder = execute.notebooks_folder()
+    except FileNotFoundError as error:
+        print(f"chapters:  {error}")
+        return 0
+    print("chapters:")
+    for name in settings.chapters():
+        about = settings.load(name)
+        there = "" if (folder / f"{name}.ipynb").is_file() else "  (no notebook)"
+        minutes = ", ".join(f"{profile} {about.minutes[profile]:g} min" for profile in settings.PROFILES)
+        print(f"  {name}: {about.title} ({minutes}){there}")
+    return 0
+
+
+def _ledger(options) -> int:
+    from deepfake_kit import claims
+
+    for paper in [options.paper] if options.paper else claims.papers():
+        record, rows = claims.load(paper)
+        findings = ", ".join(f"{sum(row.finding == name for row in rows)} {name}" for name in claims.FINDINGS)
+        verdicts = ", ".join(f"{sum(row.verdict == name for row in rows)} {name}" for name in claims.VERDICTS)
+        print(f"{record['short']} ({record['year']}): {len(rows)} rows\n  text: {findings}\n  runs: {verdicts}")
+        if options.paper:
+            for row in rows:
+                print(f"  {row.id:40} {row.finding:15} {row.verdict}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""Refuse bad input in one voice: which argument, what was given, what is valid."""
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def one_of(argument: str, given, valid: Iterable[str]) -> str:
+    """Return `given` if it is one of the `valid` names.
+
+    Parameters
+    ----------
+    argument : str
+        What the name stands for, as the message shall call it.
+    given : str
+        The name to look up.
+    valid : iterable of str
+        Every accepted name.
+
+    Raises
+    ------
+    ValueError
+        If `given` is not a valid name; the message offers the nearest one and lists all.
+
+    Examples
+    --------
+    >>> one_of("profile", "book", ["smoke", "book", "paper"])
+    'book'
+    >>> one_of("profile", "boook", ["smoke", "book", "paper"])
+    Traceback (most recent call last):
+    ValueError: unknown profile 'boook'; did you mean 'book'? valid: smoke, book, paper
+    """
+    names = list(valid)
+    if given in names:
+        return given
+    near = difflib.get_close_matches(str(given), names, n=1)
+    hint = f" did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"unknown {argument} {given!r};{hint} valid: {', '.join(names)}")

@@ -1,0 +1,208 @@
+"""The press at work on a small book: what is redone, what is kept, what is refused."""
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import small_book
+from small_book import press
+
+from press import keys
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The small book, built once."""
+    folder = small_book.make_book(tmp_path_factory.mktemp("book"))
+    done = press(folder, "build")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture
+def book(built, tmp_path):
+    """A copy of the built book to break."""
+    folder = tmp_path / "book"
+    shutil.copytree(built, folder, symlinks=True)
+    return folder
+
+
+def page(folder: Path, chapter: str) -> str:
+    return (folder / "_build" / "html" / "notebooks" / f"{chapter}.html").read_text()
+
+
+def executed(folder: Path) -> dict[str, set[str]]:
+    """The keys under which each chapter has results."""
+    return {path.name: {key.name for key in path.glob("[0-9a-f]*")}
+            for path in (folder / "_build" / "executed" / "book").iterdir()}
+
+
+def test_the_page_shows_what_the_notebook_made(built):
+    text = page(built, "91_demo")
+    assert 'alt="A straight line that rises' in text and 'id="fig-91-line"' in text
+    assert "How this figure was made" in text and "The line has 3 points." in text
+    assert 'id="check-demo-eq-1"' in text
+    ledger = (built / "_build" / "html" / "book" / "ledger.html").read_text()
+    assert "../notebooks/91_demo.html#check-demo-eq-1" in ledger and "No clock." in ledger
+    health = (built / "_build" / "html" / "book" / "health.html").read_text()
+    assert "Demonstration 91" in health and "passed" in health
+
+
+def test_the_download_is_the_notebook_that_ran(built):
+    notebook = json.loads((built / "_build" / "html" / "_sources" / "notebooks" / "91_demo.ipynb").read_text())
+    sources = ["".join(cell["source"]) for cell in notebook["cells"]]
+    assert "pass" not in sources and any("run.figure" in source for source in sources)
+
+
+def test_no_machine_path_is_published(built):
+    for path in (built / "_build" / "html").rglob("*"):
+        if path.suffix in (".html", ".ipynb", ".json"):
+            assert str(built) not in path.read_text(), path
+
+
+def test_nothing_changed_takes_seconds_and_redoes_nothing(built):
+    before = os.readlink(built / "_build" / "html"), executed(built)
+    began = time.monotonic()
+    done = press(built, "build")
+    assert done.returncode == 0 and done.stdout.count("unchanged") == 2
+    assert time.monotonic() - began < 15
+    assert (os.readlink(built / "_build" / "html"), executed(built)) == before
+
+
+def test_an_edited_notebook_runs_again_alone(book):
+    before = executed(book)
+    small_book.write(book, "92_other", small_book.FIGURE.replace("It rises", "It climbs"))
+    assert press(book, "build").returncode == 0
+    after = executed(book)
+    assert after["91_demo"] == before["91_demo"] and len(after["92_other"]) == 2
+    assert "It climbs" in page(book, "92_other")
+
+
+def test_an_edited_kit_module_reruns_the_chapters_that_reach_it(book):
+    before = executed(book)
+    with (book / "deepfake_kit" / "stackelberg.py").open("a") as file:
+        file.write("\n# edited\n")
+    assert press(book, "build").returncode == 0
+    after = executed(book)
+    assert len(after["91_demo"]) == 2 and after["92_other"] == before["92_other"]
+
+
+def test_a_failing_cell_is_named_and_the_rest_finishes(book):
+    before = os.readlink(book / "_build" / "html")
+    small_book.write(book, "91_demo", "x = 1\nraise ValueError('planted fault')")
+    small_book.write(book, "92_other", small_book.FIGURE.replace("It rises", "It climbs"))
+    done = press(book, "build")
+    assert done.returncode == 1
+    assert re.search(r"91_demo, cell \[\d+\] failed: ValueError: planted fault", done.stderr)
+    assert len(executed(book)["92_other"]) == 2, "the other chapter did not finish"
+    assert os.readlink(book / "_build" / "html") == before and "It rises" in page(book, "92_other")
+
+
+def test_a_changed_verdict_stops_the_build(book):
+    papers = book / "deepfake_kit" / "papers" / "demo.yml"
+    papers.write_text(papers.read_text().replace("printed: 3", "printed: 4"))
+    done = press(book, "build")
+    assert done.returncode == 1
+    assert "demo-eq-1: chapter 91_demo computes 'contradicted'" in done.stderr and "approves 'reproduced'" in done.stderr
+
+
+def test_an_approved_measurement_that_nobody_makes_stops_the_build(book):
+    small_book.write(book, "91_demo", small_book.FIGURE)
+    done = press(book, "build")
+    assert done.returncode == 1 and "no chapter measures it" in done.stderr
+
+
+def test_killed_at_any_moment_it_resumes(book):
+    """Kill the whole build while one chapter is done and the other is not; then build again."""
+    small_book.write(book, "91_demo", small_book.FIGURE, 'run.claim("demo-eq-1", 3)')
+    small_book.write(book, "92_other", "import time\ntime.sleep(12)", small_book.FIGURE.replace("It rises", "It climbs"))
+    before, site = executed(book), os.readlink(book / "_build" / "html")
+    process = subprocess.Popen([sys.executable, "-m", "press", "build"], cwd=book, env=small_book.environment(book),
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while executed(book)["91_demo"] == before["91_demo"] or not finished(book, "91_demo", before):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert os.readlink(book / "_build" / "html") == site and "It rises" in page(book, "92_other")
+    first = {path: path.stat().st_mtime_ns for path in (book / "_build/executed/book/91_demo").rglob("results.json")}
+    done = press(book, "build")
+    assert done.returncode == 0, done.stderr
+    assert "91_demo: unchanged" in done.stdout and "It climbs" in page(book, "92_other")
+    assert first == {path: path.stat().st_mtime_ns for path in (book / "_build/executed/book/91_demo").rglob("results.json")}
+
+
+def finished(folder: Path, chapter: str, before: dict) -> bool:
+    new = executed(folder)[chapter] - before[chapter]
+    return any((folder / "_build/executed/book" / chapter / key / "results.json").is_file() for key in new)
+
+
+def test_two_builds_at_once_do_not_harm_each_other(book):
+    small_book.write(book, "92_other", small_book.FIGURE.replace("It rises", "It climbs"))
+    words = dict(cwd=book, env=small_book.environment(book), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    both = [subprocess.Popen([sys.executable, "-m", "press", "build"], **words) for _ in range(2)]
+    said = [process.communicate(timeout=200) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert sum("waiting for it to end" in error for _, error in said) == 1
+    assert len(executed(book)["92_other"]) == 2
+
+
+def test_a_full_disk_leaves_the_last_good_site(book):
+    """No file may grow beyond 2 kB: pages cannot be written, as on a full disk."""
+    site = os.readlink(book / "_build" / "html")
+    small_book.write(book, "92_other", small_book.FIGURE.replace("It rises", "It climbs"))
+    done = press(book, "build", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)))
+    assert done.returncode != 0
+    assert os.readlink(book / "_build" / "html") == site and "It rises" in page(book, "92_other")
+    assert press(book, "build").returncode == 0 and "It climbs" in page(book, "92_other")
+
+
+def test_a_folder_that_cannot_be_written_is_named(book):
+    shutil.rmtree(book / "_build" / "progress")
+    (book / "_build" / "progress").write_text("a file where a folder should be")
+    done = press(book, "build")
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    assert "the last good site" in done.stderr and "progress" in done.stderr
+
+
+def test_a_hanging_chapter_is_stopped(book):
+    small_book.write(book, "92_other", "import time\ntime.sleep(600)")
+    done = subprocess.run([sys.executable, "-m", "deepfake_kit", "run", "92_other", "--profile", "smoke", "--limit", "15"],
+                          cwd=book, env=small_book.environment(book), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and "did not finish within 15 s" in done.stderr
+    assert not (book / "_build" / "runs" / "92_other-smoke.ipynb").exists()
+
+
+@pytest.mark.parametrize("words", [("build", "--profile", "boook")])
+def test_bad_words_are_one_line(book, words):
+    done = press(book, *words)
+    assert done.returncode == 2 and "did you mean 'book'" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_reachable_follows_imports_aliases_and_methods(tmp_path):
+    for name, text in {"__init__": "", "run": "from deepfake_kit import data, claims", "settings": "", "style": "",
+                       "provenance": "", "valid": "", "execute": "", "results": "", "data": "", "claims": "",
+                       "a": "from deepfake_kit.b import x", "b": 'PATH = "files/contract.vy"', "c": ""}.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "contract.vy").write_text("")
+
+    def names(*code):
+        return {path.name for path in keys.reachable(list(code), tmp_path)} - {f"{name}.py" for name in keys.ALWAYS}
+
+    assert names("import deepfake_kit as kit\nkit.start('x')") == set()
+    assert names("%pip install x\nfrom deepfake_kit import a") == {"a.py", "b.py", "contract.vy"}
+    assert names("import deepfake_kit as dk\ndk.c.f()") == {"c.py"}
+    assert names("run.load('x')") == {"data.py"}

@@ -1,0 +1,66 @@
+"""A slider's frames, its link and its words."""
+from __future__ import annotations
+
+import base64
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deepfake_kit import explore
+
+
+def frames(n):
+    return [np.full((8, 8), 20 * (i % 12), dtype=np.uint8) for i in range(n)]
+
+
+def test_each_frame_keeps_its_picture_and_words():
+    box = explore.slider(frames(3), ["a", "b", "c"], "shade", ["dark", "grey", "light"])
+    handle, stack = box.children
+    assert (handle.min, handle.max, handle.description) == (0, 2, "shade")
+    for i, page in enumerate(stack.children):
+        png = base64.b64decode(re.search(r"base64,([^\"]+)", page.value)[1])
+        assert np.all(np.asarray(Image.open(io.BytesIO(png)).convert("L")) == 20 * i)
+        assert f'alt="{["dark", "grey", "light"][i]}"' in page.value
+
+
+def test_the_slider_is_linked_in_the_browser():
+    import ipywidgets
+
+    box = explore.slider(frames(2), "ab", "n", "ab")
+    links = [widget for widget in ipywidgets.Widget._active_widgets.values() if type(widget).__name__ == "Link"] \
+        if hasattr(ipywidgets.Widget, "_active_widgets") else _links()
+    assert any(link.source[0] is box.children[0] and link.target == (box.children[1], "selected_index") for link in links)
+
+
+def _links():
+    from ipywidgets.widgets.widget import _instances
+
+    return [widget for widget in _instances.values() if type(widget).__name__ in ("Link", "DirectionalLink")]
+
+
+def test_markup_in_labels_is_escaped():
+    box = explore.slider(frames(2), ["<b>", "b"], "n", ['"quoted"', "b"])
+    assert "<b>" not in box.children[1].children[0].value
+    assert "&quot;quoted&quot;" in box.children[1].children[0].value
+
+
+@pytest.mark.parametrize(("n", "labels"), [(1, ["a"]), (61, ["a"] * 61), (3, ["a", "b"])])
+def test_lengths_are_checked(n, labels):
+    with pytest.raises(ValueError, match="frames"):
+        explore.slider(frames(n), labels, "n", ["x"] * n)
+
+
+def test_figures_become_light_pngs():
+    import matplotlib.pyplot as plt
+
+    figures = []
+    for _ in range(2):
+        fig, ax = plt.subplots(figsize=(4, 3))
+        ax.plot([1, 2])
+        figures.append(fig)
+    box = explore.slider(figures, "ab", "n", "ab")
+    assert all(len(page.value) < 30_000 for page in box.children[1].children)
+    assert not plt.get_fignums()

@@ -1,0 +1,94 @@
+"""The package as a whole: light to import, shim harmless, environment files in step."""
+from __future__ import annotations
+
+import re
+import statistics
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    return done.stdout.strip()
+
+
+def test_import_loads_nothing_heavy():
+    heavy = "torch numpy pandas matplotlib sympy scipy ipywidgets boa diffusers".split()
+    assert python(f"import deepfake_kit, sys; print([m for m in {heavy} if m in sys.modules])") == "[]"
+
+
+def test_import_adds_at_most_a_tenth_of_a_second_to_torch():
+    code = "import torch, time; t = time.perf_counter(); import deepfake_kit; print(time.perf_counter() - t)"
+    assert statistics.median(float(python(code)) for _ in range(3)) < 0.1
+
+
+def test_modules_load_by_name_and_unknown_ones_do_not():
+    import deepfake_kit
+
+    assert deepfake_kit.claims.__name__ == "deepfake_kit.claims"
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = deepfake_kit.nothing
+
+
+def test_torchvision_imports_and_the_shim_is_idempotent():
+    assert python("from deepfake_kit import _compat; a = _compat.torchvision(); b = _compat.torchvision();"
+                  "from torchvision.transforms import v2; import torch;"
+                  "print(a is b, tuple(v2.Resize(4)(torch.zeros(1, 8, 8)).shape))") == "True (1, 4, 4)"
+
+
+def test_the_shim_lets_other_errors_through(monkeypatch):
+    import builtins
+
+    from deepfake_kit import _compat
+
+    real = builtins.__import__
+
+    def failing(name, *more):
+        if name == "torchvision":
+            raise RuntimeError("another fault")
+        return real(name, *more)
+
+    monkeypatch.setattr(builtins, "__import__", failing)
+    with pytest.raises(RuntimeError, match="another fault"):
+        _compat.torchvision()
+
+
+def test_conda_environment_installs_the_lock():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    pip = next(row["pip"] for row in environment["dependencies"] if isinstance(row, dict))
+    assert "-r requirements.lock" in pip
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    python_pin = next(row for row in environment["dependencies"] if str(row).startswith("python="))
+    assert python_pin.removeprefix("python=") == project["requires-python"].removeprefix(">=")
+
+
+def test_the_lock_holds_every_dependency_at_a_version_that_fits():
+    from packaging.requirements import Requirement
+
+    lock = dict(re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)$", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    lock = {name.lower().replace("_", "-"): version for name, version in lock.items()}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + [row for rows in project["optional-dependencies"].values() for row in rows]
+    for row in map(Requirement, wanted):
+        assert row.name in lock, f"{row.name} is not in requirements.lock"
+        assert row.specifier.contains(lock[row.name]), f"{row} does not admit {lock[row.name]}"
+
+
+def test_every_dependency_says_why():
+    text = (ROOT / "pyproject.toml").read_text()
+    for block in re.findall(r"^(?:dependencies|chain|models|book) = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            assert "  #" in line, f"no reason given: {line.strip()}"
+
+
+def test_no_registry_address_in_the_locks():
+    for name in ("requirements.lock", "package-lock.json"):
+        assert not re.search(r"https?://(?!.*(opencollective|github\.com/sponsors|funding))\S+\.tgz", (ROOT / name).read_text())
+        assert '"resolved"' not in (ROOT / name).read_text()

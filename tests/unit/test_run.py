@@ -1,0 +1,142 @@
+"""A run's records, checked in a real IPython shell."""
+from __future__ import annotations
+
+import json
+import random
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from IPython.testing.globalipapp import start_ipython
+from IPython.utils.capture import capture_output
+
+from deepfake_kit import claims, run, settings
+
+matplotlib.use("Agg")
+CHAPTER = settings.chapters()[0]
+ALT = "A line that rises by one from each of the three points to the next."
+
+
+@pytest.fixture
+def shown():
+    """A fresh run, and a function that returns what a call published."""
+    start_ipython()
+    with capture_output():
+        opened = run.start(CHAPTER, profile="smoke", seed=3)
+
+    def outputs(call):
+        with capture_output() as captured:
+            call()
+        return [(output.data, output.metadata) for output in captured.outputs]
+
+    return opened, outputs
+
+
+def test_start_seeds_every_generator():
+    draws = []
+    for _ in range(2):
+        run.start(CHAPTER, "smoke", seed=7)
+        draws.append((random.random(), np.random.rand(), torch.rand(1).item()))  # noqa: NPY002  the legacy generator is the point
+    assert draws[0] == draws[1]
+    run.start(CHAPTER, "smoke", seed=8)
+    assert random.random() != draws[0][0]
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (dict(chapter="02_difusion_math"), "unknown chapter"), (dict(chapter=CHAPTER, profile="bok"), "did you mean 'book'"),
+    (dict(chapter=CHAPTER, seed=-1), "seed must be"), (dict(chapter=CHAPTER, seed=0.5), "seed must be")])
+def test_start_refuses_bad_input(words, message):
+    with pytest.raises(ValueError, match=message):
+        run.start(**words)
+
+
+def test_figure_carries_picture_alt_and_provenance(shown):
+    import matplotlib.pyplot as plt
+
+    opened, outputs = shown
+    fig, ax = plt.subplots()
+    ax.plot([1, 2, 3])
+    (picture, about), (under, _) = outputs(lambda: opened.figure("line", fig, alt=ALT, caption="It rises by $1$."))
+    assert "image/png" in picture
+    record = about["deepfake_kit"]
+    assert (record["type"], record["id"], record["alt"], record["seed"]) == ("figure", "line", ALT, 3)
+    assert f"deepfake-kit run {CHAPTER} --profile smoke -p seed=3" in under["text/html"]
+    assert r"\(1\)" in under["text/html"]
+    assert not plt.fignum_exists(fig.number)
+
+
+@pytest.mark.parametrize("words", [dict(alt="short", caption="c"), dict(alt=ALT, caption=" ")])
+def test_figure_needs_words(shown, words):
+    import matplotlib.pyplot as plt
+
+    with pytest.raises(ValueError, match="alt|caption"):
+        shown[0].figure("line", plt.figure(), **words)
+
+
+def test_an_id_is_used_once(shown):
+    shown[0].value("x", 1.0)
+    with pytest.raises(ValueError, match="already used"):
+        shown[0].value("x", 2.0)
+
+
+def test_table_keeps_its_cells(shown):
+    opened, outputs = shown
+    (data, about), _ = outputs(lambda: opened.table("t", pd.DataFrame({"loss": [0.123456]}, index=["ours"]), caption="c"))
+    assert about["deepfake_kit"]["cells"] == {"columns": ["loss"], "index": ["ours"], "data": [[0.123456]]}
+    assert "0.1235" in data["text/html"]
+
+
+def test_value_can_be_glued(shown):
+    opened, outputs = shown
+    ((data, about),) = outputs(lambda: opened.value("x", torch.tensor(1.5)))
+    assert data[run.GLUE_MIME] == "1.5"
+    assert about["scrapbook"]["name"] == "x"
+
+
+@pytest.mark.parametrize("x", [[1, 2], None, {"a": 1}])
+def test_value_is_one_number(shown, x):
+    with pytest.raises(ValueError, match="one number"):
+        shown[0].value("x", x)
+
+
+def test_say_records_each_number(shown):
+    opened, outputs = shown
+    published = outputs(lambda: opened.say("It keeps {mass:.1%}.", mass=np.float64(0.25)))
+    assert published[-1][0]["text/markdown"] == "It keeps 25.0%."
+    assert published[0][1]["deepfake_kit"]["value"] == 0.25
+
+
+def test_verify_passes_small_and_refuses_large_or_nan(shown):
+    opened, outputs = shown
+    ((data, _),) = outputs(lambda: opened.verify("fine", 1e-9, 1e-6, "by hand"))
+    assert "by hand" in data["text/html"]
+    for residual in (1e-3, float("nan")):
+        with pytest.raises(AssertionError, match="failed"):
+            opened.verify("bad", residual, 1e-6)
+
+
+def test_claim_shows_the_verdict_and_an_anchor(shown, monkeypatch):
+    opened, outputs = shown
+    row = claims.find("ddtma-eq-1")
+    monkeypatch.setattr(claims, "compare", lambda *_: "contradicted")
+    ((data, about),) = outputs(lambda: opened.claim("ddtma-eq-1", 2.0))
+    assert 'id="check-ddtma-eq-1"' in data["text/html"]
+    assert row.label in data["text/html"]
+    assert about["deepfake_kit"]["verdict"] == "contradicted"
+
+
+def test_stand_in_is_said_under_every_figure(shown):
+    import matplotlib.pyplot as plt
+
+    opened, outputs = shown
+    opened.data.append({"name": "emnist", "split": "train", "count": 9, "sha256": "0" * 64, "stand_in": True})
+    published = outputs(lambda: opened.figure("line", plt.figure(), alt=ALT, caption="c"))
+    assert "Stand-in data" in published[-1][0]["text/html"]
+
+
+def test_records_survive_json(shown):
+    opened, _ = shown
+    opened.value("nan", float("nan"))
+    assert json.loads(json.dumps(opened.records))[-1]["value"] == "nan"
