@@ -236,7 +236,8 @@ def look_http(browser: object, base: str, name: str, axe: str | None) -> list[Vi
             if not visits:
                 _try_to_open(page, base + name, visit)
                 visit.broken_maths = page.evaluate(MATHS)
-            page.wait_for_timeout(400)  # the theme answers a change of width after 300 ms
+            else:
+                page.wait_for_timeout(400)  # the theme answers a change of width after 300 ms
             visit.too_wide = max(0, page.evaluate(TOO_WIDE))
             visit.violations = violations(page, axe) if axe else []
             visits.append(visit)
@@ -266,11 +267,20 @@ def _try_to_open(page: object, url: str, visit: Visit) -> None:
         visit.errors.append(str(error))
 
 
-def inspect(site: Path, pages: Iterable[str] | None = None, *, axe: Path | None = None) -> list[Visit]:
-    """Look at ``pages`` (paths inside ``site``, all by default) over HTTP and from the disk.
+def inspect(site: Path, pages: Iterable[str] | None = None, *, axe: Path | None = None,
+            browser: object | None = None) -> list[Visit]:
+    """Look at ``pages`` over HTTP and from the disk.
 
-    ``axe`` is the path of axe-core's script (:func:`press.assets.axe_script`); without it
-    accessibility is not judged.
+    Parameters
+    ----------
+    site : Path
+        The folder of the rendered book.
+    pages : iterable of str, optional
+        Paths inside ``site``; default: all pages that do not merely send their visitor on.
+    axe : Path, optional
+        axe-core's script (:func:`press.assets.axe_script`); without it accessibility is not judged.
+    browser : playwright.sync_api.Browser, optional
+        A running browser; by default one is started for this call.
 
     Raises
     ------
@@ -282,8 +292,9 @@ def inspect(site: Path, pages: Iterable[str] | None = None, *, axe: Path | None 
         pages = [page for page in html_pages(site) if redirect(parse(site, page)) is None]
     script = Path(axe).read_text(encoding="utf-8") if axe else None
     visits: list[Visit] = []
-    with open_browser() as browser, serve(site) as base:
+    start = open_browser() if browser is None else contextlib.nullcontext(browser)
+    with start as running, serve(site) as base:
         for name in pages:
-            visits += look_http(browser, base, name, script)
-            visits.append(look_file(browser, site, name))
+            visits += look_http(running, base, name, script)
+            visits.append(look_file(running, site, name))
     return visits

@@ -1,0 +1,91 @@
+"""The notebooks as they are committed: stripped, strict parameters, short cells, plain Markdown."""
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from deepfake_kit import check, execute, settings
+from press import keys, sources
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SETUP_LINES = 14
+
+pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def cells(path: Path, kind: str = "code"):
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
+
+
+def tagged(path: Path, tag: str):
+    return [cell for cell in cells(path) if tag in cell.metadata.get("tags", [])]
+
+
+def test_source_is_stripped_and_canonical(path):
+    text = path.read_text(encoding="utf-8")
+    assert text == sources.canonical(nbformat.reads(text, as_version=4)), "run `make format`"
+    nbformat.validate(nbformat.reads(text, as_version=4))
+
+
+def test_chapter_has_settings_and_a_place_in_the_contents(path):
+    assert path.stem in settings.chapters()
+    assert f"file: notebooks/{path.stem}\n" in (ROOT / "_toc.yml").read_text()
+
+
+def test_first_code_cell_makes_it_run_anywhere(path):
+    first = cells(path)[0]
+    assert {"setup", "remove-cell"} <= set(first.metadata.tags)
+    assert path.read_text(encoding="utf-8").count(sources.EMPTY) == 1
+    assert len(first.source.splitlines()) <= SETUP_LINES
+
+
+def test_every_parameter_is_declared_once_and_used_later(path):
+    declared = execute.default_parameters(path)
+    assert list(declared)[:2] == ["profile", "seed"] and declared["profile"] == "book"
+    after = [cell for cell in cells(path) if "parameters" not in cell.metadata.get("tags", [])]
+    used = {node.id for cell in after for node in ast.walk(ast.parse("\n".join(keys._without_magics(cell.source))))
+            if isinstance(node, ast.Name)}
+    assert set(declared) <= used, f"parameters that nothing reads: {set(declared) - used}"
+
+
+def test_every_setting_is_used(path):
+    text = "\n".join(cell.source for cell in cells(path))
+    unused = [name for name in settings.load(path.stem).settings if not re.search(rf"\b{name}\b", text)]
+    assert not unused, f"settings that nothing reads: {unused}"
+
+
+def test_no_branches_on_the_profile(path):
+    assert not [cell.source for cell in cells(path) if re.search(r"\bif\b.*\b(smoke|profile)\b", cell.source)]
+
+
+def test_cells_are_short(path):
+    long = {cell.id: len(cell.source.splitlines()) for cell in cells(path) if len(cell.source.splitlines()) > 30}
+    assert not long
+
+
+def test_markdown_reads_well_on_colab(path):
+    for cell in cells(path, "markdown"):
+        assert not re.search(r"^\s*:::|^\s*```\{|\{[a-z:]+\}`", cell.source, re.MULTILINE), cell.source[:200]
+
+
+def test_exercises_have_stub_solution_and_grader(path):
+    number = path.stem[:2].lstrip("0")
+    graders = {name for name in check.exercises() if name.split(".")[0] == number}
+    text = [cell.source for cell in cells(path)]
+    solutions = {re.match(r"# Solution (\d+\.\d+)", cell.source)[1] for cell in tagged(path, "solution")}
+    assert len(graders) >= 4
+    assert solutions == graders
+    for name in graders:
+        assert sum(f'check("{name}"' in source for source in text) >= 2, f"{name}: a stub and a solution"
+    assert all("hide-input" in cell.metadata.tags for cell in tagged(path, "solution"))
+
+
+def test_sentences_show_no_code(path):
+    for cell in cells(path):
+        if re.match(r"run\.say\(", cell.source) and cell.source.rstrip().endswith(")"):
+            assert "remove-input" in cell.metadata.get("tags", []), cell.source[:100]
