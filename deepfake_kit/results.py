@@ -47,7 +47,8 @@ def collect(path: Path) -> dict:
         "chapter": starts[0]["chapter"], "profile": starts[0]["profile"], "seed": starts[0]["seed"],
         "parameters": {**starts[0]["parameters"], **about.get("parameters", {})},
         "settings": starts[0]["settings"], "environment": starts[0]["environment"],
-        "data": [{key: record[key] for key in ("name", "split", "count", "sha256", "stand_in", "photographs_of_people")}
+        "data": [{key: record[key] for key in ("name", "split", "description", "count", "sha256", "stand_in",
+                                               "photographs_of_people")}
                  for record in records if record["type"] == "data"],
         "status": "passed", "began": about.get("began"), "seconds": about.get("seconds"),
         "peak_memory_mb": max(record["peak_memory_mb"] for record in records),

@@ -81,7 +81,7 @@ class Run:
 
         found = data.load(name, split, **options)
         self.data.append({"name": found.name, "split": split, "count": len(found.images), "sha256": found.sha256,
-                          "stand_in": bool(found.stand_in),
+                          "stand_in": bool(found.stand_in), "description": found.description,
                           "photographs_of_people": bool(getattr(found, "photographs_of_people", False))})
         self._publish({"text/plain": ""}, {"type": "data", "id": f"{name}-{split}", **self.data[-1]})
         return found
@@ -283,7 +283,7 @@ class Run:
         warning = (f'<p class="kit-stand-in"><strong>Stand-in data.</strong> {", ".join(sorted(set(stand_ins)))} could '
                    "not be found; scikit-learn's digits took its place. Numbers here are not those of the real set.</p>"
                    if stand_ins else "")
-        data = "; ".join(f"{row['name']} {row['split']}, {row['count']:,} images, sha256 {row['sha256'][:12]}"
+        data = "; ".join(f"{row['name']} {row['split']}: {row['description']}, sha256 {row['sha256'][:12]}"
                          f"{' (stand-in)' if row['stand_in'] else ''}" for row in self.data) or "none"
         machine = self.environment
         versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())

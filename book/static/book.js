@@ -1,6 +1,11 @@
-// What the theme and the widgets leave undone: names for sliders, maths in widgets, tables that scroll by keyboard.
+// What the theme and the widgets leave undone: names for sliders, maths in widgets, boxes that scroll by keyboard.
 (() => {
   "use strict";
+
+  // Excerpts under search results are fetched, which browsers refuse to pages opened from the disk.
+  if (location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS !== "undefined") {
+    DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+  }
 
   // The widgets manager speaks to MathJax 2; answer with MathJax 3.
   function bridgeMathJax() {

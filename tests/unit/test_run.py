@@ -131,7 +131,8 @@ def test_stand_in_is_said_under_every_figure(shown):
     import matplotlib.pyplot as plt
 
     opened, outputs = shown
-    opened.data.append({"name": "emnist", "split": "train", "count": 9, "sha256": "0" * 64, "stand_in": True})
+    opened.data.append({"name": "emnist", "split": "train", "count": 9, "sha256": "0" * 64, "stand_in": True,
+                        "description": "digits"})
     published = outputs(lambda: opened.figure("line", plt.figure(), alt=ALT, caption="c"))
     assert "Stand-in data" in published[-1][0]["text/html"]
 

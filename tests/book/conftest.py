@@ -1,0 +1,55 @@
+"""What the tests of the pages share: a browser, axe-core, the built site."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from press import assets, browser
+
+ROOT = Path(__file__).resolve().parents[2]
+THIRD_PARTY = ROOT / "_build" / "third_party"
+
+
+def missing(reason: str) -> None:
+    """Skip, or fail where everything must be there (CI=true)."""
+    if os.environ.get("CI", "").lower() in ("1", "true", "yes"):
+        pytest.fail(f"with CI set this must not be absent: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A running headless browser."""
+    if not browser.can_browse():
+        missing(browser.HOW_TO_GET_ONE)
+    with browser.open_browser() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def third_party(tmp_path_factory) -> Path:
+    """The folder of the pinned scripts; installed to a temporary place where no build has done so."""
+    if assets.is_installed(THIRD_PARTY):
+        return THIRD_PARTY
+    folder = tmp_path_factory.mktemp("third_party")
+    try:
+        assets.install(folder)
+    except assets.AssetError as error:
+        missing(f"the pinned scripts are not installed (make book does it): {error}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def axe(third_party) -> str:
+    """The source of axe-core."""
+    return assets.axe_script(third_party).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def site() -> Path:
+    """The published site, or the one that BOOK_SITE names."""
+    folder = Path(os.environ.get("BOOK_SITE", ROOT / "_build" / "html"))
+    if not (folder / "index.html").is_file():
+        pytest.skip("the book is not built: make book, then make site-test")
+    return folder.resolve()
