@@ -1,4 +1,5 @@
-"""Execute one chapter's notebook with papermill, strictly: known parameters, a time limit, progress, whole or not at all."""
+"""Execute one chapter's notebook with papermill: known parameters only, a time limit, progress, whole or not at all."""
+
 from __future__ import annotations
 
 import contextlib
@@ -69,14 +70,23 @@ def checked_parameters(notebook: Path, given: dict) -> dict:
         if kind is float and type(value) is int:
             continue
         if type(value) is not kind:
-            raise ValueError(f"parameter {name!r} of {notebook.stem} must be {kind.__name__} like its default "
-                             f"{defaults[name]!r}; {value!r} given")
+            raise ValueError(
+                f"parameter {name!r} of {notebook.stem} must be {kind.__name__} like its default "
+                f"{defaults[name]!r}; {value!r} given"
+            )
     return {**defaults, **given}
 
 
-def run(chapter: str, profile: str = "book", parameters: dict | None = None, output: Path | None = None,
-        notebooks: Path | None = None, limit_seconds: float | None = None, progress: Progress | None = None,
-        kernel: str = "python3") -> Path:
+def run(
+    chapter: str,
+    profile: str = "book",
+    parameters: dict | None = None,
+    output: Path | None = None,
+    notebooks: Path | None = None,
+    limit_seconds: float | None = None,
+    progress: Progress | None = None,
+    kernel: str = "python3",
+) -> Path:
     """Execute a chapter and write the executed notebook.
 
     Parameters
@@ -129,8 +139,16 @@ def run(chapter: str, profile: str = "book", parameters: dict | None = None, out
     try:
         with _one_thread(), watchdog:
             papermill.execute_notebook(
-                str(source), str(partial), parameters=values, engine_name="kit", kernel_name=kernel, cwd=str(notebooks),
-                progress_bar=False, report=progress or _silent, request_save_on_cell_execute=False)
+                str(source),
+                str(partial),
+                parameters=values,
+                engine_name="kit",
+                kernel_name=kernel,
+                cwd=str(notebooks),
+                progress_bar=False,
+                report=progress or _silent,
+                request_save_on_cell_execute=False,
+            )
     except PapermillExecutionError as error:
         raise ChapterFailed(_explain(chapter, error.exec_count, error.source, error.traceback)) from None
     except Exception as error:
@@ -154,8 +172,11 @@ def normalised(notebook, keep_times: bool = False):
     """
     timing = notebook.metadata.pop("papermill", {})
     if keep_times and "duration" in timing:
-        notebook.metadata["deepfake_kit"] = {"seconds": round(timing["duration"], 3), "began": timing["start_time"],
-                                             "parameters": timing.get("parameters", {})}
+        notebook.metadata["deepfake_kit"] = {
+            "seconds": round(timing["duration"], 3),
+            "began": timing["start_time"],
+            "parameters": timing.get("parameters", {}),
+        }
     for cell in notebook.cells:
         duration = cell.metadata.pop("papermill", {}).get("duration")
         cell.metadata.pop("execution", None)
@@ -174,8 +195,10 @@ def stripped(notebook):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-                         "language_info": {"name": "python"}}
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
     return notebook
 
 

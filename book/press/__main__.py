@@ -1,4 +1,5 @@
-"""``python -m press build | execute CHAPTER | render | normalise``: the press's own command line (``make`` calls it)."""
+"""The press's own command line, called by ``make``: ``python -m press build | execute | render | normalise``."""
+
 from __future__ import annotations
 
 import argparse
@@ -49,7 +50,9 @@ def _execute(options) -> int:
 
     folder = ROOT / "_build" / "executed" / options.profile / options.chapter / options.key
     try:
-        worker.work(ROOT, options.chapter, options.profile, folder, ROOT / "_build" / "progress" / f"{options.chapter}.json")
+        worker.work(
+            ROOT, options.chapter, options.profile, folder, ROOT / "_build" / "progress" / f"{options.chapter}.json"
+        )
     except ChapterFailed as error:
         print(error, file=sys.stderr)
         return 1

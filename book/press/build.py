@@ -1,4 +1,5 @@
 """``make book``: plan, run the graph, show progress, publish; one build at a time."""
+
 from __future__ import annotations
 
 import contextlib
@@ -66,33 +67,71 @@ def _build(root: Path, folder: Path, profile: str, jobs: int, lock: int) -> Path
 
 def _plan(root: Path, profile: str) -> dict:
     """Every chapter of the table of contents with its key, and the key of the site they make."""
-    chapters = {name: {"key": keys.chapter_key(root, name, profile), "minutes": settings.load(name).minutes[profile]}
-                for name in stage.chapters(root)}
-    kept = [root / name for name in ("book", "deepfake_kit/papers", "results", "_config.yml", "_toc.yml", "requirements.lock",
-                                     "package-lock.json")]
-    site = keys.tree_key([path for path in kept if path.exists()],
-                         json.dumps([chapters, profile, stage.repository(root)], sort_keys=True))
+    chapters = {
+        name: {"key": keys.chapter_key(root, name, profile), "minutes": settings.load(name).minutes[profile]}
+        for name in stage.chapters(root)
+    }
+    kept = [
+        root / name
+        for name in (
+            "book",
+            "deepfake_kit/papers",
+            "results",
+            "_config.yml",
+            "_toc.yml",
+            "requirements.lock",
+            "package-lock.json",
+        )
+    ]
+    site = keys.tree_key(
+        [path for path in kept if path.exists()],
+        json.dumps([chapters, profile, stage.repository(root)], sort_keys=True),
+    )
     return {"profile": profile, "chapters": chapters, "site": site}
 
 
 def _graph(root: Path, folder: Path, plan: dict, jobs: int, lock: int) -> int:
     """Run Snakemake and show one progress line a chapter; returns its exit status."""
-    fresh = [name for name, row in plan["chapters"].items()
-             if (folder / "executed" / plan["profile"] / name / row["key"] / "results.json").is_file()]
+    fresh = [
+        name
+        for name, row in plan["chapters"].items()
+        if (folder / "executed" / plan["profile"] / name / row["key"] / "results.json").is_file()
+    ]
     for name in fresh:
         print(f"{name}: unchanged")
     if (folder / "sites" / plan["site"] / "complete").is_file():
         return 0
     # Jobs put their outputs in place whole, so a file that exists is complete, whatever an interrupted graph noted.
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "book" / "Snakefile"), "--directory", str(folder),
-               "--cores", str(jobs), "--keep-going", "--nolock", "--ignore-incomplete", "--rerun-triggers", "mtime",
-               "--config", f"plan={folder / 'plan.json'}"]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(root / "book" / "Snakefile"),
+        "--directory",
+        str(folder),
+        "--cores",
+        str(jobs),
+        "--keep-going",
+        "--nolock",
+        "--ignore-incomplete",
+        "--rerun-triggers",
+        "mtime",
+        "--config",
+        f"plan={folder / 'plan.json'}",
+    ]
     log = folder / "snakemake.log"
     path = os.pathsep.join(filter(None, [str(root / "book"), os.environ.get("PYTHONPATH")]))
     with log.open("w", encoding="utf-8") as stream:
         # The lock is handed on, so a graph that outlives a killed build still keeps a second one waiting.
-        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, pass_fds=(lock,), cwd=root,
-                                   env={**os.environ, "PYTHONPATH": path})
+        process = subprocess.Popen(
+            command,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            pass_fds=(lock,),
+            cwd=root,
+            env={**os.environ, "PYTHONPATH": path},
+        )
         try:
             _show_progress(process, folder / "progress", plan, fresh)
         except BaseException:
@@ -124,7 +163,9 @@ def _show_progress(process, progress: Path, plan: dict, fresh: list[str]) -> Non
                     bar.set_postfix_str("done" if row["status"] == "passed" else f"about {left:.0f} s left")
                 elif said.get(name) != (step := (4 * row["done"] // max(1, row["total"]), row["status"])):
                     said[name] = step
-                    rest = f"done in {row['seconds']:.0f} s" if row["status"] == "passed" else f"about {left:.0f} s left"
+                    rest = (
+                        f"done in {row['seconds']:.0f} s" if row["status"] == "passed" else f"about {left:.0f} s left"
+                    )
                     print(f"{name}: cell {row['done']} of {row['total']}, {rest}", flush=True)
         if ended:
             break

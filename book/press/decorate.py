@@ -1,4 +1,5 @@
 """Dress an executed notebook for the page: alternative texts, numbered captions, no empty outputs."""
+
 from __future__ import annotations
 
 import re
@@ -29,7 +30,9 @@ def decorated(notebook):
         cell.outputs = [output for output in cell.outputs if not _empty(output)]
         places = [place for place, output in enumerate(cell.outputs) if _record(output).get("type") == "figure"]
         if len(places) > 1:
-            raise ValueError(f"cell {index} shows {len(places)} figures; one a cell, so that each keeps its own caption")
+            raise ValueError(
+                f"cell {index} shows {len(places)} figures; one a cell, so that each keeps its own caption"
+            )
         cells += _split(cell, places[0]) if places else [cell]
     notebook.cells = cells
     return notebook
@@ -37,13 +40,17 @@ def decorated(notebook):
 
 def _split(cell, place: int) -> list:
     """The cell with what it shows before its figure, the figure, and what it shows after it."""
-    before, figure, after = cell.outputs[:place], cell.outputs[place], cell.outputs[place + 1:]
+    before, figure, after = cell.outputs[:place], cell.outputs[place], cell.outputs[place + 1 :]
     record = _record(figure)
     cell.outputs = before
     alone = _shown_only(f"{cell.id}-figure"[-64:], [figure])
     alone.metadata["mystnb"] = {
         "image": {"alt": record["alt"]},
-        "figure": {"name": f"fig-{record['chapter'][:2]}-{record['id'].replace('_', '-')}", "caption": record["caption"]}}
+        "figure": {
+            "name": f"fig-{record['chapter'][:2]}-{record['id'].replace('_', '-')}",
+            "caption": record["caption"],
+        },
+    }
     for output in after:
         if "deepfake_kit_under" in output.get("metadata", {}):
             output.data["text/html"] = CAPTION.sub("", output.data["text/html"])
@@ -63,4 +70,6 @@ def _record(output) -> dict:
 def _empty(output) -> bool:
     """An output that only carries a record and shows nothing."""
     data = output.get("data", {})
-    return output.output_type == "display_data" and set(data) <= {"text/plain"} and not data.get("text/plain", "").strip()
+    return (
+        output.output_type == "display_data" and set(data) <= {"text/plain"} and not data.get("text/plain", "").strip()
+    )

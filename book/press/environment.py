@@ -1,4 +1,5 @@
-"""Make the project's virtual environment from requirements.lock; standard library only, since it runs before all else."""
+"""Make the project's virtual environment from requirements.lock; standard library only: it runs before all else."""
+
 from __future__ import annotations
 
 import fcntl
@@ -15,11 +16,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def main() -> int:
     """Create or refresh ``.venv`` (or ``$VENV``); does nothing when it is up to date. Returns the exit status."""
-    if sys.version_info < (3, 11):
-        print(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}. Try: make PYTHON=python3.11 book", file=sys.stderr)
+    if sys.version_info < (3, 11):  # noqa: UP036  an older Python shall say so instead of failing later
+        print(
+            f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}. Try: make PYTHON=python3.11 book",
+            file=sys.stderr,
+        )
         return 2
     folder = Path(os.environ.get("VENV", ROOT / ".venv"))
-    wanted = hashlib.sha256((ROOT / "requirements.lock").read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    wanted = hashlib.sha256(
+        (ROOT / "requirements.lock").read_bytes() + (ROOT / "pyproject.toml").read_bytes()
+    ).hexdigest()
     with (ROOT / ".environment.lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         stamp = folder / "installed"
@@ -28,7 +34,9 @@ def main() -> int:
         try:
             import ensurepip  # noqa: F401  Debian splits it off
         except ImportError:
-            print("This Python cannot make virtual environments. On Debian: apt-get install python3-venv", file=sys.stderr)
+            print(
+                "This Python cannot make virtual environments. On Debian: apt-get install python3-venv", file=sys.stderr
+            )
             return 2
         print("Making the environment in .venv: about three minutes and 3 GB, once.", flush=True)
         if not (folder / "bin" / "python").exists() or not stamp.is_file():

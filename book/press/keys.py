@@ -3,6 +3,7 @@
 jupyter-cache keys on the cells' source alone, so an edited kit would leave old
 figures standing. This key holds everything that can change a result.
 """
+
 from __future__ import annotations
 
 import ast
@@ -135,14 +136,17 @@ def _claim_rows(code: list[str]) -> dict[str, str]:
 
 def _without_magics(cell: str) -> list[str]:
     """The cell's lines with IPython magics blanked out, so that it parses as Python."""
-    return [line[:len(line) - len(line.lstrip())] + "pass" if line.lstrip()[:1] in ("%", "!") else line
-            for line in cell.splitlines()]
+    return [
+        line[: len(line) - len(line.lstrip())] + "pass" if line.lstrip()[:1] in ("%", "!") else line
+        for line in cell.splitlines()
+    ]
 
 
 def _fingerprint(name: str) -> str:
     from deepfake_kit import data
 
-    return data.fingerprint(name)
+    # Fetches the set if it is nowhere yet: otherwise its arrival would change the key of the next build.
+    return data.ensure(name)
 
 
 def tree_key(paths: list[Path], more: str = "") -> str:

@@ -1,4 +1,5 @@
 """The reproduction ledger: every claim of every paper, what we find in the text, what our runs give."""
+
 from __future__ import annotations
 
 import html
@@ -12,14 +13,22 @@ SIGNS = {"reproduced": "✓", "direction-holds": "≈", "contradicted": "✗", "
 
 def totals(results: list[dict]) -> str:
     """Counts a paper, as a Markdown table."""
-    lines = ["| paper | rows | text holds | text faulty or unclear | " + " | ".join(v.replace("-", " ") for v in claims.VERDICTS)
-             + " |", "|---|" + "---:|" * (3 + len(claims.VERDICTS))]
+    lines = [
+        "| paper | rows | text holds | text faulty or unclear | "
+        + " | ".join(v.replace("-", " ") for v in claims.VERDICTS)
+        + " |",
+        "|---|" + "---:|" * (3 + len(claims.VERDICTS)),
+    ]
     sums = [0] * (3 + len(claims.VERDICTS))
     for paper in claims.papers():
         record, rows = claims.load(paper)
         faulty = sum(row.finding in ("typo", "wrong", "inconsistent", "underspecified") for row in rows)
-        counts = [len(rows), sum(row.finding == "holds" for row in rows), faulty,
-                  *(sum(row.verdict == verdict for row in rows) for verdict in claims.VERDICTS)]
+        counts = [
+            len(rows),
+            sum(row.finding == "holds" for row in rows),
+            faulty,
+            *(sum(row.verdict == verdict for row in rows) for verdict in claims.VERDICTS),
+        ]
         sums = [a + b for a, b in zip(sums, counts, strict=True)]
         lines.append(f"| {record['short']} ({record['year']}) | " + " | ".join(map(str, counts)) + " |")
     lines.append("| **all** | " + " | ".join(f"**{n}**" for n in sums) + " |")
@@ -29,14 +38,23 @@ def totals(results: list[dict]) -> str:
 def table(results: list[dict]) -> str:
     """Totals, filters and the table of all claims, as Markdown with raw HTML."""
     found = verdicts.measured(results)
-    rows = "\n".join(_row(claims.load(paper)[0], row, found.get(row.id))
-                     for paper in claims.papers() for row in claims.load(paper)[1])
+    rows = "\n".join(
+        _row(claims.load(paper)[0], row, found.get(row.id))
+        for paper in claims.papers()
+        for row in claims.load(paper)[1]
+    )
     papers = {paper: claims.load(paper)[0]["short"] for paper in claims.papers()}
-    selects = "".join([
-        _select("paper", papers),
-        _select("kind", {kind: kind for kind in ("equation", "figure", "table", "parameter", "dataset", "algorithm", "claim")}),
-        _select("finding", {name: name.replace("-", " ") for name in claims.FINDINGS}),
-        _select("verdict", {name: name.replace("-", " ") for name in claims.VERDICTS})])
+    selects = "".join(
+        [
+            _select("paper", papers),
+            _select(
+                "kind",
+                {kind: kind for kind in ("equation", "figure", "table", "parameter", "dataset", "algorithm", "claim")},
+            ),
+            _select("finding", {name: name.replace("-", " ") for name in claims.FINDINGS}),
+            _select("verdict", {name: name.replace("-", " ") for name in claims.VERDICTS}),
+        ]
+    )
     return f"""{totals(results)}
 
 <form class="kit-filter full-width" id="ledger-filter" role="search" aria-label="Filter the ledger">{selects}
@@ -45,7 +63,8 @@ def table(results: list[dict]) -> str:
 
 <div class="kit-scroll kit-ledger full-width" tabindex="0" role="region" aria-label="Ledger of all claims">
 <table class="kit-table"><thead><tr><th scope="col">claim</th><th scope="col">the paper states</th>
-<th scope="col">we find</th><th scope="col">verdict of our run</th><th scope="col">paper</th><th scope="col">here</th></tr></thead>
+<th scope="col">we find</th><th scope="col">verdict of our run</th><th scope="col">paper</th>
+<th scope="col">here</th></tr></thead>
 <tbody id="ledger-rows">
 {rows}
 </tbody></table></div>
@@ -68,15 +87,19 @@ def _row(paper: dict, row: claims.Claim, record: dict | None) -> str:
         listed = "".join(f"<dt>{html.escape(str(k))}</dt><dd>{html.escape(str(v))}</dd>" for k, v in row.values.items())
         printed += f"<details><summary>{len(row.values)} printed values</summary><dl>{listed}</dl></details>"
     reason = f"<p>{_text(row.reason)}</p>" if row.reason and not record else ""
-    return (f'<tr id="ledger-{row.id}" data-paper="{row.id.partition("-")[0]}" data-kind="{row.kind}" '
-            f'data-finding="{row.finding}" data-verdict="{row.verdict}">'
-            f'<th scope="row">{html.escape(row.label)}<br><small>{html.escape(paper["short"])}, {html.escape(str(row.section))}'
-            f'<br><code>{row.id}</code></small></th>'
-            f"<td>{_text(row.states)}</td>"
-            f'<td><span class="kit-badge kit-{row.finding}">{row.finding.replace("-", " ")}</span><p>{_text(row.explanation)}</p></td>'
-            f'<td><span class="kit-badge kit-{row.verdict}"><span aria-hidden="true">{SIGNS[row.verdict]}</span> '
-            f'{row.verdict.replace("-", " ")}</span>{measure}{reason}{link}</td>'
-            f'<td data-label="paper">{printed}</td><td data-label="here">{ours}</td></tr>')
+    return (
+        f'<tr id="ledger-{row.id}" data-paper="{row.id.partition("-")[0]}" data-kind="{row.kind}" '
+        f'data-finding="{row.finding}" data-verdict="{row.verdict}">'
+        f'<th scope="row">{html.escape(row.label)}<br><small>{html.escape(paper["short"])}, '
+        f"{html.escape(str(row.section))}"
+        f"<br><code>{row.id}</code></small></th>"
+        f"<td>{_text(row.states)}</td>"
+        f'<td><span class="kit-badge kit-{row.finding}">{row.finding.replace("-", " ")}</span>'
+        f"<p>{_text(row.explanation)}</p></td>"
+        f'<td><span class="kit-badge kit-{row.verdict}"><span aria-hidden="true">{SIGNS[row.verdict]}</span> '
+        f"{row.verdict.replace('-', ' ')}</span>{measure}{reason}{link}</td>"
+        f'<td data-label="paper">{printed}</td><td data-label="here">{ours}</td></tr>'
+    )
 
 
 def _select(name: str, options: dict[str, str]) -> str:

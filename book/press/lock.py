@@ -1,4 +1,5 @@
-"""Resolve requirements.lock anew: install pyproject.toml's newest fitting versions into a fresh environment and list them."""
+"""Resolve requirements.lock anew: install pyproject.toml's newest fitting versions afresh and list them."""
+
 from __future__ import annotations
 
 import re
@@ -9,7 +10,8 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-HEADER = """# Exact versions of the default environment (Python 3.11); made by `make lock`, installed by `make environment`.
+HEADER = """# Exact versions of the default environment (Python 3.11).
+# `make lock` makes this file, `make environment` installs it.
 # torch is the plain release: pip takes the CPU build or the CUDA build, whichever the machine's index offers.
 """
 
@@ -19,7 +21,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         pip = [str(Path(folder) / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
-        before = (ROOT / "requirements.lock").read_text(encoding="utf-8") if (ROOT / "requirements.lock").exists() else ""
+        before = (
+            (ROOT / "requirements.lock").read_text(encoding="utf-8") if (ROOT / "requirements.lock").exists() else ""
+        )
         torch = re.search(r"^torch==\S+", before, re.MULTILINE)
         words = [torch.group()] if torch else []
         subprocess.run([*pip, "install", "--quiet", *words, f"{ROOT}[chain,models,book,dev]"], check=True)
@@ -37,8 +41,11 @@ def clean(listed: str) -> str:
     torch==2.13.0
     numpy==2.4.6
     """
-    kept = [line.partition("+")[0] for line in listed.splitlines()
-            if "==" in line and not re.match(r"(pip==|deepfake|nvidia-|cuda-|triton==)", line)]
+    kept = [
+        line.partition("+")[0]
+        for line in listed.splitlines()
+        if "==" in line and not re.match(r"(pip==|deepfake|nvidia-|cuda-|triton==)", line)
+    ]
     return "\n".join(kept) + "\n"
 
 

@@ -1,4 +1,5 @@
 """From executed notebooks to a published site: stage the sources, render, inspect, swap in."""
+
 from __future__ import annotations
 
 import json
@@ -13,8 +14,11 @@ import yaml
 
 from press import assets, decorate, gates, health, ledger, mend, sources, verdicts
 
-MARKS = {"book/index.md": ("<!-- totals -->", ledger.totals), "book/ledger.md": ("<!-- ledger -->", ledger.table),
-         "book/health.md": ("<!-- health -->", health.table)}
+MARKS = {
+    "book/index.md": ("<!-- totals -->", ledger.totals),
+    "book/ledger.md": ("<!-- ledger -->", ledger.table),
+    "book/health.md": ("<!-- health -->", health.table),
+}
 
 
 def chapters(root: Path) -> list[str]:
@@ -58,7 +62,7 @@ def render(root: Path, plan: dict, site: str) -> int:
 
 
 def publish(folder: Path, site: str, profile: str) -> Path:
-    """Point ``_build/html`` (``_build/html-<profile>`` for another profile than ``book``) at a finished site, atomically."""
+    """Point ``_build/html`` (or ``_build/html-<profile>``) at a finished site, atomically."""
     target = folder / ("html" if profile == "book" else f"html-{profile}")
     link = folder / f".html.{os.getpid()}"
     link.unlink(missing_ok=True)
@@ -72,7 +76,9 @@ def publish(folder: Path, site: str, profile: str) -> Path:
 def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
     """Lay out Sphinx's source folder; returns the chapters' results."""
     address = repository(root)
-    shutil.copytree(root / "book", source / "book", ignore=shutil.ignore_patterns("press", "static", "Snakefile", "__pycache__"))
+    shutil.copytree(
+        root / "book", source / "book", ignore=shutil.ignore_patterns("press", "static", "Snakefile", "__pycache__")
+    )
     shutil.copy(root / "_toc.yml", source)
     (source / "_config.yml").write_text(yaml.safe_dump(_config(root, address), sort_keys=False), encoding="utf-8")
     (source / "notebooks").mkdir()
@@ -111,11 +117,15 @@ def _config(root: Path, address: str) -> dict:
 def _sphinx(source: Path, folder: Path) -> list[str]:
     """Run Jupyter Book strictly; returns its complaints."""
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(source), "-W", "-n", "--keep-going"]
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL,
-                          env={**os.environ, "NO_COLOR": "1"})
+    done = subprocess.run(
+        command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env={**os.environ, "NO_COLOR": "1"}
+    )
     (folder / "sphinx.log").write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode == 0 and (source / "_build" / "html" / "index.html").is_file():
         return []
-    said = [line.replace(str(source), "").strip() for line in (done.stdout + done.stderr).splitlines()
-            if "WARNING" in line or "ERROR" in line or "rror:" in line]
+    said = [
+        line.replace(str(source), "").strip()
+        for line in (done.stdout + done.stderr).splitlines()
+        if "WARNING" in line or "ERROR" in line or "rror:" in line
+    ]
     return [f"Sphinx: {line}" for line in dict.fromkeys(said)] or [f"Sphinx failed; see {folder / 'sphinx.log'}"]

@@ -1,4 +1,5 @@
 """With a repository named in its one place, every launch and download link leads to a file that exists."""
+
 from __future__ import annotations
 
 import json
@@ -10,7 +11,6 @@ import nbformat
 import pytest
 import small_book
 import yaml
-
 from press import sources, stage
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,9 +23,17 @@ def launched(tmp_path_factory):
     folder = small_book.make_book(tmp_path_factory.mktemp("book"))
     config = folder / "_config.yml"
     config.write_text(config.read_text().replace('url: ""', f"url: {ADDRESS}"))
-    environment = {key: value for key, value in small_book.environment(folder).items() if key != "DEEPFAKE_BOOK_REPOSITORY"}
-    done = subprocess.run([small_book.sys.executable, "-m", "press", "build"], cwd=folder, env=environment,
-                          capture_output=True, text=True, timeout=300)
+    environment = {
+        key: value for key, value in small_book.environment(folder).items() if key != "DEEPFAKE_BOOK_REPOSITORY"
+    }
+    done = subprocess.run(
+        [small_book.sys.executable, "-m", "press", "build"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -65,8 +73,11 @@ def test_no_dead_buttons_without_a_repository(tmp_path):
 def test_the_repository_stands_in_one_place():
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
     assert config["repository"]["url"] == ""
-    listed = subprocess.run(["git", "-C", str(ROOT), "grep", "-lE", r"github\.com/[a-z-]+/[a-z-]+\b.*(repository|colab)"],
-                            capture_output=True, text=True).stdout.split()
+    listed = subprocess.run(
+        ["git", "-C", str(ROOT), "grep", "-lE", r"github\.com/[a-z-]+/[a-z-]+\b.*(repository|colab)"],
+        capture_output=True,
+        text=True,
+    ).stdout.split()
     assert not [name for name in listed if not name.startswith(("tests/", ".github/"))]
 
 

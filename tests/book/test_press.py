@@ -1,4 +1,5 @@
 """The press at work on a small book: what is redone, what is kept, what is refused."""
+
 from __future__ import annotations
 
 import json
@@ -14,9 +15,8 @@ from pathlib import Path
 
 import pytest
 import small_book
-from small_book import press
-
 from press import keys
+from small_book import press
 
 pytestmark = pytest.mark.slow
 
@@ -44,8 +44,10 @@ def page(folder: Path, chapter: str) -> str:
 
 def executed(folder: Path) -> dict[str, set[str]]:
     """The keys under which each chapter has results."""
-    return {path.name: {key.name for key in path.glob("[0-9a-f]*")}
-            for path in (folder / "_build" / "executed" / "book").iterdir()}
+    return {
+        path.name: {key.name for key in path.glob("[0-9a-f]*")}
+        for path in (folder / "_build" / "executed" / "book").iterdir()
+    }
 
 
 def test_the_page_shows_what_the_notebook_made(built):
@@ -114,7 +116,9 @@ def test_a_changed_verdict_stops_the_build(book):
     papers.write_text(papers.read_text().replace("printed: 3", "printed: 4"))
     done = press(book, "build")
     assert done.returncode == 1
-    assert "demo-eq-1: chapter 91_demo computes 'contradicted'" in done.stderr and "approves 'reproduced'" in done.stderr
+    assert (
+        "demo-eq-1: chapter 91_demo computes 'contradicted'" in done.stderr and "approves 'reproduced'" in done.stderr
+    )
 
 
 def test_an_approved_measurement_that_nobody_makes_stops_the_build(book):
@@ -126,10 +130,18 @@ def test_an_approved_measurement_that_nobody_makes_stops_the_build(book):
 def test_killed_at_any_moment_it_resumes(book):
     """Kill the whole build while one chapter is done and the other is not; then build again."""
     small_book.write(book, "91_demo", small_book.FIGURE, 'run.claim("demo-eq-1", 3)')
-    small_book.write(book, "92_other", "import time\ntime.sleep(12)", small_book.FIGURE.replace("It rises", "It climbs"))
+    small_book.write(
+        book, "92_other", "import time\ntime.sleep(12)", small_book.FIGURE.replace("It rises", "It climbs")
+    )
     before, site = executed(book), os.readlink(book / "_build" / "html")
-    process = subprocess.Popen([sys.executable, "-m", "press", "build"], cwd=book, env=small_book.environment(book),
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "press", "build"],
+        cwd=book,
+        env=small_book.environment(book),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     deadline = time.monotonic() + 60
     while executed(book)["91_demo"] == before["91_demo"] or not finished(book, "91_demo", before):
         assert time.monotonic() < deadline and process.poll() is None
@@ -141,7 +153,9 @@ def test_killed_at_any_moment_it_resumes(book):
     done = press(book, "build")
     assert done.returncode == 0, done.stderr
     assert "91_demo: unchanged" in done.stdout and "It climbs" in page(book, "92_other")
-    assert first == {path: path.stat().st_mtime_ns for path in (book / "_build/executed/book/91_demo").rglob("results.json")}
+    assert first == {
+        path: path.stat().st_mtime_ns for path in (book / "_build/executed/book/91_demo").rglob("results.json")
+    }
 
 
 def finished(folder: Path, chapter: str, before: dict) -> bool:
@@ -179,8 +193,14 @@ def test_a_folder_that_cannot_be_written_is_named(book):
 
 def test_a_hanging_chapter_is_stopped(book):
     small_book.write(book, "92_other", "import time\ntime.sleep(600)")
-    done = subprocess.run([sys.executable, "-m", "deepfake_kit", "run", "92_other", "--profile", "smoke", "--limit", "15"],
-                          cwd=book, env=small_book.environment(book), capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-m", "deepfake_kit", "run", "92_other", "--profile", "smoke", "--limit", "15"],
+        cwd=book,
+        env=small_book.environment(book),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 1 and "did not finish within 15 s" in done.stderr
     assert not (book / "_build" / "runs" / "92_other-smoke.ipynb").exists()
 
@@ -192,9 +212,21 @@ def test_bad_words_are_one_line(book, words):
 
 
 def test_reachable_follows_imports_aliases_and_methods(tmp_path):
-    for name, text in {"__init__": "", "run": "from deepfake_kit import data, claims", "settings": "", "style": "",
-                       "provenance": "", "valid": "", "execute": "", "results": "", "data": "", "claims": "",
-                       "a": "from deepfake_kit.b import x", "b": 'PATH = "files/contract.vy"', "c": ""}.items():
+    for name, text in {
+        "__init__": "",
+        "run": "from deepfake_kit import data, claims",
+        "settings": "",
+        "style": "",
+        "provenance": "",
+        "valid": "",
+        "execute": "",
+        "results": "",
+        "data": "",
+        "claims": "",
+        "a": "from deepfake_kit.b import x",
+        "b": 'PATH = "files/contract.vy"',
+        "c": "",
+    }.items():
         (tmp_path / f"{name}.py").write_text(text)
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "contract.vy").write_text("")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from press import keys, sources
 
 from deepfake_kit import check, execute, settings
-from press import keys, sources
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -1,4 +1,5 @@
 """The package as a whole: light to import, shim harmless, environment files in step."""
+
 from __future__ import annotations
 
 import re
@@ -38,9 +39,14 @@ def test_modules_load_by_name_and_unknown_ones_do_not():
 
 
 def test_torchvision_imports_and_the_shim_is_idempotent():
-    assert python("from deepfake_kit import _compat; a = _compat.torchvision(); b = _compat.torchvision();"
-                  "from torchvision.transforms import v2; import torch;"
-                  "print(a is b, tuple(v2.Resize(4)(torch.zeros(1, 8, 8)).shape))") == "True (1, 4, 4)"
+    assert (
+        python(
+            "from deepfake_kit import _compat; a = _compat.torchvision(); b = _compat.torchvision();"
+            "from torchvision.transforms import v2; import torch;"
+            "print(a is b, tuple(v2.Resize(4)(torch.zeros(1, 8, 8)).shape))"
+        )
+        == "True (1, 4, 4)"
+    )
 
 
 def test_the_shim_lets_other_errors_through(monkeypatch):
@@ -90,5 +96,7 @@ def test_every_dependency_says_why():
 
 def test_no_registry_address_in_the_locks():
     for name in ("requirements.lock", "package-lock.json"):
-        assert not re.search(r"https?://(?!.*(opencollective|github\.com/sponsors|funding))\S+\.tgz", (ROOT / name).read_text())
+        assert not re.search(
+            r"https?://(?!.*(opencollective|github\.com/sponsors|funding))\S+\.tgz", (ROOT / name).read_text()
+        )
         assert '"resolved"' not in (ROOT / name).read_text()

@@ -1,4 +1,5 @@
 """A run's records, checked in a real IPython shell."""
+
 from __future__ import annotations
 
 import json
@@ -44,9 +45,15 @@ def test_start_seeds_every_generator():
     assert random.random() != draws[0][0]
 
 
-@pytest.mark.parametrize(("words", "message"), [
-    (dict(chapter="02_difusion_math"), "unknown chapter"), (dict(chapter=CHAPTER, profile="bok"), "did you mean 'book'"),
-    (dict(chapter=CHAPTER, seed=-1), "seed must be"), (dict(chapter=CHAPTER, seed=0.5), "seed must be")])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (dict(chapter="02_difusion_math"), "unknown chapter"),
+        (dict(chapter=CHAPTER, profile="bok"), "did you mean 'book'"),
+        (dict(chapter=CHAPTER, seed=-1), "seed must be"),
+        (dict(chapter=CHAPTER, seed=0.5), "seed must be"),
+    ],
+)
 def test_start_refuses_bad_input(words, message):
     with pytest.raises(ValueError, match=message):
         run.start(**words)
@@ -83,7 +90,9 @@ def test_an_id_is_used_once(shown):
 
 def test_table_keeps_its_cells(shown):
     opened, outputs = shown
-    (data, about), _ = outputs(lambda: opened.table("t", pd.DataFrame({"loss": [0.123456]}, index=["ours"]), caption="c"))
+    (data, about), _ = outputs(
+        lambda: opened.table("t", pd.DataFrame({"loss": [0.123456]}, index=["ours"]), caption="c")
+    )
     assert about["deepfake_kit"]["cells"] == {"columns": ["loss"], "index": ["ours"], "data": [[0.123456]]}
     assert "0.1235" in data["text/html"]
 
@@ -131,8 +140,9 @@ def test_stand_in_is_said_under_every_figure(shown):
     import matplotlib.pyplot as plt
 
     opened, outputs = shown
-    opened.data.append({"name": "emnist", "split": "train", "count": 9, "sha256": "0" * 64, "stand_in": True,
-                        "description": "digits"})
+    opened.data.append(
+        {"name": "emnist", "split": "train", "count": 9, "sha256": "0" * 64, "stand_in": True, "description": "digits"}
+    )
     published = outputs(lambda: opened.figure("line", plt.figure(), alt=ALT, caption="c"))
     assert "Stand-in data" in published[-1][0]["text/html"]
 

@@ -1,0 +1,278 @@
+#!/usr/bin/env python3
+"""Fetch, import, verify and list the data sets of the book; nothing is taken before its terms are accepted.
+
+Usage::
+
+    python data_scripts/fetch.py list
+    python data_scripts/fetch.py fashion-mnist --accept-terms
+    python data_scripts/fetch.py celeba --accept-terms --from ~/Downloads/celeba
+    python data_scripts/fetch.py verify fashion-mnist
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+try:
+    import deepfake_kit  # noqa: F401
+except ImportError:  # run from a checkout that is not installed
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from deepfake_kit import data, downloads, face_folders, file_hashes, readers
+from deepfake_kit.data_sources import SOURCES, Source
+
+MANIFEST = "MANIFEST.sha256"
+SETS = [name for name in SOURCES if name not in ("emnist-balanced", "emnist-mnist")]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one sub-command; 0 when it worked, 1 when a set is missing or damaged, 2 for bad usage or terms."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "list":
+            return _list(options.root)
+        if options.command == "verify":
+            return _verify(options.sets or SETS, options.root, options.deep, named=bool(options.sets))
+        return _fetch(SOURCES[options.command], options)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n")[0], epilog="A cut download goes on where it stopped."
+    )
+    where = argparse.ArgumentParser(add_help=False)
+    where.add_argument(
+        "--root", type=Path, help="data folder (default: $DEEPFAKE_KIT_DATA, else the user's cache)"
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in SETS:
+        command = commands.add_parser(name, parents=[where], help=SOURCES[name].title)
+        command.add_argument(
+            "--accept-terms", action="store_true", help="you have read the terms and accept them"
+        )
+        command.add_argument(
+            "--from",
+            dest="given",
+            type=Path,
+            metavar="PATH",
+            help="import files that you obtained yourself: a file, or the folder that holds them",
+        )
+        command.add_argument("--quiet", action="store_true", help="no progress bar")
+    verify = commands.add_parser(
+        "verify", parents=[where], help="check files against checksums and manifests"
+    )
+    verify.add_argument(
+        "sets", nargs="*", metavar="SET", choices=[*SETS, []], help="default: every set that is here"
+    )
+    verify.add_argument("--deep", action="store_true", help="also decode every picture")
+    commands.add_parser("list", parents=[where], help="which sets are where, and on which terms")
+    return parser
+
+
+def _root(given: Path | None) -> Path:
+    if given is not None:
+        return given.expanduser()
+    if os.environ.get("DEEPFAKE_KIT_DATA"):
+        return Path(os.environ["DEEPFAKE_KIT_DATA"]).expanduser()
+    return file_hashes.cache_folder()
+
+
+def _list(root: Path | None) -> int:
+    for name in SETS:
+        found = [place for place in data.locate(name, root) if place.found]
+        print(f"{name:16} {SOURCES[name].title}")
+        print(f"{'':16} licence: {SOURCES[name].licence}")
+        for place in found:
+            splits = ", ".join(place.splits)
+            print(f"{'':16} {'used' if place.used else 'also'}: {place.folder} ({place.variant}: {splits})")
+        if not found:
+            way = "download with this script" if SOURCES[name].urls else "to be asked for by hand"
+            print(f"{'':16} not here; {way}")
+    return 0
+
+
+def _fetch(wanted: Source, options: argparse.Namespace) -> int:
+    root = _root(options.root)
+    print(
+        f"{wanted.title}\n\nLicence:  {wanted.licence}\nTerms:    {wanted.terms}\nCite:     "
+        f"{wanted.citation}\n"
+    )
+    if not options.accept_terms:
+        print("Nothing was fetched. If you accept these terms, run the command again with --accept-terms.")
+        return 2
+    if options.given is not None:
+        folder = _import(wanted, options.given.expanduser(), root)
+    elif _here(wanted.name, options.root):
+        print("Already here.")
+        return _verify([wanted.name], options.root, deep=False, named=True)
+    elif wanted.urls:
+        folder = downloads.fetch(wanted, root, progress=not options.quiet)
+    else:
+        steps = "\n".join(f"  {i}. {step.format(root=root)}" for i, step in enumerate(wanted.by_hand, 1))
+        message = f"This set cannot be downloaded by a script; it must be requested by hand:\n{steps}"
+        print(message, file=sys.stderr)
+        return 1
+    print(f"In place: {folder}")
+    return _verify([wanted.name], root, deep=False, named=True)
+
+
+def _here(name: str, root: Path | None) -> bool:
+    """Whether every split is in the folder asked for; without --root, anywhere."""
+    places = [place for place in data.locate(name, root) if root is None or place.where == "root="]
+    return any(set(SOURCES[name].splits) <= set(place.splits) for place in places)
+
+
+def _import(wanted: Source, given: Path, root: Path) -> Path:
+    """Copy or unpack what a person obtained into the set's folder, check it, and write its manifest."""
+    if not given.exists():
+        raise FileNotFoundError(f"--from {given}: no such file or folder")
+    files = [given] if given.is_file() else sorted(path for path in given.iterdir() if path.is_file())
+    for path in files:
+        expected = wanted.sha256.get(path.name)
+        if expected is not None and not file_hashes.matches(path, expected):
+            found = file_hashes.plain(path)
+            raise ValueError(
+                f"{path}: wrong checksum: expected {expected}, found sha256 {found}. Nothing was imported."
+            )
+    folder = root / wanted.folders[0]
+    if wanted.name == "fairface" and "fairface_sub64.npz" not in [path.name for path in files]:
+        folder = root / "fairface"
+    for path in files:
+        if wanted.name == "emnist" and path.suffix == ".zip":
+            print(f"unpacking {path.name}")
+            downloads.unpack_emnist(wanted, path, folder)
+        elif path.name == "img_align_celeba.zip" or (
+            path.suffix == ".zip" and path.name not in wanted.sha256
+        ):
+            print(f"unpacking {path.name}")
+            downloads.unpack(path, folder)
+        else:
+            _copy(path, folder / path.name)
+    layout = face_folders.LAYOUTS.get(wanted.name)
+    laid_out = layout.find(given) if layout is not None and given.is_dir() else None
+    if laid_out is not None:
+        print(f"copying the folders of {laid_out}")
+        for path in sorted(path for path in laid_out.rglob("*") if path.is_file()):
+            _copy(path, folder / path.relative_to(given))
+    if not any(
+        place.found and place.folder.is_relative_to(folder) for place in data.locate(wanted.name, root)
+    ):
+        raise ValueError(
+            f"--from {given}: what was imported into {folder} is not {wanted.title} in a known layout. "
+            f"Expected: {' '.join(wanted.by_hand)}"
+        )
+    _write_manifest(folder)
+    return folder
+
+
+def _copy(source: Path, target: Path) -> None:
+    if target.is_file() and target.stat().st_size == source.stat().st_size:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.part")
+    shutil.copyfile(source, partial)
+    os.replace(partial, target)
+
+
+def _write_manifest(folder: Path) -> None:
+    lines = [
+        f"{file_hashes.plain(path)}  {path.relative_to(folder).as_posix()}\n"
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != MANIFEST
+    ]
+    partial = folder / f".{MANIFEST}.part"
+    partial.write_text("".join(lines), encoding="utf-8")
+    os.replace(partial, folder / MANIFEST)
+    print(f"manifest of {len(lines):,} files written")
+
+
+def _verify(sets: list[str], root: Path | None, deep: bool, named: bool) -> int:
+    bad = 0
+    for name in sets:
+        found = [place for place in data.locate(name, root) if place.found]
+        if not found and named:
+            print(f"{name}: not found")
+            bad += 1
+        for place in found:
+            problems = _problems(name, place, deep)
+            state = "damaged" if problems else "good"
+            print(f"{name}: {place.folder} ({place.variant}): {state}")
+            for problem in problems:
+                print(f"  {problem}")
+            bad += bool(problems)
+    return 1 if bad else 0
+
+
+def _problems(name: str, place: data.Place, deep: bool) -> list[str]:
+    """What is wrong with the files of one place; every hash is computed anew."""
+    problems = []
+    for path, _, _ in place.files:
+        expected = SOURCES[name].sha256.get(path.name)
+        found = file_hashes.plain(path)
+        if expected is not None and found != expected:
+            problems.append(f"{path}: wrong checksum: expected {expected}, found {found}")
+    homes = (place.folder, *place.folder.parents[:2])
+    manifest = next((home / MANIFEST for home in homes if (home / MANIFEST).is_file()), None)
+    if manifest is not None:
+        problems += _against_manifest(manifest)
+    layout = None if place.files else face_folders.LAYOUTS.get(name)
+    for split in place.splits if layout is not None else ():
+        try:
+            index = layout.index(place.folder, split)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        problems += _undecodable(index.paths) if deep else []
+        if deep and name == "ffhq-thumbnails":
+            problems += _against_ffhq_table(place.folder, index)
+    return problems
+
+
+def _against_manifest(manifest: Path) -> list[str]:
+    problems = []
+    for line in manifest.read_text(encoding="utf-8").splitlines():
+        expected, _, listed = line.partition("  ")
+        path = manifest.parent / listed
+        found = file_hashes.plain(path) if path.is_file() else "no such file"
+        if found != expected:
+            problems.append(f"{path}: not as in {MANIFEST}: expected {expected}, found {found}")
+    return problems
+
+
+def _undecodable(paths: list[Path]) -> list[str]:
+    problems = []
+    for path in paths:
+        try:
+            readers.read_image(path)
+        except ValueError as error:
+            problems.append(str(error))
+    return problems
+
+
+def _against_ffhq_table(folder: Path, index: face_folders.Index) -> list[str]:
+    """Compare thumbnails with the MD5 sums in the authors' own ffhq-dataset-v2.json, where it lies beside."""
+    table = folder.parent / "ffhq-dataset-v2.json"
+    if not table.is_file():
+        return []
+    try:
+        records = json.loads(table.read_text(encoding="utf-8"))
+    except ValueError as error:
+        return [f"{table}: truncated or not JSON ({error})"]
+    problems = []
+    for number, path in zip(index.extra["number"].tolist(), index.paths, strict=True):
+        expected = records[str(number)]["thumbnail"]["file_md5"] if str(number) in records else "no record"
+        if not file_hashes.matches(path, f"md5:{expected}"):
+            problems.append(f"{path}: not as in {table.name}: expected md5 {expected}")
+    return problems
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""SHA-256 of files, remembered by path, size and time of change, so that a build can ask for it often."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for this kit (the one `pooch.os_cache` names); it need not exist."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("deepfake-kit"))
+
+
+def read(path: Path) -> tuple[bytes, str]:
+    """Bytes of a file and their SHA-256; always reads, and remembers the hash for `of_file`."""
+    before = path.stat()
+    data = path.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    memory = _recall()
+    if memory.get(_key(path)) != [before.st_size, before.st_mtime_ns, digest] and len(data) == before.st_size:
+        _remember(path, before, digest)
+    return data, digest
+
+
+def of_file(path: Path) -> str:
+    """SHA-256 of a file; read again only if its size or time of change differs from the remembered ones."""
+    stat = path.stat()
+    known = _recall().get(_key(path))
+    if isinstance(known, list) and known[:2] == [stat.st_size, stat.st_mtime_ns]:
+        return known[2]
+    digest = plain(path)
+    _remember(path, stat, digest)
+    return digest
+
+
+def plain(path: Path) -> str:
+    """SHA-256 of a file, read now and not remembered."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def matches(path: Path, expected: str) -> bool:
+    """Whether a file has the published hash: a SHA-256 in hex, or ``"md5:..."`` where that is all."""
+    if not expected.startswith("md5:"):
+        return of_file(path) == expected
+    with path.open("rb") as handle:
+        return f"md5:{hashlib.file_digest(handle, 'md5').hexdigest()}" == expected
+
+
+def of_files(paths: Iterable[Path]) -> str:
+    """One file: its hash. Several: the SHA-256 of their sorted "name hash" lines."""
+    paths = sorted(paths, key=lambda path: path.name)
+    if len(paths) == 1:
+        return of_file(paths[0])
+    return hashlib.sha256("".join(f"{path.name} {of_file(path)}\n" for path in paths).encode()).hexdigest()
+
+
+def of_tree(folder: Path) -> str:
+    """SHA-256 of the sorted "path size" lines of a folder: hundreds of thousands of pictures are not read."""
+    lines = []
+    for base, _, files in os.walk(folder):
+        for name in files:
+            path = os.path.join(base, name)
+            lines.append(f"{os.path.relpath(path, folder).replace(os.sep, '/')} {os.path.getsize(path)}\n")
+    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+
+
+def _key(path: Path) -> str:
+    return str(path.resolve())
+
+
+def _memory_file() -> Path:
+    return cache_folder() / "file-hashes.json"
+
+
+def _recall() -> dict[str, list]:
+    try:
+        memory = json.loads(_memory_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        # No memory yet, or one cut short: the hashes are computed again.
+        return {}
+    return memory if isinstance(memory, dict) else {}
+
+
+def _remember(path: Path, stat: os.stat_result, digest: str) -> None:
+    target = _memory_file()
+    memory = {**_recall(), _key(path): [stat.st_size, stat.st_mtime_ns, digest]}
+    partial = target.with_name(f"{target.name}.{os.getpid()}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(memory), encoding="utf-8")
+        os.replace(partial, target)
+    except OSError:
+        # A read-only or full home only costs the next run a second hash.
+        with contextlib.suppress(OSError):
+            partial.unlink()

@@ -1,0 +1,293 @@
+"""The script of `data_scripts/`: terms first, imports checked, manifests, downloads resumed, damage found."""
+
+import dataclasses
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import zipfile
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from deepfake_kit import data
+from deepfake_kit.data_sources import SOURCES
+
+HERE = Path(__file__).parent
+SCRIPT = HERE.parents[1] / "data_scripts" / "fetch.py"
+
+
+def module(path):
+    spec = importlib.util.spec_from_file_location(f"{path.stem}_under_test", path)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+fetch, trees, served = module(SCRIPT), module(HERE / "test_readers.py"), module(HERE / "test_data.py")
+
+
+@pytest.fixture(autouse=True)
+def clean_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home-cache"))
+    monkeypatch.delenv("DEEPFAKE_KIT_DATA", raising=False)
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+
+
+@pytest.fixture
+def publisher(monkeypatch):
+    with ThreadingHTTPServer(("127.0.0.1", 0), served.Publisher) as httpd:
+        httpd.files, httpd.cut, httpd.ranges, httpd.silent, httpd.asked = (
+            served.fashion_files(5),
+            None,
+            True,
+            False,
+            [],
+        )
+        httpd.base = f"http://127.0.0.1:{httpd.server_address[1]}/"
+        served.publish(monkeypatch, httpd.files, httpd.base)
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        yield httpd
+        httpd.shutdown()
+
+
+def run(*arguments):
+    return fetch.main([str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize("name", fetch.SETS)
+def test_terms_come_first_and_nothing_is_taken_before_they_are_accepted(name, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(fetch.downloads, "fetch", lambda *a, **k: pytest.fail("a download began"))
+    root = tmp_path / "root"
+    assert run(name, "--root", root, "--from", tmp_path) == 2
+    shown = capsys.readouterr().out
+    source = SOURCES[name]
+    for words in (source.licence, source.terms, source.citation, "--accept-terms"):
+        assert words in shown
+    assert not root.exists()
+
+
+@pytest.mark.parametrize("name", [name for name in fetch.SETS if not SOURCES[name].urls])
+def test_a_set_to_be_asked_for_by_hand_says_how(name, tmp_path, capsys):
+    assert run(name, "--root", tmp_path, "--accept-terms") == 1
+    shown = capsys.readouterr()
+    assert "requested by hand" in shown.err and "  1. " in shown.err and "  2. " in shown.err
+    assert "{root}" not in shown.err and "Licence" in shown.out
+
+
+def test_download_verify_and_no_second_download(publisher, tmp_path, capsys):
+    assert run("fashion-mnist", "--root", tmp_path, "--accept-terms", "--quiet") == 0
+    assert len(publisher.asked) == 4 and "good" in capsys.readouterr().out
+    assert data.load("fashion-mnist", root=tmp_path).labels.unique().tolist() == [5]
+    assert run("fashion-mnist", "--root", tmp_path, "--accept-terms") == 0
+    assert len(publisher.asked) == 4 and "Already here" in capsys.readouterr().out
+
+
+def test_a_download_that_was_cut_is_resumed_by_the_next_command(publisher, tmp_path, capsys):
+    name = next(iter(publisher.files))
+    whole = publisher.files[name]
+    # The publisher's machine breaks down in the middle of the first file ...
+    publisher.cut, publisher.ranges = 3000, True
+    original = served.Publisher.do_GET
+
+    def once(handler):
+        if len(publisher.asked) >= 1:
+            handler.server.asked.append((handler.path, handler.headers.get("Range")))
+            handler.send_error(503)
+            return
+        original(handler)
+
+    served.Publisher.do_GET = once
+    try:
+        assert run("fashion-mnist", "--root", tmp_path, "--accept-terms", "--quiet") == 1
+    finally:
+        served.Publisher.do_GET = original
+    assert "503" in capsys.readouterr().err
+    folder = tmp_path / "FashionMNIST" / "raw"
+    assert not (folder / name).exists() and (folder / f".{name}.part").read_bytes() == whole[:3000]
+    # ... and is up again later.
+    publisher.cut = None
+    publisher.asked.clear()
+    assert run("fashion-mnist", "--root", tmp_path, "--accept-terms", "--quiet") == 0
+    assert publisher.asked[0] == (f"/{name}", "bytes=3000-") and (folder / name).read_bytes() == whole
+
+
+def test_a_damaged_file_in_the_way_is_named_and_left(publisher, tmp_path, capsys):
+    name = next(iter(publisher.files))
+    folder = served.put(tmp_path / "FashionMNIST" / "raw", {name: b"damaged"})
+    assert run("fashion-mnist", "--root", tmp_path, "--accept-terms", "--quiet") == 1
+    shown = capsys.readouterr().err
+    assert str(folder / name) in shown and hashlib.sha256(b"damaged").hexdigest() in shown
+    assert SOURCES["fashion-mnist"].sha256[name] in shown and (folder / name).read_bytes() == b"damaged"
+
+
+def test_no_network_is_an_error_in_words(monkeypatch, tmp_path, capsys):
+    served.publish(monkeypatch, served.fashion_files(), f"http://127.0.0.1:{served.closed_port()}/")
+    assert run("fashion-mnist", "--root", tmp_path, "--accept-terms") == 1
+    assert "error: 127.0.0.1:" in capsys.readouterr().err
+
+
+def zipped(source, target, top=""):
+    with zipfile.ZipFile(target, "w") as archive:
+        for path in sorted(source.rglob("*")):
+            if path.is_file():
+                archive.write(path, f"{top}{path.relative_to(source).as_posix()}")
+
+
+def obtained(name, folder):
+    """The set as its publisher hands it out, made tiny: archives and tables in one folder."""
+    tree = folder / "tree"
+    trees.TREES[name](tree)
+    given = folder / "obtained"
+    given.mkdir()
+    if name == "celeba":
+        zipped(tree / "img_align_celeba", given / "img_align_celeba.zip", "img_align_celeba/")
+        for path in tree.glob("*.txt"):
+            shutil.copy(path, given)
+    elif name == "fairface":
+        for split in ("train", "val"):
+            shutil.copy(tree / f"fairface_label_{split}.csv", given)
+            (tree / f"fairface_label_{split}.csv").unlink()
+        zipped(tree, given / "fairface-img-margin025-trainval.zip")
+    elif name == "casia-facev5":
+        for shelf in tree.iterdir():
+            zipped(shelf, given / f"{shelf.name}.zip", f"{shelf.name}/")
+    elif name == "trueface":
+        return tree
+    elif name == "140k-faces":
+        zipped(tree, given / "archive.zip")
+        return given / "archive.zip"
+    else:
+        zipped(tree, given / "thumbnails128x128.zip")
+    return given
+
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path):
+    """Tiny versions cannot have the publishers' hashes: none are published for them."""
+    for name in trees.TREES:
+        monkeypatch.setitem(SOURCES, name, dataclasses.replace(SOURCES[name], sha256={}))
+    return tmp_path / "root"
+
+
+@pytest.mark.parametrize("name", list(trees.TREES))
+def test_import_from_what_the_publisher_hands_out(name, tiny, tmp_path, capsys):
+    assert run(name, "--root", tiny, "--accept-terms", "--from", obtained(name, tmp_path)) == 0, (
+        capsys.readouterr()
+    )
+    first = data.load(name, root=tiny, size=8)
+    assert len(first) > 0 and first.images.shape[1:] == (3, 8, 8) and not first.stand_in
+    assert run("verify", name, "--root", tiny, "--deep") == 0
+    pictures = sorted(path for path in tiny.rglob("*") if path.suffix in (".jpg", ".png", ".bmp"))
+    victim = pictures[len(pictures) // 2]
+    victim.write_bytes(victim.read_bytes()[:-30])
+    capsys.readouterr()
+    assert run("verify", name, "--root", tiny) == 1
+    assert victim.name in capsys.readouterr().out
+    victim.unlink()
+    assert run("verify", name, "--root", tiny) == 1
+    assert victim.name in capsys.readouterr().out
+
+
+def test_deep_verify_decodes_where_no_manifest_is(tiny, capsys):
+    victim = trees.tree_casia(tiny / "CASIA-FaceV5")
+    assert run("verify", "casia-facev5", "--root", tiny, "--deep") == 0
+    trees.cut(victim)
+    assert run("verify", "casia-facev5", "--root", tiny) == 0
+    assert run("verify", "casia-facev5", "--root", tiny, "--deep") == 1
+    assert f"{victim.name}: truncated" in capsys.readouterr().out
+
+
+def test_ffhq_thumbnails_against_the_authors_own_table(tiny, capsys):
+    victim = trees.tree_ffhq(tiny / "ffhq-thumbnails")
+    records = {
+        str(int(path.stem)): {"thumbnail": {"file_md5": hashlib.md5(path.read_bytes()).hexdigest()}}
+        for path in tiny.rglob("*.png")
+    }
+    table = tiny / "ffhq-thumbnails" / "ffhq-dataset-v2.json"
+    table.write_text(json.dumps(records))
+    assert run("verify", "ffhq-thumbnails", "--root", tiny, "--deep") == 0
+    trees.picture(victim, 77)
+    assert run("verify", "ffhq-thumbnails", "--root", tiny, "--deep") == 1
+    assert f"{victim.name}: not as in ffhq-dataset-v2.json" in capsys.readouterr().out
+    trees.cut(table)
+    assert run("verify", "ffhq-thumbnails", "--root", tiny, "--deep") == 1
+    assert "ffhq-dataset-v2.json: truncated" in capsys.readouterr().out
+
+
+def test_import_refuses_a_wrong_checksum_before_it_writes(tmp_path, capsys):
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "list_attr_celeba.txt").write_text("not the real table")
+    root = tmp_path / "root"
+    assert run("celeba", "--root", root, "--accept-terms", "--from", given) == 1
+    shown = capsys.readouterr().err
+    assert (
+        "list_attr_celeba.txt" in shown and "75e246fa4810816ffd6ee81facbd244c" in shown and not root.exists()
+    )
+
+
+def test_import_refuses_another_folder_and_a_cut_archive(tiny, tmp_path, capsys):
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "notes.txt").write_text("hello")
+    assert run("casia-facev5", "--root", tiny, "--accept-terms", "--from", given) == 1
+    assert "not CASIA-FaceV5" in capsys.readouterr().err
+    archive = obtained("140k-faces", tmp_path)
+    trees.cut(archive)
+    assert run("140k-faces", "--root", tiny, "--accept-terms", "--from", archive) == 1
+    assert "archive.zip: truncated" in capsys.readouterr().err
+    assert run("140k-faces", "--root", tiny, "--accept-terms", "--from", tmp_path / "absent") == 1
+    assert "no such file or folder" in capsys.readouterr().err
+
+
+def test_an_interrupted_import_goes_on_where_it_stopped(tiny, tmp_path, monkeypatch):
+    archive = obtained("140k-faces", tmp_path)
+    replace, done = os.replace, []
+
+    def stop_after_five(source, target):
+        if len(done) == 5:
+            raise KeyboardInterrupt
+        done.append(target)
+        replace(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(fetch.downloads.os, "replace", stop_after_five)
+        run("140k-faces", "--root", tiny, "--accept-terms", "--from", archive)
+    before = {path: Path(path).stat().st_mtime_ns for path in done}
+    assert run("140k-faces", "--root", tiny, "--accept-terms", "--from", archive) == 0
+    assert before == {path: Path(path).stat().st_mtime_ns for path in done}
+    assert not list(tiny.rglob("*.part"))
+
+
+def test_list_names_every_set_its_licence_and_where_it_is(tmp_path, capsys):
+    served.put(tmp_path / "KMNIST" / "raw", served.fashion_files())
+    assert run("list", "--root", tmp_path) == 0
+    shown = capsys.readouterr().out
+    for name in fetch.SETS:
+        assert name in shown and SOURCES[name].licence in shown
+    assert str(tmp_path / "KMNIST" / "raw") in shown and "to be asked for by hand" in shown
+
+
+def test_verify_finds_a_wrong_checksum_and_a_set_that_is_not_there(tmp_path, capsys):
+    served.put(tmp_path / "KMNIST" / "raw", served.fashion_files())
+    assert run("verify", "kmnist", "--root", tmp_path) == 1
+    assert "wrong checksum" in capsys.readouterr().out
+    assert run("verify", "celeba", "--root", tmp_path) == 1
+    assert "celeba: not found" in capsys.readouterr().out
+
+
+def test_bad_usage_exits_with_two_and_no_traceback(tmp_path):
+    for arguments in ([], ["nope"], ["verify", "nope"], ["kmnist", "--nope"]):
+        done = subprocess.run(
+            [sys.executable, SCRIPT, *arguments], capture_output=True, text=True, cwd=tmp_path
+        )
+        assert done.returncode == 2 and "Traceback" not in done.stderr and "usage" in done.stderr

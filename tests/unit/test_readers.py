@@ -1,0 +1,542 @@
+"""Readers against files written here byte by byte (struct, zipfile, Pillow), never by the kit itself."""
+
+import csv
+import gzip
+import io
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from deepfake_kit import readers
+from deepfake_kit.face_folders import LAYOUTS
+
+
+def idx(array):
+    codes = {"uint8": 8, "int16": 0x0B, "int32": 0x0C, "float64": 0x0E}
+    head = bytes([0, 0, codes[array.dtype.name], array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    return head + array.astype(array.dtype.newbyteorder(">")).tobytes()
+
+
+def picture(path, value, size=(8, 8), kind=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(value).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+    pixels[0, 0] = value
+    Image.fromarray(pixels).save(path, format=kind)
+    return pixels
+
+
+def cut(path, keep=0.6):
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep)])
+
+
+def table(path, header, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as handle:
+        csv.writer(handle).writerows([header, *rows])
+
+
+shapes = st.lists(st.integers(0, 5), min_size=1, max_size=4)
+
+
+@settings(deadline=None)
+@given(shapes, st.sampled_from(["uint8", "int16", "int32", "float64"]), st.booleans(), st.integers(0, 2**31))
+def test_idx_round_trip(shape, dtype, packed, seed):
+    array = np.random.default_rng(seed).integers(0, 100, shape).astype(dtype)
+    data = gzip.compress(idx(array)) if packed else idx(array)
+    found = readers.read_idx("x", data)
+    assert found.dtype == array.dtype and found.shape == array.shape
+    np.testing.assert_array_equal(found, array)
+
+
+@settings(deadline=None)
+@given(st.data(), st.booleans())
+def test_every_cut_of_an_idx_file_is_refused_by_name(data, packed):
+    whole = idx(np.arange(24, dtype=np.uint8).reshape(2, 3, 4))
+    whole = gzip.compress(whole) if packed else whole
+    end = data.draw(st.integers(0, len(whole) - 1))
+    with pytest.raises(ValueError, match="some-file"):
+        readers.read_idx("some-file", whole[:end])
+
+
+def test_idx_too_long_and_foreign_files_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="too long"):
+        readers.read_idx("x", idx(np.zeros((2, 2), np.uint8)) + b"!")
+    path = tmp_path / "page.html"
+    path.write_bytes(b"<html>not found</html>")
+    with pytest.raises(ValueError, match=r"page\.html: not an IDX file"):
+        readers.read_idx(path)
+
+
+def test_idx_pair_checks_counts_and_labels():
+    images, labels = idx(np.zeros((3, 4, 4), np.uint8)), idx(np.array([0, 1, 2], np.uint8))
+    read = readers.read_idx_pair(("a", images), ("b", labels), "xyz", "title")
+    assert read.images.shape == (3, 1, 4, 4) and read.labels.dtype == np.int64
+    with pytest.raises(ValueError, match="b: expected 3 labels"):
+        readers.read_idx_pair(("a", images), ("b", idx(np.zeros(2, np.uint8))), "xyz", "title")
+    with pytest.raises(ValueError, match="b: label 2 found, expected 0 to 1"):
+        readers.read_idx_pair(("a", images), ("b", labels), "xy", "title")
+    with pytest.raises(ValueError, match="a: expected a uint8 array"):
+        readers.read_idx_pair(("a", labels), ("b", labels), "xyz", "title")
+
+
+def emnist_npz(path, n=5):
+    generator = np.random.default_rng(0)
+    arrays = {}
+    for split in ("train", "test"):
+        arrays |= {
+            f"x_{split}": generator.integers(0, 256, (n, 28, 28), dtype=np.uint8),
+            f"y_{split}": np.arange(n, dtype=np.uint8),
+            f"writer_{split}": np.array([7, 7, 9, 9, 9], np.uint16),
+        }
+    np.savez_compressed(path, **arrays)
+    return arrays
+
+
+def test_emnist_npz_is_turned_upright_and_keeps_writers(tmp_path):
+    arrays = emnist_npz(tmp_path / "e.npz")
+    read = readers.read_emnist_npz(tmp_path / "e.npz", "test", [str(i) for i in range(47)])
+    for found, stored in zip(read.images, arrays["x_test"], strict=True):
+        np.testing.assert_array_equal(found[0], stored.T)
+    assert read.extra["writer_ids"].tolist() == [7, 7, 9, 9, 9]
+    assert "5 test images" in read.description and "2 writers" in read.description
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.3, 0.9, 0.999])
+def test_cut_npz_is_refused_by_name(tmp_path, keep):
+    emnist_npz(tmp_path / "e.npz")
+    cut(tmp_path / "e.npz", keep)
+    with pytest.raises(ValueError, match=r"e\.npz: truncated"):
+        readers.read_emnist_npz(tmp_path / "e.npz", "train", "x" * 47)
+
+
+def test_npz_without_an_array_and_pickles_are_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros(2))
+    with pytest.raises(ValueError, match=r"a\.npz: .*no array y; it holds x"):
+        readers.read_npz(tmp_path / "a.npz", ["x", "y"])
+    np.savez(tmp_path / "b.npz", x=np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match=r"b\.npz"):
+        readers.read_npz(tmp_path / "b.npz", ["x"])
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP"])
+def test_cut_pictures_are_refused_by_name(tmp_path, kind):
+    path = tmp_path / f"face.{kind.lower()}"
+    pixels = picture(path, 3, (32, 24), kind)
+    whole = path.read_bytes()
+    read = readers.read_image(path)
+    assert read.shape == (3, 24, 32)
+    if kind != "JPEG":
+        np.testing.assert_array_equal(read, pixels.transpose(2, 0, 1))
+    for end in sorted({*range(0, len(whole), 37), *range(len(whole) - 20, len(whole))}):
+        path.write_bytes(whole[:end])
+        with pytest.raises(ValueError, match=rf"face\.{kind.lower()}: truncated"):
+            readers.read_image(path)
+
+
+def test_resize_takes_the_centre_square():
+    image = np.zeros((1, 1, 4, 8), np.uint8)
+    image[..., 2:6] = 200
+    np.testing.assert_array_equal(readers.resize(image, 4), np.full((1, 1, 4, 4), 200, np.uint8))
+    assert readers.resize(image, 9).shape == (1, 1, 9, 9)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 500), st.integers(1, 600))
+def test_spread_is_sorted_unique_and_of_the_asked_length(count, limit):
+    keep = readers.spread(count, limit)
+    assert len(keep) == min(count, limit) and len(set(keep.tolist())) == len(keep)
+    assert keep.min() == 0 and keep.max() < count and (np.diff(keep) > 0).all()
+
+
+# ---- the two curated face sets
+
+
+def stylegan_zip(path, cut_picture=False):
+    rows, columns = [], ("file", "label", "source", "psi", "seed", "split", "origin", "git_blob_sha1")
+    with zipfile.ZipFile(path, "w") as archive:
+        for i in range(6):
+            real = i % 2 == 0
+            buffer = io.BytesIO()
+            Image.fromarray(np.full((16, 16, 3), 40 * i, np.uint8)).save(buffer, "JPEG")
+            data = buffer.getvalue()
+            archive.writestr(f"images/{i:04d}.jpg", data[:100] if cut_picture and i == 3 else data)
+            rows.append(
+                (
+                    f"images/{i:04d}.jpg",
+                    "real" if real else "fake",
+                    "ffhq" if real else "stylegan3-r-ffhq",
+                    "" if real else "0.70",
+                    "" if real else str(700 + i),
+                    "val" if i > 3 else "train",
+                    "o",
+                    "g",
+                )
+            )
+        text = io.StringIO()
+        csv.writer(text).writerows([columns, *rows])
+        archive.writestr("index.csv", text.getvalue())
+
+
+def test_ffhq_stylegan(tmp_path):
+    path = tmp_path / "faces.zip"
+    stylegan_zip(path)
+    read = readers.read_ffhq_stylegan(path, "train")
+    assert read.labels.tolist() == [0, 1, 0, 1] and read.classes == ("real", "fake")
+    assert read.images.shape == (4, 3, 16, 16)
+    assert np.abs(read.images.mean((1, 2, 3)) - [0, 40, 80, 120]).max() < 2
+    assert read.extra["seed"].tolist() == [-1, 701, -1, 703]
+    np.testing.assert_allclose(read.extra["psi"], [np.nan, 0.7, np.nan, 0.7])
+    assert len(readers.read_ffhq_stylegan(path, "val").labels) == 2
+
+
+def test_ffhq_stylegan_refuses_a_cut_archive_and_a_cut_picture(tmp_path):
+    stylegan_zip(tmp_path / "inner.zip", cut_picture=True)
+    with pytest.raises(ValueError, match=r"inner\.zip!images/0003\.jpg: truncated"):
+        readers.read_ffhq_stylegan(tmp_path / "inner.zip", "train")
+    stylegan_zip(tmp_path / "outer.zip")
+    cut(tmp_path / "outer.zip", 0.95)
+    with pytest.raises(ValueError, match=r"outer\.zip: truncated"):
+        readers.read_ffhq_stylegan(tmp_path / "outer.zip", "train")
+
+
+def fairface_npz(path, **changes):
+    arrays = {
+        "images": np.arange(4 * 8 * 8 * 3, dtype=np.uint64).astype(np.uint8).reshape(4, 8, 8, 3),
+        "gender": np.array([0, 1, 0, 1], np.uint8),
+        "age": np.array([0, 1, 1, 0], np.uint8),
+        "race": np.array([0, 0, 1, 1], np.uint8),
+        "split": np.array([0, 1, 0, 1], np.uint8),
+        "filename": np.array(["train/1.jpg", "val/1.jpg", "train/2.jpg", "val/2.jpg"]),
+        "gender_names": np.array(["Male", "Female"]),
+        "age_names": np.array(["20-29", "30-39"]),
+        "race_names": np.array(["Black", "White"]),
+        "split_names": np.array(["train", "val"]),
+    }
+    arrays |= changes
+    np.savez(path, **arrays)
+    return arrays
+
+
+def test_fairface_npz(tmp_path):
+    arrays = fairface_npz(tmp_path / "f.npz")
+    read = readers.read_fairface_npz(tmp_path / "f.npz", "val")
+    np.testing.assert_array_equal(read.images, arrays["images"][[1, 3]].transpose(0, 3, 1, 2))
+    assert read.extra["gender"].tolist() == [1, 1] and read.extra["age"].tolist() == [1, 0]
+    assert read.extra["filename"] == ["val/1.jpg", "val/2.jpg"]
+    assert [read.classes[i] for i in read.labels] == ["Black", "White"]
+    fairface_npz(tmp_path / "g.npz", gender=np.zeros(3, np.uint8))
+    with pytest.raises(ValueError, match=r"g\.npz: the arrays differ in length"):
+        readers.read_fairface_npz(tmp_path / "g.npz", "val")
+    fairface_npz(tmp_path / "h.npz", race=np.array([0, 0, 1, 2], np.uint8))
+    with pytest.raises(ValueError, match=r"h\.npz: label 2 found"):
+        readers.read_fairface_npz(tmp_path / "h.npz", "val")
+
+
+# ---- the papers' sets, as tiny trees in the publishers' own layouts: (build, name, split, one picture of it)
+
+
+def tree_fairface(root):
+    for split, n in (("train", 3), ("val", 2)):
+        rows = [
+            (
+                f"{split}/{i}.jpg",
+                ("0-2", "20-29", "more than 70")[i - 1],
+                "Female" if i == 2 else "Male",
+                "East Asian",
+                "True",
+            )
+            for i in range(1, n + 1)
+        ]
+        for row in rows:
+            picture(root / row[0], 5)
+        table(root / f"fairface_label_{split}.csv", ("file", "age", "gender", "race", "service_test"), rows)
+    return root / "train" / "2.jpg"
+
+
+def tree_celeba(root):
+    n, names = 6, ["Bald", "Eyeglasses", "Smiling"]
+    files = [f"{i:06d}.jpg" for i in range(1, n + 1)]
+    for i, name in enumerate(files):
+        picture(root / "img_align_celeba" / name, i, (18, 22))
+    rows = [
+        f"{name} {' '.join('1' if (i >> k) & 1 else '-1' for k in range(3))}" for i, name in enumerate(files)
+    ]
+    (root / "list_attr_celeba.txt").write_text(f"{n}\n{' '.join(names)} \n" + "\n".join(rows) + "\n")
+    (root / "identity_CelebA.txt").write_text(
+        "".join(f"{f} {p}\n" for f, p in zip(files, [9, 9, 4, 4, 5, 9], strict=True))
+    )
+    (root / "list_eval_partition.txt").write_text(
+        "".join(f"{f} {p}\n" for f, p in zip(files, "000122", strict=True))
+    )
+    return root / "img_align_celeba" / "000002.jpg"
+
+
+def tree_casia(root):
+    for number in (0, 1, 399, 400, 499):
+        shelf = number // 100 * 100
+        for i in range(5):
+            picture(
+                root
+                / f"CASIA-FaceV5 ({shelf:03d}-{shelf + 99:03d})"
+                / f"{number:03d}"
+                / f"{number:03d}_{i}.bmp",
+                number % 250,
+                (16, 12),
+            )
+    return root / "CASIA-FaceV5 (000-099)" / "001" / "001_2.bmp"
+
+
+def tree_trueface(root):
+    inner = root / "TrueFace"
+    for home in ("TrueFace_PreSocial", "TrueFace_PostSocial/Facebook", "TrueFace_PostSocial/Twitter"):
+        for i in range(12):
+            kind = "png" if home.endswith("PreSocial") else "jpg"
+            picture(inner / home / "Real" / "FFHQ" / f"{i:05d}.{kind}", i)
+            picture(inner / home / "Fake" / "StyleGAN" / "images-psi-0.7" / f"seed{i}.{kind}", i)
+            picture(inner / home / "Fake" / "StyleGAN2" / "conf-f-psi-0p5" / f"{i}.{kind}", i)
+    return None
+
+
+def tree_140k(root):
+    for split in ("train", "valid", "test"):
+        rows = []
+        for i, kind in enumerate(["real", "real", "fake", "fake"]):
+            name = f"{split}/{kind}/{i:05d}.jpg"
+            picture(root / "real_vs_fake" / "real-vs-fake" / name, i)
+            rows.append((i, "elsewhere", f"{i:05d}", int(kind == "real"), kind, name))
+        table(root / f"{split}.csv", ("", "original_path", "id", "label", "label_str", "path"), rows)
+    return root / "real_vs_fake" / "real-vs-fake" / "train" / "fake" / "00002.jpg"
+
+
+def tree_ffhq(root):
+    for number in (0, 999, 1000, 59999, 60000, 69999):
+        picture(
+            root / "thumbnails128x128" / f"{number // 1000 * 1000:05d}" / f"{number:05d}.png", number % 250
+        )
+    return root / "thumbnails128x128" / "00000" / "00999.png"
+
+
+TREES = {
+    "fairface": tree_fairface,
+    "celeba": tree_celeba,
+    "casia-facev5": tree_casia,
+    "trueface": tree_trueface,
+    "140k-faces": tree_140k,
+    "ffhq-thumbnails": tree_ffhq,
+}
+
+
+def read(name, root, split="train", **options):
+    layout = LAYOUTS[name]
+    return layout.read(layout.find(root), split, **options)
+
+
+@pytest.mark.parametrize("name", [name for name in TREES if name != "trueface"])
+def test_tree_refuses_a_cut_picture_by_name(tmp_path, name):
+    victim = TREES[name](tmp_path)
+    assert read(name, tmp_path).images.shape[1:] == (3, 64, 64)
+    cut(victim)
+    with pytest.raises(ValueError, match=rf"{victim.parent.name}/{victim.name}: truncated"):
+        read(name, tmp_path)
+
+
+@pytest.mark.parametrize("name", list(TREES))
+def test_tree_is_not_found_in_another_folder(tmp_path, name):
+    (tmp_path / "stuff").mkdir()
+    picture(tmp_path / "stuff" / "a.jpg", 1)
+    assert LAYOUTS[name].find(tmp_path) is None
+
+
+@pytest.mark.parametrize("name", list(TREES))
+def test_splits_share_no_file_and_limit_takes_a_part(tmp_path, name):
+    TREES[name](tmp_path)
+    layout = LAYOUTS[name]
+    splits = {
+        "fairface": ("train", "val"),
+        "celeba": ("train", "val", "test"),
+        "140k-faces": ("train", "valid", "test"),
+        "ffhq-thumbnails": ("train", "val"),
+    }.get(name, ("train", "test"))
+    seen = [set(layout.index(layout.find(tmp_path), split).paths) for split in splits]
+    assert all(seen) and sum(map(len, seen)) == len(set.union(*seen))
+    part = read(name, tmp_path, limit=2, size=5)
+    whole = read(name, tmp_path, size=5)
+    assert part.images.shape == (2, 3, 5, 5) and "2 of them" in part.description
+    np.testing.assert_array_equal(part.images[1], whole.images[len(whole.labels) // 2])
+    for key, value in part.extra.items():
+        if (
+            isinstance(whole.extra[key], list | np.ndarray)
+            and len(whole.extra[key]) == len(whole.labels) != 2
+        ):
+            if not key.endswith("_names"):
+                assert len(value) == 2, key
+
+
+def test_fairface_tree(tmp_path):
+    tree_fairface(tmp_path)
+    found = read("fairface", tmp_path)
+    assert [found.extra["age_names"][i] for i in found.extra["age"]] == ["0-2", "20-29", "more than 70"]
+    assert [found.extra["gender_names"][i] for i in found.extra["gender"]] == ["Male", "Female", "Male"]
+    assert {found.classes[i] for i in found.labels} == {"East Asian"}
+    labels = tmp_path / "fairface_label_train.csv"
+    whole = labels.read_bytes()
+    for end in (len(whole) - 12, len(whole) // 2, 5):
+        labels.write_bytes(whole[:end])
+        with pytest.raises(ValueError, match=r"fairface_label_train\.csv"):
+            read("fairface", tmp_path)
+    labels.write_bytes(whole)
+    (tmp_path / "train" / "3.jpg").unlink()
+    with pytest.raises(
+        ValueError, match=r"1 of 3 pictures listed in fairface_label_train\.csv are missing.*train/3\.jpg"
+    ):
+        read("fairface", tmp_path)
+
+
+def test_celeba_tree(tmp_path):
+    tree_celeba(tmp_path)
+    found = read("celeba", tmp_path)
+    assert found.labels.tolist() == [9, 9, 4] and found.extra["filename"] == [
+        f"{i:06d}.jpg" for i in (1, 2, 3)
+    ]
+    assert found.extra["attributes"].tolist() == [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
+    assert found.extra["attribute_names"] == ["Bald", "Eyeglasses", "Smiling"]
+    # Person 9 is in train and test, person 4 in train and val: both shared, and the reader says so.
+    assert found.extra["shared_identities"] == 2
+    assert len(read("celeba", tmp_path, "test").labels) == 2
+
+
+@pytest.mark.parametrize("name", ["list_attr_celeba.txt", "identity_CelebA.txt", "list_eval_partition.txt"])
+def test_celeba_refuses_cut_tables(tmp_path, name):
+    tree_celeba(tmp_path)
+    whole = (tmp_path / name).read_bytes()
+    at_a_line_end = whole[:-1].rfind(b"\n") + 1
+    for end in (len(whole) - 3, at_a_line_end, len(whole) * 2 // 3, 1):
+        (tmp_path / name).write_bytes(whole[:end])
+        with pytest.raises(ValueError, match=name.replace(".", r"\.")):
+            read("celeba", tmp_path)
+
+
+def test_celeba_as_published_in_img_anno_eval(tmp_path):
+    tree_celeba(tmp_path)
+    for home, name in (
+        ("Img", "img_align_celeba"),
+        ("Anno", "list_attr_celeba.txt"),
+        ("Anno", "identity_CelebA.txt"),
+        ("Eval", "list_eval_partition.txt"),
+    ):
+        (tmp_path / home).mkdir(exist_ok=True)
+        (tmp_path / name).rename(tmp_path / home / name)
+    assert len(read("celeba", tmp_path).labels) == 3
+
+
+def test_casia_tree_is_split_by_person(tmp_path):
+    tree_casia(tmp_path)
+    train, test = read("casia-facev5", tmp_path), read("casia-facev5", tmp_path, "test")
+    assert sorted(set(train.labels.tolist())) == [0, 1, 399] and sorted(set(test.labels.tolist())) == [
+        400,
+        499,
+    ]
+    (tmp_path / "CASIA-FaceV5 (000-099)" / "001" / "001_4.bmp").unlink()
+    with pytest.raises(ValueError, match=r"001: expected 001_0\.bmp.* found 001_0\.bmp"):
+        read("casia-facev5", tmp_path)
+
+
+def test_trueface_keeps_one_picture_on_one_side_on_every_platform(tmp_path):
+    tree_trueface(tmp_path)
+    layout = LAYOUTS["trueface"]
+    sides = {}
+    for split in ("train", "test"):
+        index = layout.index(layout.find(tmp_path), split)
+        for path, platform, label, generator, psi in zip(
+            index.paths,
+            index.extra["platform"],
+            index.labels,
+            index.extra["generator"],
+            index.extra["psi"],
+            strict=True,
+        ):
+            assert label == int("Fake" in path.parts) and generator in path.parts
+            assert platform == (
+                "pre" if "TrueFace_PreSocial" in path.parts else path.parts[-4 - (label == 1)].lower()
+            )
+            expected = {"FFHQ": np.nan, "StyleGAN": 0.7, "StyleGAN2": 0.5}[generator]
+            np.testing.assert_allclose(psi, expected)
+            sides.setdefault((generator, path.stem), set()).add(split)
+    assert len(sides) == 36 and all(len(side) == 1 for side in sides.values())
+    victim = layout.index(layout.find(tmp_path), "train").paths[3]
+    cut(victim)
+    with pytest.raises(ValueError, match=f"{victim.name}: truncated"):
+        read("trueface", tmp_path)
+
+
+def test_trueface_refuses_a_strange_place(tmp_path):
+    tree_trueface(tmp_path)
+    picture(tmp_path / "TrueFace" / "TrueFace_PostSocial" / "Myspace" / "Real" / "FFHQ" / "1.jpg", 1)
+    with pytest.raises(ValueError, match="Myspace.*not at a place of the TrueFace layout"):
+        read("trueface", tmp_path)
+
+
+def test_140k_codes_fake_as_one_whatever_the_table_says(tmp_path):
+    tree_140k(tmp_path)
+    found = read("140k-faces", tmp_path, "valid")
+    assert found.labels.tolist() == [0, 0, 1, 1]
+    assert all(
+        (name.split("/")[1] == "fake") == bool(label)
+        for name, label in zip(found.extra["filename"], found.labels, strict=True)
+    )
+    rows = [(0, "", "0", 1, "fake", "valid/real/00000.jpg")]
+    table(tmp_path / "valid.csv", ("", "original_path", "id", "label", "label_str", "path"), rows)
+    with pytest.raises(ValueError, match=r"valid\.csv: label '1' with 'fake'"):
+        read("140k-faces", tmp_path, "valid")
+
+
+def test_140k_refuses_a_cut_table_and_a_lost_picture(tmp_path):
+    victim = tree_140k(tmp_path)
+    whole = (tmp_path / "train.csv").read_bytes()
+    for end in (len(whole) - 5, len(whole) // 2):
+        (tmp_path / "train.csv").write_bytes(whole[:end])
+        with pytest.raises(ValueError, match=r"train\.csv"):
+            read("140k-faces", tmp_path)
+    (tmp_path / "train.csv").write_bytes(whole)
+    victim.unlink()
+    with pytest.raises(ValueError, match=r"missing, the first is train/fake/00002\.jpg"):
+        read("140k-faces", tmp_path)
+
+
+def test_ffhq_thumbnails_by_number_in_both_layouts(tmp_path):
+    tree_ffhq(tmp_path / "a")
+    assert read("ffhq-thumbnails", tmp_path / "a").extra["number"].tolist() == [0, 999, 1000, 59999]
+    assert read("ffhq-thumbnails", tmp_path / "a", "val").extra["number"].tolist() == [60000, 69999]
+    picture(tmp_path / "b" / "thumbnails128x128" / "00007.png", 7)
+    assert read("ffhq-thumbnails", tmp_path / "b").extra["number"].tolist() == [7]
+    picture(tmp_path / "a" / "thumbnails128x128" / "01000" / "05000.png", 7)
+    with pytest.raises(ValueError, match=r"01000/05000\.png: not at a place"):
+        read("ffhq-thumbnails", tmp_path / "a")
+
+
+def test_a_split_without_pictures_is_refused(tmp_path):
+    picture(tmp_path / "thumbnails128x128" / "00007.png", 7)
+    with pytest.raises(ValueError, match="no val pictures"):
+        read("ffhq-thumbnails", tmp_path, "val")
+
+
+def test_a_jpeg_with_bytes_after_its_end_is_accepted(tmp_path):
+    pixels = picture(tmp_path / "a.jpg", 1)
+    whole = readers.read_image(tmp_path / "a.jpg")
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes() + bytes(500))
+    np.testing.assert_array_equal(readers.read_image(tmp_path / "a.jpg"), whole)
+    assert pixels.shape == (8, 8, 3)
+
+
+def test_table_rows_names_the_line_that_is_cut_and_the_column_that_is_missing():
+    assert readers.table_rows("t.csv", "a,b\n1,2\n", ("b",)) == [{"a": "1", "b": "2"}]
+    with pytest.raises(ValueError, match=r"t\.csv: truncated at line 3"):
+        readers.table_rows("t.csv", "a,b\n1,2\n3\n", ("a",))
+    with pytest.raises(ValueError, match=r"t\.csv: no column c; found a, b"):
+        readers.table_rows("t.csv", "a,b\n1,2\n", ("a", "c"))
