@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from deepfake_kit import __version__, settings
@@ -25,6 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"deepfake-kit: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # the reader of our output, say `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("deepfake-kit: stopped", file=sys.stderr)
         return 130
