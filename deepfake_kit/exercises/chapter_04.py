@@ -1,0 +1,96 @@
+"""Graders of chapter 4, the Stackelberg game. Each returns None for a right answer and a hint otherwise."""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from deepfake_kit.market import reported_outcome
+from deepfake_kit.stackelberg import equilibrium, leader_utility
+
+
+def best_quality(answer) -> str | None:
+    """4.1: the quality that maximises a node's utility at a posted price."""
+    qualities = np.linspace(0, 1, 2001)
+    for price, cost in ((0.2, 0.4), (0.7, 0.4), (0.8, 0.4), (2.0, 0.4), (0.0, 0.1), (0.03, 0.0105)):
+        found = float(answer(price, cost))
+        if not 0 <= found <= 1:
+            return f"at price {price} and cost {cost} you return {found:.3g}, but quality lives in [0, 1]."
+        best = (qualities * price - qualities**2 * cost).max()
+        if found * price - found**2 * cost < best - 1e-9:
+            return (f"at price {price} and cost {cost} another quality earns the node more. "
+                    "Where does the derivative of its utility vanish?")
+    return None
+
+
+def threshold_base_ten(answer) -> str | None:
+    """4.2: the cost at which full quality stops when satisfaction is a base-10 logarithm."""
+    value = float(answer)
+    if math.isclose(value, 1 / (8 * math.log(10)), rel_tol=1e-3):
+        return None
+    if math.isclose(value, 1 / (8 * math.log(2)), rel_tol=1e-2):
+        return "that is the threshold for base 2. Which factor does the base put in front of the derivative?"
+    if math.isclose(value, 1 / 8, rel_tol=1e-2):
+        return "that is the threshold for the natural logarithm: differentiate the base-10 one."
+    return "find the cost at which the slope of the leader's utility, just below the kink, is zero."
+
+
+def price_under_floor(answer) -> str | None:
+    """4.3: the leader's best price when a law sets a lowest price."""
+    for cost in (0.05, 0.15, 0.3, 1.0):
+        for floor in (0.0, 0.2, 0.35, 0.6, 0.9):
+            found = float(answer(cost, floor))
+            if found < floor - 1e-12:
+                return f"at cost {cost} and floor {floor} your price {found:.3g} breaks the law."
+            prices = np.union1d(np.linspace(floor, floor + 1, 20001), max(floor, equilibrium(cost)[0]))
+            best = float(leader_utility(prices, cost).max())
+            if float(leader_utility(found, cost)) < best - 1e-7:
+                return (f"at cost {cost} and floor {floor} the leader can do better than {found:.3g}. "
+                        "On which side of its optimum does its utility rise?")
+    return None
+
+
+def price_that_keeps(answer) -> str | None:
+    """4.4: the lowest price at which a node earns at least what it would elsewhere."""
+    for cost, outside in ((0.2, 0.05), (0.2, 0.2), (0.2, 0.5), (1.0, 0.3), (0.0105, 0.02), (0.4, 0.0)):
+        found = float(answer(cost, outside))
+        if found < 0:
+            return f"at cost {cost} and outside option {outside} your price is negative."
+
+        def earned(price, cost=cost):
+            quality = min(1.0, price / (2 * cost))
+            return quality * price - quality**2 * cost
+
+        if earned(found) < outside - 1e-9:
+            return (f"at cost {cost} the node earns less than {outside} and leaves. "
+                    "What does it earn at its best quality?")
+        if outside and earned(found * (1 - 1e-3)) >= outside:
+            return (f"at cost {cost} and outside option {outside} a lower price would keep the node too. "
+                    "Look at both sides of the kink.")
+        if not outside and found > 1e-9:
+            return "a node with nothing better to do needs no payment to stay."
+    return None
+
+
+def best_report(answer) -> str | None:
+    """4.5: the report that pays a node best under the price rule, if it must deliver what it implies."""
+    reports = np.geomspace(1e-3, 50, 40001)
+    for cost in (0.0105, 0.1, 0.3, 1.0):
+        found = float(answer(cost))
+        if not (math.isfinite(found) and found > 0):
+            return f"for the true cost {cost} you report {found}, and a report must be a finite number > 0."
+        best = float(reported_outcome(cost, reports)[0].max())
+        earned = float(reported_outcome(cost, found)[0])
+        if earned < best - 1e-6 * max(1.0, best):
+            return (f"a node of cost {cost} earns {earned:.4f} with your report; another earns {best:.4f}. "
+                    "Try many reports.")
+    return None
+
+
+EXERCISES = {
+    "4.1": best_quality,
+    "4.2": threshold_base_ten,
+    "4.3": price_under_floor,
+    "4.4": price_that_keeps,
+    "4.5": best_report,
+}

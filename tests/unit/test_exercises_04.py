@@ -1,0 +1,90 @@
+"""Exercises of chapter 4: the solution and another right one pass, stubs and wrong answers do not."""
+import math
+
+import numpy as np
+import pytest
+import sympy as sp
+from scipy.optimize import brentq, minimize_scalar
+
+from deepfake_kit.check import check
+from deepfake_kit.exercises.chapter_04 import EXERCISES
+from deepfake_kit.market import reported_outcome
+from deepfake_kit.stackelberg import best_response, equilibrium, leader_utility, node_utility
+
+LN2 = math.log(2)
+
+
+def keep_by_root_finding(cost, outside):
+    def short(price):
+        return float(node_utility(best_response(price, cost), price, cost)) - outside
+    return 0.0 if outside == 0 else brentq(short, 0, 10, xtol=1e-14)
+
+
+def report_by_scipy(cost):
+    starts = np.geomspace(1e-2, 10, 300)
+    near = starts[np.argmax(reported_outcome(cost, starts)[0])]
+    found = minimize_scalar(lambda r: -reported_outcome(cost, r)[0], bounds=(near / 1.1, near * 1.1),
+                            method="bounded", options={"xatol": 1e-10})
+    return found.x
+
+
+def report_by_grid(cost):
+    grid = np.geomspace(0.01, 20, 200_001)
+    return grid[np.argmax(reported_outcome(cost, grid)[0])]
+
+
+def floor_by_search(cost, floor):
+    prices = np.linspace(floor, floor + 1, 400_001)
+    return prices[np.argmax(leader_utility(prices, cost))]
+
+
+RIGHT = {
+    "4.1": [lambda p, c: min(1, p / (2 * c)), lambda p, c: 1.0 if p >= 2 * c else p / (2 * c), best_response],
+    "4.2": [1 / (8 * math.log(10)), 0.0543, sp.Rational(1, 8) / sp.log(10)],
+    "4.3": [lambda c, f: max(f, equilibrium(c)[0]), floor_by_search],
+    "4.4": [lambda c, r: 2 * math.sqrt(r * c) if r <= c else c + r, keep_by_root_finding],
+    "4.5": [report_by_grid, report_by_scipy],
+}
+
+WRONG = {
+    "4.1": [lambda p, c: p / (2 * c), lambda p, c: min(1, p / c), lambda p, c: 1.0, lambda p, c: 0.0,
+            lambda p, c: min(1, p / (4 * c)), lambda p, c: 1 - min(1, p / (2 * c))],
+    "4.2": [1 / 8, 1 / (8 * LN2), 1 / math.log(10), math.log(10) / 8, 1 / (4 * math.log(10)), 0.0],
+    "4.3": [lambda c, f: f, lambda c, f: equilibrium(c)[0], lambda c, f: min(f, equilibrium(c)[0]),
+            lambda c, f: max(f, equilibrium(c, printed=True)[0]), lambda c, f: max(f, 2 * c)],
+    "4.4": [lambda c, r: 2 * math.sqrt(r * c), lambda c, r: c + r, lambda c, r: math.sqrt(r * c),
+            lambda c, r: 2 * c, lambda c, r: 0.0, lambda c, r: 2 * math.sqrt(r * c) if r <= c else 2 * c],
+    "4.5": [lambda c: c, lambda c: 1 / 8, lambda c: math.inf, lambda c: 10.0, lambda c: 2 * c,
+            lambda c: -1.0],
+}
+
+
+def cases(table):
+    return [(number, answer) for number, answers in table.items() for answer in answers]
+
+
+@pytest.mark.parametrize("number, answer", cases(RIGHT))
+def test_right_answers_pass(number, answer, capsys):
+    assert check(number, answer)
+    assert "right" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number, answer", cases(WRONG))
+def test_wrong_answers_get_a_hint(number, answer, capsys):
+    assert not check(number, answer)
+    said = capsys.readouterr().out
+    assert "not yet" in said and "raised" not in said
+
+
+@pytest.mark.parametrize("number", EXERCISES)
+def test_stubs_count_as_unanswered(number, capsys):
+    def stub(cost, other=None):
+        ...
+    for answer in (None, ..., stub):
+        assert not check(number, answer)
+        assert "not answered yet" in capsys.readouterr().out
+
+
+def test_every_exercise_has_four_mutants_and_an_alternative():
+    assert EXERCISES.keys() == RIGHT.keys() == WRONG.keys() and len(EXERCISES) >= 4
+    assert all(len(WRONG[k]) >= 4 and len(RIGHT[k]) >= 2 for k in EXERCISES)
