@@ -1,0 +1,107 @@
+"""Graders of chapter 5: storage gas, a safe escrow, an integer price, a stake that deters, a Merkle root."""
+from __future__ import annotations
+
+import hashlib
+import math
+from fractions import Fraction
+
+WAD = 10**18
+INVERSE_LN2 = 1_442_695_040_888_963_407  # 1 / ln 2 with 18 decimals
+
+
+def _storage_gas(answer) -> str | None:
+    for parameters, width in ((1, 4), (8, 4), (9, 4), (35_073, 4), (701_345, 4), (701_345, 2), (100, 1)):
+        slots = math.ceil(parameters * width / 32)
+        ours = answer(parameters, width)
+        if ours == slots * 22_100:
+            continue
+        if ours == parameters * 22_100:
+            return "A slot holds 32 bytes, not one number: several numbers share it."
+        if math.isclose(ours, parameters * width / 32 * 22_100) and ours != slots * 22_100:
+            return "A slot that is only partly filled still costs a whole slot."
+        return f"For {parameters} numbers of {width} bytes: how many 32-byte slots, and what does each cost when new?"
+    return None
+
+
+def _safe_escrow(answer) -> str | None:
+    exact = 1 / (4 * math.log(2))
+    value = float(answer)
+    if abs(value - exact) < 1e-3:
+        return None
+    if abs(value - 0.25) < 1e-3:
+        return "That is the maximum of the misprinted rule with threshold 1/8. Use the game in base-2 logarithms."
+    if abs(value - 1 / (2 * math.log(2))) < 1e-3:
+        return ("That is the price of the most expensive nodes. They deliver almost no quality, and pay is quality "
+                "times price.")
+    if value < exact:
+        return "There is a cost C at which a node is paid more than this. Plot q*p over C, finely around the kink."
+    return "Enough, but not the least: no node is ever paid that much. Plot q*p over C and look at the top."
+
+
+def _integer_price(answer) -> str | None:
+    for cost in (0.01, 0.125, 0.15, 0.18, 0.1804, 0.3, 1.0, 50.0, 1e3, 1e6):
+        wad = round(Fraction(cost) * WAD)
+        ours = answer(wad)
+        if not isinstance(ours, int) or isinstance(ours, bool):
+            return f"An EVM word is an integer; for C={cost} you return {type(ours).__name__}."
+        if 8 * wad <= INVERSE_LN2:
+            exact = Fraction(2 * wad)
+        else:
+            scaled = wad * INVERSE_LN2
+            # Two hundred further binary digits, so that the reference is exact for the purpose.
+            root = Fraction(math.isqrt((wad * wad + scaled) << 400), 1 << 200)
+            exact = root - wad
+        error = abs(Fraction(ours) - exact) / exact
+        if error > Fraction(1, 10**9):
+            kind = "full quality" if 8 * wad <= INVERSE_LN2 else "partial quality"
+            return (f"For C={cost} ({kind}) your price is {ours / WAD:.6g}, off by a share of {float(error):.1g}. "
+                    "Mind on which side of the threshold C lies, and that a product of two such numbers carries "
+                    "36 decimals.")
+    return None
+
+
+def _deterring_stake(answer) -> str | None:
+    for reward, cost, detection in ((1.0, 0.5, 0.5), (1.0, 0.5, 0.25), (2.0, 0.1, 0.5), (0.02, 0.0105, 0.1),
+                                    (1.0, 0.9, 1.0)):
+        # An honest node earns reward - cost; a cheat (1 - d) reward - d stake.
+        exact = max(0.0, cost / detection - reward)
+        value = answer(reward, cost, detection)
+        if abs(value - exact) <= 1e-9:
+            continue
+        if exact == 0 and value < 0:
+            return "A stake cannot be negative: where the lost reward already deters, none is needed."
+        if value < exact:
+            return (f"With reward {reward}, cost {cost} and detection {detection}, a node that skips the work still "
+                    "earns more than an honest one. Write down both expected gains.")
+        return (f"With reward {reward}, cost {cost} and detection {detection} a smaller stake would do. A cheat who "
+                "is caught also loses the reward.")
+    return None
+
+
+def _merkle_root(chunks: list[bytes]) -> bytes:
+    level = [hashlib.sha256(b"\0" + chunk).digest() for chunk in chunks]
+    while len(level) > 1:
+        if len(level) % 2:
+            level.append(level[-1])
+        level = [hashlib.sha256(b"\1" + a + b).digest() for a, b in zip(level[::2], level[1::2], strict=True)]
+    return level[0]
+
+
+def _merkle(answer) -> str | None:
+    for n in (1, 2, 3, 4, 5, 7, 8):
+        chunks = [bytes([i]) * (i + 3) for i in range(n)]
+        given = list(chunks)
+        value = answer(given)
+        if given != chunks:
+            return "Your function changed the list it was given."
+        if value == _merkle_root(chunks):
+            continue
+        if n == 1:
+            return "One chunk: the root is the SHA-256 of the byte 0 followed by the chunk, as bytes."
+        if n == 2:
+            return "Two chunks: the root is the SHA-256 of the byte 1, the left leaf's hash and the right leaf's hash."
+        return f"Wrong for {n} chunks. When a level has an odd number of hashes, its last one is used twice."
+    return None
+
+
+EXERCISES = {"5.1": _storage_gas, "5.2": _safe_escrow, "5.3": _integer_price, "5.4": _deterring_stake, "5.5": _merkle}
