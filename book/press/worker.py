@@ -32,7 +32,11 @@ def work(root: Path, chapter: str, profile: str, folder: Path, progress: Path) -
     """
     _stop_with_parent()
 
+    cells = 0
+
     def report(done: int, total: int, seconds: float) -> None:
+        nonlocal cells
+        cells = total
         _write(progress, {"done": done, "total": total, "seconds": seconds, "status": "running"})
 
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")
@@ -46,8 +50,7 @@ def work(root: Path, chapter: str, profile: str, folder: Path, progress: Path) -
         # The graph asks for results.json; it comes last, so that it never stands without its notebook.
         os.replace(partial / "notebook.ipynb", folder / "notebook.ipynb")
         os.replace(partial / "results.json", folder / "results.json")
-        _write(progress, {"done": len(found["cells"]), "total": len(found["cells"]), "seconds": found["seconds"],
-                          "status": "passed"})
+        _write(progress, {"done": cells, "total": cells, "seconds": found["seconds"], "status": "passed"})
     except Exception as error:
         _write(progress, {"status": "failed", "error": str(error)})
         raise
