@@ -9,7 +9,7 @@ export PYTHONPATH := $(CURDIR)/book
 export JUPYTER_PLATFORM_DIRS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help environment book test site-test lint format chapter lab serve bench colab lock zip clean
+.PHONY: help environment book test test-flower site-test lint format chapter lab serve bench colab lock zip clean
 
 help:  ## list every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ book: environment  ## execute what changed, render, inspect, publish to _build/h
 
 test: environment  ## run the tests (those of the finished pages too, if the book is built)
 	@python -m pytest
+
+test-flower: environment  ## the federated chapter over real Flower processes, in an environment of its own
+	@python tests/flower/run.py
 
 site-test: environment  ## only the tests of the finished pages
 	@python -m pytest tests/book
