@@ -1,0 +1,302 @@
+r"""Noise schedules and single steps of a denoising diffusion model, forward and reverse.
+
+Sources: Ho, Jain and Abbeel, "Denoising Diffusion Probabilistic Models", NeurIPS 2020 (DDPM); Nichol and
+Dhariwal, "Improved DDPM", ICML 2021 (cosine schedule); Song, Meng and Ermon, "Denoising Diffusion Implicit
+Models", ICLR 2021 (DDIM). DD-TMA Eqs. (1)-(7) are the federated use of the same mathematics.
+
+Conventions: step ``t`` counts from 0, so ``betas[0]`` is the first noise the data meets; the product
+:math:`\bar\alpha` before the first step is 1; nothing is clipped unless asked.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseSchedule:
+    r"""The variances of the forward process, in float64.
+
+    Parameters
+    ----------
+    betas : Tensor [T]
+        Noise variance added at each step, each in (0, 1).
+
+    Raises
+    ------
+    ValueError
+        If `betas` is not one-dimensional, is empty, or leaves (0, 1).
+
+    Examples
+    --------
+    >>> NoiseSchedule.linear(1000).alpha_bars[-1].item() < 5e-5
+    True
+    """
+
+    betas: Tensor
+    alphas: Tensor = field(init=False)
+    alpha_bars: Tensor = field(init=False)
+
+    def __post_init__(self):
+        betas = torch.as_tensor(self.betas, dtype=torch.float64)
+        if betas.ndim != 1 or len(betas) == 0:
+            raise ValueError(
+                f"betas has shape {tuple(betas.shape)}; a vector with one variance per step is needed"
+            )
+        if not bool(((betas > 0) & (betas < 1)).all()):
+            raise ValueError(
+                f"betas runs from {betas.min():g} to {betas.max():g}; every value must lie in (0, 1)"
+            )
+        object.__setattr__(self, "betas", betas)
+        object.__setattr__(self, "alphas", 1 - betas)
+        object.__setattr__(self, "alpha_bars", (1 - betas).cumprod(0))
+
+    @classmethod
+    def linear(cls, steps: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> NoiseSchedule:
+        r""":math:`\beta_t` in equal increments (Ho et al. 2020, section 4).
+
+        >>> NoiseSchedule.linear(3, 0.1, 0.3).betas.tolist()
+        [0.1, 0.2, 0.3]
+        """
+        at_least_one("steps", steps)
+        return cls(torch.linspace(beta_start, beta_end, steps, dtype=torch.float64))
+
+    @classmethod
+    def cosine(cls, steps: int = 1000, offset: float = 0.008, max_beta: float = 0.999) -> NoiseSchedule:
+        r""":math:`\bar\alpha_t = f(t)/f(0),\ f(t) = \cos^2\frac{t/T + s}{1 + s}\frac\pi2`.
+
+        Nichol and Dhariwal 2021, Eq. (17); each beta is capped at `max_beta` as they do.
+
+        >>> bool(NoiseSchedule.cosine().alpha_bars[499] > NoiseSchedule.linear().alpha_bars[499])
+        True
+        """
+        at_least_one("steps", steps)
+        time_axis = torch.arange(steps + 1, dtype=torch.float64) / steps
+        f = torch.cos((time_axis + offset) / (1 + offset) * math.pi / 2) ** 2
+        return cls((1 - f[1:] / f[:-1]).clamp(max=max_beta))
+
+    def __len__(self) -> int:
+        return len(self.betas)
+
+    @property
+    def steps(self) -> int:
+        """Number of steps T."""
+        return len(self.betas)
+
+    @property
+    def snr(self) -> Tensor:
+        r"""Signal-to-noise ratio :math:`\bar\alpha_t/(1-\bar\alpha_t)`: power of data over power of noise.
+
+        >>> float(NoiseSchedule(torch.tensor([0.5])).snr)
+        1.0
+        """
+        return self.alpha_bars / (1 - self.alpha_bars)
+
+
+def at_least_one(name: str, value: int) -> None:
+    """Raise ValueError if the argument `name` is below 1."""
+    if value < 1:
+        raise ValueError(f"{name} is {value}; it must be at least 1")
+
+
+def _at(values: Tensor, t: int | Tensor, like: Tensor) -> Tensor:
+    """values[t], shaped to multiply `like` [N, ...]; t = -1 is before the first step: alpha_bar is 1."""
+    values = torch.cat([values.new_ones(1), values]).to(device=like.device, dtype=like.dtype)
+    t = torch.as_tensor(t, device=like.device)
+    if not torch.is_floating_point(t):
+        return values[t.long() + 1].reshape(t.shape + (1,) * (like.ndim - t.ndim))
+    raise ValueError(f"t has dtype {t.dtype}; a step is an integer that counts from 0")
+
+
+def _check_t(t: int | Tensor, schedule: NoiseSchedule) -> None:
+    low, high = (t, t) if isinstance(t, int) else (int(t.min()), int(t.max()))
+    if low < 0 or high >= len(schedule):
+        raise ValueError(f"t runs from {low} to {high}; this schedule has the steps 0 to {len(schedule) - 1}")
+
+
+def q_sample(x0: Tensor, t: int | Tensor, noise: Tensor, schedule: NoiseSchedule) -> Tensor:
+    r"""Noise clean data to step t at once.
+
+    .. math:: x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\epsilon
+
+    Ho et al. 2020, Eq. (4); DD-TMA Eq. (2), first line.
+
+    Parameters
+    ----------
+    x0, noise : Tensor [N, ...]
+        Clean data, and standard normal noise of the same shape.
+    t : int or long Tensor [N]
+        Step, 0 to T - 1.
+    schedule : NoiseSchedule
+
+    Returns
+    -------
+    Tensor [N, ...]
+
+    Raises
+    ------
+    ValueError
+        If t leaves the schedule or the shapes differ.
+
+    Examples
+    --------
+    >>> q_sample(torch.ones(1, 1), 0, torch.zeros(1, 1), NoiseSchedule(torch.tensor([0.75]))).item()
+    0.5
+    """
+    _check_t(t, schedule)
+    if x0.shape != noise.shape:
+        raise ValueError(
+            f"noise has shape {tuple(noise.shape)}; it must have the shape of x0, {tuple(x0.shape)}"
+        )
+    alpha_bar = _at(schedule.alpha_bars, t, x0)
+    return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * noise
+
+
+def predict_x0(x_t: Tensor, eps: Tensor, t: int | Tensor, schedule: NoiseSchedule) -> Tensor:
+    r"""Clean data implied by a noise estimate.
+
+    .. math:: \hat x_0 = (x_t - \sqrt{1-\bar\alpha_t}\,\epsilon)/\sqrt{\bar\alpha_t}
+
+    Ho et al. 2020, Eq. (4) solved for :math:`x_0`. Shapes as in :func:`q_sample`.
+
+    >>> predict_x0(torch.tensor([[0.5]]), torch.zeros(1, 1), 0, NoiseSchedule(torch.tensor([0.75]))).item()
+    1.0
+    """
+    _check_t(t, schedule)
+    alpha_bar = _at(schedule.alpha_bars, t, x_t)
+    return (x_t - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
+
+
+class Posterior(NamedTuple):
+    """Mean [N, ...] and variance (broadcastable to the mean) of the step before, given the clean data."""
+
+    mean: Tensor
+    variance: Tensor
+
+
+def posterior(
+    x0: Tensor, x_t: Tensor, t: int | Tensor, schedule: NoiseSchedule, t_prev: int | Tensor | None = None
+) -> Posterior:
+    r"""Mean and variance of :math:`q(x_s \mid x_t, x_0)` for s < t (default t - 1; -1 is the clean data).
+
+    .. math::
+        \mu = \frac{\sqrt{\bar\alpha_s}\,(1-\alpha)}{1-\bar\alpha_t}x_0
+            + \frac{\sqrt{\alpha}\,(1-\bar\alpha_s)}{1-\bar\alpha_t}x_t,\qquad
+        \tilde\beta = \frac{1-\bar\alpha_s}{1-\bar\alpha_t}(1-\alpha),\qquad
+        \alpha = \bar\alpha_t/\bar\alpha_s
+
+    Ho et al. 2020, Eqs. (6)-(7), where s = t - 1. Shapes as in :func:`q_sample`.
+
+    >>> posterior(torch.ones(1, 1), torch.zeros(1, 1), 0, NoiseSchedule.linear(10)).mean.item()
+    1.0
+    """
+    _check_t(t, schedule)
+    alpha_bar = _at(schedule.alpha_bars, t, x_t)
+    alpha_bar_prev = _at(schedule.alpha_bars, t - 1 if t_prev is None else t_prev, x_t)
+    alpha = alpha_bar / alpha_bar_prev
+    beta = 1 - alpha
+    mean = (alpha_bar_prev.sqrt() * beta * x0 + alpha.sqrt() * (1 - alpha_bar_prev) * x_t) / (1 - alpha_bar)
+    return Posterior(mean, (1 - alpha_bar_prev) / (1 - alpha_bar) * beta)
+
+
+def ddpm_step(
+    x_t: Tensor,
+    eps: Tensor,
+    t: int | Tensor,
+    schedule: NoiseSchedule,
+    noise: Tensor | None,
+    *,
+    t_prev: int | Tensor | None = None,
+    variance: str = "posterior",
+    clip: float | None = None,
+    noise_at_last_step: bool = False,
+) -> Tensor:
+    r"""One ancestral sampling step.
+
+    .. math::
+        x_{t-1} = \frac1{\sqrt{\alpha_t}}
+            \Big(x_t - \frac{1-\alpha_t}{\sqrt{1-\bar\alpha_t}}\,\epsilon\Big) + \sigma_t z
+
+    Ho et al. 2020, Algorithm 2; the right reading of DD-TMA Eq. (7).
+
+    Parameters
+    ----------
+    x_t, eps : Tensor [N, ...]
+        Noisy data and the predicted noise.
+    t : int or long Tensor [N]
+        Step of `x_t`, 0 to T - 1.
+    noise : Tensor [N, ...] or None
+        Standard normal z; None gives the mean.
+    t_prev : int or long Tensor [N], optional
+        Step to go to; default t - 1, and -1 is the clean data. A longer stride uses the merged
+        :math:`\alpha = \bar\alpha_t/\bar\alpha_s`.
+    variance : {"posterior", "beta"}
+        :math:`\sigma_t^2` is :math:`\tilde\beta_t` or :math:`1-\alpha_t` (DD-TMA's choice).
+    clip : float, optional
+        Clamp the implied clean data to [-clip, clip] first.
+    noise_at_last_step : bool
+        A known error, kept to be shown: adds noise when arriving at the clean data too.
+
+    Returns
+    -------
+    Tensor [N, ...]
+
+    Raises
+    ------
+    ValueError
+        For an unknown variance or a step outside the schedule.
+
+    Examples
+    --------
+    >>> ddpm_step(torch.ones(1, 1), torch.zeros(1, 1), 0, NoiseSchedule(torch.tensor([0.75])), None).item()
+    2.0
+    """
+    if variance not in ("posterior", "beta"):
+        raise ValueError(f"variance is {variance!r}; valid: 'posterior', 'beta'")
+    if t_prev is None:
+        t_prev = t - 1
+    x0 = predict_x0(x_t, eps, t, schedule)
+    if clip is not None:
+        x0 = x0.clamp(-clip, clip)
+    mean, sigma2 = posterior(x0, x_t, t, schedule, t_prev)
+    if noise is None:
+        return mean
+    if variance == "beta":
+        sigma2 = 1 - _at(schedule.alpha_bars, t, x_t) / _at(schedule.alpha_bars, t_prev, x_t)
+    if not noise_at_last_step:
+        arrived = torch.as_tensor(t_prev, device=x_t.device) < 0
+        sigma2 = sigma2.masked_fill(arrived.reshape(arrived.shape + (1,) * (x_t.ndim - arrived.ndim)), 0.0)
+    return mean + sigma2.sqrt() * noise
+
+
+def ddim_step(
+    x_t: Tensor,
+    eps: Tensor,
+    t: int | Tensor,
+    schedule: NoiseSchedule,
+    t_prev: int | Tensor | None = None,
+    *,
+    clip: float | None = None,
+) -> Tensor:
+    r"""One deterministic DDIM step (eta = 0) from t to t_prev.
+
+    .. math:: x_s = \sqrt{\bar\alpha_s}\,\hat x_0 + \sqrt{1-\bar\alpha_s}\,\hat\epsilon
+
+    Song et al. 2021, Eq. (12) with :math:`\sigma = 0`. Arguments as in :func:`ddpm_step`. After clipping, the
+    noise is computed again from the clipped clean data, so that the pair stays consistent with `x_t`.
+
+    >>> ddim_step(torch.ones(1, 1), torch.zeros(1, 1), 0, NoiseSchedule(torch.tensor([0.75]))).item()
+    2.0
+    """
+    x0 = predict_x0(x_t, eps, t, schedule)
+    if clip is not None:
+        x0 = x0.clamp(-clip, clip)
+        alpha_bar = _at(schedule.alpha_bars, t, x_t)
+        eps = (x_t - alpha_bar.sqrt() * x0) / (1 - alpha_bar).sqrt()
+    alpha_bar_prev = _at(schedule.alpha_bars, t - 1 if t_prev is None else t_prev, x_t)
+    return alpha_bar_prev.sqrt() * x0 + (1 - alpha_bar_prev).sqrt() * eps

@@ -1,0 +1,120 @@
+"""Exercises of chapter 2: the solution and another right one pass, stubs and wrong answers do not."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from deepfake_kit import diffusion
+from deepfake_kit.check import check
+from deepfake_kit.exercises.chapter_02 import EXERCISES
+
+LINEAR = diffusion.NoiseSchedule.linear()
+
+
+def ddim_by_kit(x, eps, bar, bar_prev):
+    """The kit's own step, on a schedule of two steps with these alpha-bars."""
+    betas = torch.tensor([1 - bar_prev, 1 - bar / bar_prev], dtype=torch.float64)
+    if bar_prev == 1:
+        schedule, t = diffusion.NoiseSchedule(torch.tensor([1 - bar], dtype=torch.float64)), 0
+    else:
+        schedule, t = diffusion.NoiseSchedule(betas), 1
+    return diffusion.ddim_step(torch.tensor(x), torch.tensor(eps), t, schedule).numpy()
+
+
+def by_loop(betas):
+    kept, out = 1.0, []
+    for beta in betas:
+        kept *= 1 - beta
+        out.append(kept)
+    return out
+
+
+RIGHT = {
+    "2.1": [lambda b: np.cumprod(1 - b), by_loop, lambda b: np.exp(np.cumsum(np.log1p(-b)))],
+    "2.2": [int((LINEAR.snr >= 1).sum()), next(t for t in range(1000) if LINEAR.snr[t] < 1)],
+    "2.3": [
+        lambda b, p: (1 - p) / (1 - b) * (1 - b / p),
+        lambda b, p: 0.0 if p == 1 else 1 / ((b / p) / (1 - b / p) + 1 / (1 - p)),
+    ],
+    "2.4": [
+        lambda x, e, b, p: math.sqrt(p) * (x - math.sqrt(1 - b) * e) / math.sqrt(b) + math.sqrt(1 - p) * e,
+        ddim_by_kit,
+    ],
+    "2.5": [
+        lambda x, v, b: math.sqrt(b) * v + math.sqrt(1 - b) * x,
+        lambda x, v, b: (x - math.sqrt(b) * (math.sqrt(b) * x - math.sqrt(1 - b) * v)) / math.sqrt(1 - b),
+    ],
+}
+
+WRONG = {
+    "2.1": [
+        lambda b: np.cumprod(b),
+        lambda b: 1 - b,
+        lambda b: np.concatenate([[1.0], np.cumprod(1 - b)[:-1]]),
+        lambda b: np.cumsum(1 - b),
+        lambda b: np.cumprod(np.sqrt(1 - b)),
+        lambda b: float(np.prod(1 - b)),
+        lambda b: b[99],
+    ],
+    "2.2": [RIGHT["2.2"][0] + 1, RIGHT["2.2"][0] - 1, 500, int((LINEAR.alpha_bars.sqrt() >= 0.5).sum()), 0],
+    "2.3": [
+        lambda b, p: 1 - b / p,
+        lambda b, p: (1 - b) / (1 - p + 1e-9) * (1 - b / p),
+        lambda b, p: 1 - p,
+        lambda b, p: math.sqrt((1 - p) / (1 - b) * (1 - b / p)),
+        lambda b, p: (1 - p) / (1 - b) * (1 - b),
+    ],
+    "2.4": [
+        lambda x, e, b, p: (x - math.sqrt(1 - b) * e) / math.sqrt(b),
+        lambda x, e, b, p: x,
+        lambda x, e, b, p: math.sqrt(p) * x + math.sqrt(1 - p) * e,
+        lambda x, e, b, p: 1 / 0,
+        lambda x, e, b, p: p * (x - math.sqrt(1 - b) * e) / math.sqrt(b) + (1 - p) * e,
+    ],
+    "2.5": [
+        lambda x, v, b: math.sqrt(b) * x - math.sqrt(1 - b) * v,
+        lambda x, v, b: v,
+        lambda x, v, b: b * v + (1 - b) * x,
+        lambda x, v, b: math.sqrt(1 - b) * v + math.sqrt(b) * x,
+        lambda x, v, b: math.sqrt(b) * v - math.sqrt(1 - b) * x,
+    ],
+}
+
+
+def cases(table):
+    return [
+        pytest.param(number, answer, id=f"{number}-{i}")
+        for number, answers in table.items()
+        for i, answer in enumerate(answers)
+    ]
+
+
+def stub(*_):
+    return None
+
+
+@pytest.mark.parametrize(("number", "answer"), cases(RIGHT))
+def test_right_answers_pass(number, answer, capsys):
+    assert check(number, answer)
+    assert "right" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("number", "answer"), cases(WRONG))
+def test_wrong_answers_get_a_hint(number, answer, capsys):
+    assert not check(number, answer)
+    assert "not yet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", sorted(EXERCISES))
+@pytest.mark.parametrize("answer", [None, ..., stub])
+def test_stubs_are_not_answered_yet(number, answer, capsys):
+    assert not check(number, answer)
+    assert "not answered yet" in capsys.readouterr().out
+
+
+def test_every_exercise_has_right_and_wrong_answers_here():
+    assert set(EXERCISES) == set(RIGHT) == set(WRONG)
+    assert all(len(answers) >= 4 for answers in WRONG.values())
+    assert all(len(answers) >= 2 for answers in RIGHT.values())
