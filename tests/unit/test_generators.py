@@ -1,0 +1,333 @@
+"""Generators, swap, GAN theory and their yardsticks: against closed forms, numpy, scipy, torch's own and sklearn."""
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.spatial.distance import jensenshannon
+from torch import nn
+from torch.nn import functional as F
+
+from deepfake_kit import face_probe, face_swap, gan_theory, generator_quality, generators_ddpm
+from deepfake_kit import generators_gan as gan
+from deepfake_kit import generators_style as style
+from deepfake_kit import generators_vae as vae
+from deepfake_kit.generators_common import STUDIO, batch, initialise, portraits, to_model, to_unit
+
+
+def random(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+# -- the game ---------------------------------------------------------------------------
+
+@given(st.lists(st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)), min_size=2, max_size=6))
+@settings(max_examples=40, deadline=None)
+def test_value_of_the_best_discriminator_is_minus_log_4_plus_twice_scipys_jensen_shannon(pairs):
+    p, q = (np.array(x) / sum(x) for x in zip(*pairs, strict=True))
+    best = gan_theory.optimal_discriminator(p, q)
+    value = gan_theory.value(best, p, q)
+    assert value == pytest.approx(-math.log(4) + 2 * jensenshannon(p, q) ** 2, abs=1e-9)
+    assert gan_theory.jensen_shannon(p, q) == pytest.approx(jensenshannon(p, q) ** 2, abs=1e-9)
+    for other in (best * 0.9, best * 0.9 + 0.05, np.full_like(best, 0.5)):
+        assert gan_theory.value(other, p, q) <= value + 1e-12
+
+
+def test_losses_are_the_value_function_with_the_sign_turned():
+    real, fake = torch.randn(50, generator=random(1)), torch.randn(50, generator=random(2))
+    d_real, d_fake = torch.sigmoid(real), torch.sigmoid(fake)
+    assert torch.isclose(gan.discriminator_loss(real, fake), -(d_real.log().mean() + (1 - d_fake).log().mean()))
+    assert torch.isclose(gan.generator_loss(fake), -d_fake.log().mean())
+    together = F.binary_cross_entropy_with_logits(real, torch.ones(50)) \
+        + F.binary_cross_entropy_with_logits(fake, torch.zeros(50))
+    assert torch.isclose(gan.discriminator_loss(real, fake), together)
+
+
+@pytest.mark.parametrize("d", [0.001, 0.3, 0.9])
+def test_generator_gradients_against_autograd(d):
+    logit = torch.tensor(math.log(d / (1 - d)), requires_grad=True, dtype=torch.float64)
+    saturating, = torch.autograd.grad(torch.log(1 - torch.sigmoid(logit)), logit)
+    other, = torch.autograd.grad(-torch.log(torch.sigmoid(logit)), logit)
+    assert gan_theory.generator_gradients(d) == pytest.approx((abs(saturating.item()), abs(other.item())))
+
+
+def test_the_one_dimensional_game_reaches_its_known_end():
+    game = gan_theory.play(1200, random=random(0))
+    late = slice(-100, None)
+    assert np.mean(game.mean[late]) == pytest.approx(2, abs=0.08)
+    assert np.mean(game.deviation[late]) == pytest.approx(0.5, abs=0.08)
+    assert np.mean(game.value[late]) == pytest.approx(-math.log(4), abs=0.01)
+    assert np.mean(game.accuracy[late]) == pytest.approx(0.5, abs=0.05)
+    assert np.mean(game.accuracy[:50]) > 0.7
+    assert (np.array(game.value) <= np.array(game.best) + 1e-4).all()
+
+
+def test_a_frozen_generator_stays_and_normal_density_is_scipys():
+    game = gan_theory.play(3, start=(1.0, 0.8), frozen=True, random=random(0))
+    assert game.mean[-1] == 1.0 and game.deviation[-1] == pytest.approx(0.8)
+    x = torch.linspace(-3, 3, 7)
+    assert np.allclose(gan_theory.normal_density(x, 1.0, 0.8), stats.norm(1, 0.8).pdf(x.numpy()))
+
+
+# -- plain GAN --------------------------------------------------------------------------
+
+def test_r1_penalty_of_a_known_function():
+    class Quadratic(nn.Module):
+        def forward(self, x):
+            return x.square().sum((1, 2, 3))
+
+    x = torch.randn(4, 3, 8, 8, generator=random(3))
+    assert torch.isclose(gan.r1_penalty(Quadratic(), x), 0.5 * (2 * x).square().sum((1, 2, 3)).mean())
+
+
+def test_growth_climbs_once_and_ends_at_full_size():
+    stages = [gan.growth(step, 1000, 3, 0.5) for step in range(1000)]
+    levels = [level for level, _ in stages]
+    assert levels == sorted(levels) and set(levels) == {1, 2, 3}
+    assert stages[0] == (1, 1.0) and all(stage == (3, 1.0) for stage in stages[500:])
+    assert all(0 <= fade <= 1 for _, fade in stages)
+    for level in (2, 3):  # each new level fades in from near nothing and never back
+        fades = [f for at, f in stages if at == level]
+        assert fades[0] < 0.05 and fades == sorted(fades)
+    assert gan.growth(7, 10, 3, 0.0) == (3, 1.0)
+
+
+def test_fading_blends_the_old_picture_into_the_new():
+    net = gan.GrowingGenerator(16, (8, 8, 8), latent=8)
+    z = net.draw_codes(2, random(1))
+    old, new = net(z, level=1), net(z, level=2)
+    upscaled = F.interpolate(old, scale_factor=2)
+    assert torch.allclose(net(z, level=2, fade=0.25), 0.75 * upscaled + 0.25 * new, atol=1e-6)
+    d = gan.Discriminator(16, (8, 8, 8))
+    x = torch.randn(4, 3, 16, 16, generator=random(2))
+    half = d(F.avg_pool2d(x, 2), level=1)
+    assert torch.allclose(d(x, level=2, fade=0.0), half, atol=1e-5)
+
+
+def test_spread_sees_a_generator_that_repeats_itself():
+    x = torch.randn(6, 4, 4, 4, generator=random(4))
+    same = x[:1].expand(6, -1, -1, -1)
+    assert gan.spread(x).mean() > 0.5 and gan.spread(same).mean() < 1e-3
+    assert gan.spread(x)[0, 0, 0, 0].item() == pytest.approx(x.std(0, unbiased=False).mean().item(), rel=1e-4)
+
+
+def test_the_gan_learns_a_mean_colour():
+    # A data set of one flat colour: after a few steps the fakes must come near to it from far away.
+    target = torch.tensor([0.8, 0.3, 0.1])
+    images = target[None, :, None, None].expand(32, 3, 8, 8).clone()
+    net, d = gan.new_gan(8, (16, 16), 8, random(0))
+    before = (to_unit(net.draw(64, random(1))).mean((0, 2, 3)) - target).abs().max()
+    log = gan.fit_gan(net, d, images, 150, 16, ema_decay=0.9, random=random(0))
+    after = (to_unit(log.ema.draw(64, random(1))).mean((0, 2, 3)) - target).abs().max()
+    assert after < 0.1 < before
+
+
+# -- style-based ------------------------------------------------------------------------
+
+def test_adain_against_torchs_instance_norm_and_numpy():
+    x = torch.randn(3, 4, 6, 5, generator=random(5)).double() * 3 + 1
+    scale, bias = torch.rand(3, 4, generator=random(6)).double(), torch.randn(3, 4, generator=random(7)).double()
+    found = style.adain(x, scale, bias)
+    expected = F.instance_norm(x, eps=1e-8) * scale[..., None, None] + bias[..., None, None]
+    assert torch.allclose(found, expected)
+    assert np.allclose(found.numpy().mean((2, 3)), bias) and np.allclose(found.numpy().std((2, 3)), scale)
+
+
+def test_style_layers_and_noise_go_where_the_paper_says():
+    net = style.new_style_gan(16, (8, 8, 8), 8, 2, random(1))[0]
+    assert net.sides == [4, 4, 8, 8, 16, 16]
+    with torch.no_grad():
+        for layer in net.layers:
+            layer.noise_strength.fill_(0.5)
+        z = net.draw_codes(2, random(2))
+        w = net.mapping(z)
+        a, b = (net(z, net.draw_noise(2, random(k))) for k in (3, 4))
+        assert torch.equal(net.mapping(z), w) and not torch.allclose(a, b)
+        noise = net.draw_noise(2, random(3))
+        same = net.synthesise(style.mix_styles(w, w.flip(0), 6, 6), noise)
+        assert torch.allclose(same, a)
+        assert torch.allclose(net.synthesise(style.mix_styles(w, w.flip(0), 6, 0), noise)[0],
+                              net.synthesise(w.flip(0)[:, None].expand(-1, 6, -1), noise)[0])
+    with pytest.raises(ValueError, match="crossover"):
+        style.mix_styles(w, w, 6, 7)
+    with pytest.raises(ValueError, match="scale, bias"):
+        style.adain(torch.zeros(2, 3, 4, 4), torch.zeros(2, 2), torch.zeros(2, 3))
+
+
+# -- VAE and DDPM -----------------------------------------------------------------------
+
+def test_divergence_against_torchs():
+    mean, log_variance = torch.randn(5, 7, generator=random(8)), torch.randn(5, 7, generator=random(9))
+    q = torch.distributions.Normal(mean, (0.5 * log_variance).exp())
+    expected = torch.distributions.kl_divergence(q, torch.distributions.Normal(0.0, 1.0)).sum(1)
+    assert torch.allclose(vae.kl_to_standard_normal(mean, log_variance), expected, atol=1e-5)
+
+
+def test_the_vae_reconstructs_better_than_the_average_face():
+    images = portraits(200, seed=3).images
+    model = vae.new_vae(32, 64, 8, random(0))
+    vae.fit_vae(model, images, 150, 16, random=random(1))
+    with torch.no_grad():
+        x = to_model(portraits(50, seed=4).images)
+        error = F.mse_loss(model.decode(model.encode(x)[0]), x)
+    assert error < 0.7 * F.mse_loss(model.average.expand_as(x), x)
+
+
+def test_the_ddpm_code_is_principal_components():
+    from sklearn.decomposition import PCA
+
+    images = portraits(60, seed=3).images
+    net = generators_ddpm.CodeDenoiser(32, components=5, width=8, depth=1)
+    net.learn_code(images)
+    flat = to_model(torch.cat([images, images.flip(-1)])).flatten(1).numpy()
+    pca = PCA(5).fit(flat)
+    assert np.allclose(np.abs(net.basis.numpy() @ pca.components_.T)[:4, :4], np.eye(4), atol=2e-2)
+    codes = net.encode(torch.cat([images, images.flip(-1)]))[:, :, 0, 0]
+    assert torch.allclose(codes.std(0), torch.ones(5), atol=0.02)
+    again = net.encode(to_unit(net.decode(codes[:4, :, None, None] * 0.3)))[:, :, 0, 0]
+    assert torch.allclose(again, codes[:4] * 0.3, atol=0.05)
+
+
+# -- swap -------------------------------------------------------------------------------
+
+def test_sharing_means_one_encoder_and_the_swap_uses_the_other_decoder():
+    shared, apart = (face_swap.new_swap(8, 6, 2, flag, random(0)) for flag in (True, False))
+    assert len(shared.encoders) == 1 and len(apart.encoders) == 2
+    x = torch.rand(2, 3, 8, 8, generator=random(1))
+    by_hand = shared.average[1] + shared.decoders[1](shared.encoders[0](3 * (to_model(x) - shared.average[0]))) / 3
+    assert torch.allclose(face_swap.swap(shared, x, 0, 1), to_unit(by_hand))
+    with pytest.raises(ValueError, match="person"):
+        face_swap.swap(shared, x, 0, 2)
+    with pytest.raises(ValueError, match="2 decoders"):
+        face_swap.fit_swap(shared, [x], 1)
+
+
+def test_expression_crosses_a_shared_encoder_only():
+    """Blocks that move: two 'people' of different colour, one moving bar each. Small, so that it runs in seconds."""
+    place = torch.rand(2, 200, generator=random(2))
+
+    def people(which, positions):
+        rows = torch.arange(8)[None] / 7
+        bar = torch.exp(-((rows - positions[:, None]) * 4) ** 2)[:, None, :, None].expand(-1, 3, -1, 8)
+        colour = torch.tensor([[0.2, 0.3, 0.7], [0.7, 0.4, 0.2]][which])[None, :, None, None]
+        return (colour + 0.25 * bar).clamp(0, 1)
+
+    found = {True: [], False: []}
+    for shared, trial in ((True, 0), (True, 1), (False, 0), (False, 1), (False, 2)):
+        model = face_swap.new_swap(8, 32, 2, shared, random(3 + trial))
+        films = [people(0, place[0]), people(1, place[1])]
+        face_swap.fit_swap(model, films, 400, 32, 3e-3, 0.0, 0.0, random(40 + trial))
+        swapped = face_swap.swap(model, people(0, place[1]), 0, 1)
+        rows = (torch.arange(8) / 7)[None]
+        weight = (swapped.mean((1, 3)) - swapped.mean((1, 3)).min(1, keepdim=True).values) ** 2
+        found[shared].append(np.corrcoef((weight * rows).sum(1) / weight.sum(1), place[1])[0, 1])
+        assert (swapped.mean((0, 2, 3)) - people(1, place[1]).mean((0, 2, 3))).abs().max() < 0.08
+    # Two encoders may agree on the direction by luck, with one thing that moves about every other time.
+    assert min(found[True]) > 0.9 and min(found[False]) < 0.5
+
+
+def test_footage_keeps_the_person_and_alignment_keeps_the_places():
+    first, second = (face_swap.footage(4, 5, seed=10, take=take) for take in (0, 1))
+    assert torch.equal(first.identity[0], second.identity[3])
+    assert not np.allclose(first.attributes.mouth_open, second.attributes.mouth_open)
+    loose = face_swap.footage(4, 5, seed=10, aligned=False)
+    names = list(face_swap.ALIGNED)
+    from deepfake_kit.faces import IDENTITY_NAMES
+    columns = [IDENTITY_NAMES.index(n) for n in names]
+    assert (first.identity[:, columns] == 0).all() and (loose.identity[:, columns] != 0).all()
+    assert np.array_equal(first.attributes.mouth_open, loose.attributes.mouth_open)
+
+
+def test_warp_and_recolour_follow_their_generator():
+    x = torch.rand(2, 3, 16, 16, generator=random(5))
+    assert torch.equal(face_swap.warp(x, 0.1, random(6)), face_swap.warp(x, 0.1, random(6)))
+    assert not torch.allclose(face_swap.warp(x, 0.1, random(6)), x)
+    assert torch.allclose(face_swap.recolour(x, 0.2, random(7)).std((2, 3)) / x.std((2, 3)),
+                          1 + 0.2 * torch.randn(2, 3, 1, 1, generator=random(7))[..., 0, 0], atol=1e-4)
+
+
+# -- yardsticks -------------------------------------------------------------------------
+
+def test_reader_against_sklearns_ridge():
+    from sklearn.linear_model import Ridge
+
+    x, y = torch.randn(40, 1, 3, 3, generator=random(8)), torch.randn(40, 2, generator=random(9))
+    reader = generator_quality.fit_reader(x, y, ("a", "b"), ridge=2.0)
+    z = torch.randn(7, 1, 3, 3, generator=random(10))
+    expected = Ridge(alpha=2.0).fit(x.flatten(1), y).predict(z.flatten(1))
+    assert np.allclose(reader.read(z, "b"), expected[:, 1], atol=1e-6)
+    with pytest.raises(ValueError, match="does not vary"):
+        generator_quality.fit_reader(x, torch.ones(40, 1), ("a",))
+
+
+def test_correlation_against_scipy():
+    x = np.random.default_rng(0).normal(size=50)
+    y = x + np.random.default_rng(1).normal(size=50)
+    expected = stats.pearsonr(x, y)
+    interval = expected.confidence_interval(0.95)
+    assert generator_quality.correlation(x, y) == pytest.approx((expected.statistic, interval.low, interval.high))
+    with pytest.raises(ValueError, match="constant"):
+        generator_quality.correlation(x, np.ones(50))
+
+
+def test_coverage_by_brute_force():
+    real, fake = torch.randn(30, 2, generator=random(11)), torch.randn(20, 2, generator=random(12)) * 0.3
+    count = 0
+    for i, r in enumerate(real):
+        radius = sorted(float((r - other).norm()) for j, other in enumerate(real) if j != i)[2]
+        count += min(float((r - f).norm()) for f in fake) <= radius
+    assert generator_quality.coverage(real, fake, 3) == pytest.approx(count / 30)
+    with pytest.raises(ValueError, match="neighbours"):
+        generator_quality.coverage(real, fake, 30)
+
+
+def test_probe_reads_skin_and_its_targets_are_the_drawn_numbers():
+    drawn, new = portraits(400, seed=1), portraits(100, seed=2)
+    probe = face_probe.new_probe(random(0))
+    face_probe.fit_probe(probe, drawn, 120, 32, random=random(1))
+    explained = face_probe.explained(probe, new)
+    assert explained["skin_level"] > 0.5
+    read = probe(new.images)[:, face_probe.TARGET_NAMES.index("skin_level")].detach().numpy()
+    truth = new.attributes.skin_level.to_numpy(float)
+    rest, total = ((read - truth) ** 2).sum(), ((truth - truth.mean()) ** 2).sum()
+    assert explained["skin_level"] == pytest.approx(1 - rest / total)
+
+
+# -- what they share --------------------------------------------------------------------
+
+def test_portraits_are_the_same_in_any_batch_and_hold_the_studio():
+    together, alone = portraits(6, seed=9), portraits(2, seed=9, start=3)
+    assert torch.equal(together.images[3:5], alone.images)
+    assert all((together.attributes[name] == value).all() for name, value in STUDIO.items())
+    assert together.attributes.hair_style.nunique() > 1
+
+
+def test_batches_mirror_half_and_initialisation_has_the_stated_size():
+    images = torch.rand(1, 3, 8, 8, generator=random(13))
+    x = batch(images, 400, random(14))
+    mirrored = (x - to_model(images).flip(-1)).abs().amax((1, 2, 3)) < 1e-6
+    assert 0.4 < mirrored.float().mean() < 0.6
+    layers = nn.Sequential(nn.Linear(300, 200), nn.Conv2d(32, 40, 3), nn.ConvTranspose2d(64, 32, 4, 2))
+    initialise(layers, random(15))
+    for layer, fan_in in zip(layers, (300, 32 * 9, 64 * 4), strict=True):
+        assert layer.weight.std().item() == pytest.approx((2 / fan_in) ** 0.5, rel=0.05)
+        assert (layer.bias == 0).all()
+
+
+@pytest.mark.parametrize("call", [
+    lambda: gan.GrowingGenerator(24),
+    lambda: gan.fit_gan(*gan.new_gan(8, (4, 4), 4, random()), torch.rand(4, 3, 16, 16), 1),
+    lambda: vae.fit_vae(vae.VAE(8, 4, 2), torch.rand(4, 3, 8, 8), 0),
+    lambda: vae.fit_vae(vae.VAE(8, 4, 2), torch.rand(4, 3, 8, 8) + 1, 1),
+    lambda: generators_ddpm.fit_ddpm(generators_ddpm.CodeDenoiser(8, 12, 4, 1), torch.rand(4, 3, 8, 8), 1),
+    lambda: face_swap.crop(torch.rand(1, 3, 32, 32)),
+    lambda: gan_theory.optimal_discriminator([-0.1], [0.2]),
+    lambda: gan_theory.play(0),
+    lambda: generator_quality.correlation([1, 2, 3], [1, 2, 3]),
+])
+def test_bad_input_is_refused(call):
+    with pytest.raises(ValueError, match="valid|made for"):
+        call()

@@ -1,0 +1,156 @@
+"""The zoo: trained once, found again, retrained when anything changes, and never fooled by a damaged file."""
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from deepfake_kit import zoo
+from deepfake_kit.generators import KINDS, settings_of, training_faces
+from deepfake_kit.generators_common import portraits
+
+TINY = {"gan": {"channels": [8, 8, 8, 8]}, "style-gan": {"channels": [8, 8, 8, 8], "depth": 1}, "vae": {"width": 16},
+        "ddpm": {"components": 12, "width": 16, "depth": 1}, "swap": {"width": 16}}
+IMAGES = portraits(24, seed=5).images
+
+
+def images_of(kind):
+    return training_faces("swap", n=200) if kind == "swap" else IMAGES
+
+
+def tiny(kind, folder, **changed):
+    return zoo.forger(kind, images_of(kind), cache=folder, **{"steps": 2, "batch_size": 4, **TINY[kind], **changed})
+
+
+def draw(forger, seed=1):
+    return forger.sample(3, torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_trained_once_and_found_again_bit_for_bit(kind, tmp_path):
+    first, second = tiny(kind, tmp_path), tiny(kind, tmp_path)
+    assert (first.reused, second.reused) == (False, True)
+    assert torch.equal(draw(first), draw(second))
+    assert not torch.equal(draw(first, 1), draw(first, 2))
+    made = draw(second)
+    assert made.shape == (3, 3, 32, 32) and made.min() >= 0 and made.max() <= 1
+    assert first.provenance["weights_sha256"] == second.provenance["weights_sha256"]
+    assert not any(p.requires_grad for p in second.model.parameters())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_does_not_depend_on_the_global_generator(kind, tmp_path):
+    torch.manual_seed(1)
+    first = tiny(kind, tmp_path / "a")
+    torch.manual_seed(2)
+    assert tiny(kind, tmp_path / "b").provenance["weights_sha256"] == first.provenance["weights_sha256"]
+
+
+def test_another_process_finds_the_same_forger(tmp_path):
+    here = tiny("vae", tmp_path / "zoo")
+    code = ("import torch; torch.set_num_threads(1)\n"
+            "from deepfake_kit import zoo; from deepfake_kit.generators_common import portraits\n"
+            "f = zoo.forger('vae', portraits(24, seed=5).images, steps=2, batch_size=4, width=16)\n"
+            "print(f.reused, f.provenance['weights_sha256'])")
+    root = str(Path(__file__).resolve().parents[2])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root,
+                          env={**os.environ, "DEEPFAKE_KIT_CACHE": str(tmp_path), "PYTHONPATH": root})
+    assert done.stdout.split() == ["True", here.provenance["weights_sha256"]]
+
+
+def test_data_settings_and_seed_each_make_another_forger(tmp_path):
+    tiny("vae", tmp_path)
+    assert not tiny("vae", tmp_path, lr=1e-4).reused
+    assert not tiny("vae", tmp_path, seed=1).reused
+    assert not zoo.forger("vae", 1 - IMAGES, cache=tmp_path, steps=2, batch_size=4, **TINY["vae"]).reused
+    assert tiny("vae", tmp_path).reused
+    assert len(list(tmp_path.glob("*.safetensors"))) == 4
+
+
+def test_another_source_makes_another_forger(tmp_path, monkeypatch):
+    tiny("vae", tmp_path)
+    monkeypatch.setattr(zoo, "code_sha256", lambda: "0" * 64)
+    assert not tiny("vae", tmp_path).reused
+
+
+@pytest.mark.parametrize("damage", ["bit", "cut", "empty"])
+def test_a_damaged_file_is_named_and_not_used(damage, tmp_path):
+    good = tiny("vae", tmp_path)
+    path, = tmp_path.glob("*.safetensors")
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes({"bit": bytes(data), "cut": bytes(data[:-50]), "empty": b""}[damage])
+    with pytest.warns(UserWarning, match=path.name):
+        again = tiny("vae", tmp_path)
+    assert not again.reused and torch.equal(draw(again), draw(good))
+    assert tiny("vae", tmp_path).reused
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"kind": "gan"}'])
+def test_a_damaged_record_is_named_and_not_used(text, tmp_path):
+    tiny("vae", tmp_path)
+    record, = tmp_path.glob("*.json")
+    record.write_text(text, encoding="utf-8")
+    with pytest.warns(UserWarning, match=record.name):
+        assert not tiny("vae", tmp_path).reused
+
+
+def test_right_checksum_with_wrong_tensors_is_not_used(tmp_path):
+    import hashlib
+
+    from safetensors.torch import save
+
+    tiny("vae", tmp_path)
+    path, = tmp_path.glob("*.safetensors")
+    record = path.with_suffix(".json")
+    path.write_bytes(save({"other": torch.zeros(1)}))
+    facts = json.loads(record.read_text(encoding="utf-8"))
+    facts["weights_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    record.write_text(json.dumps(facts), encoding="utf-8")
+    with pytest.warns(UserWarning, match=path.name):
+        assert not tiny("vae", tmp_path).reused
+
+
+def test_weights_without_a_record_are_trained_anew(tmp_path):
+    tiny("vae", tmp_path)
+    record, = tmp_path.glob("*.json")
+    record.unlink()
+    assert not tiny("vae", tmp_path).reused
+
+
+def test_the_record_says_where_the_weights_come_from(tmp_path):
+    tiny("vae", tmp_path)
+    record = json.loads(next(tmp_path.glob("*.json")).read_text(encoding="utf-8"))
+    assert record["data_sha256"] == zoo.data_sha256(IMAGES) and record["settings"]["steps"] == 2
+    assert {"seconds", "versions", "processor", "weights_sha256", "code_sha256", "seed"} <= record.keys()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_the_folder_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("DEEPFAKE_KIT_CACHE", str(tmp_path))
+    assert zoo.cache_folder() == tmp_path / "zoo"
+    monkeypatch.delenv("DEEPFAKE_KIT_CACHE")
+    assert zoo.cache_folder().name == "zoo" and tmp_path not in zoo.cache_folder().parents
+
+
+@pytest.mark.parametrize("call, says", [
+    (lambda: zoo.forger("gann"), "did you mean 'gan'"),
+    (lambda: settings_of("vae", step=3), "did you mean 'steps'"),
+    (lambda: settings_of("vae", steps=0), "at least 1"),
+    (lambda: zoo.forger("vae", IMAGES * 2), "valid: \\[0, 1\\]"),
+    (lambda: zoo.forger("vae", IMAGES[:, :, :16]), "valid: \\[N, 3, S, S\\]"),
+    (lambda: zoo.forger("vae", (IMAGES * 255).to(torch.uint8)), "floating point"),
+    (lambda: zoo.forger("swap", IMAGES), "list of two"),
+    (lambda: zoo.forger("gan", [IMAGES, IMAGES]), "one tensor"),
+])
+def test_bad_input_is_refused(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()
+
+
+def test_asking_for_no_samples_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="at least 1"):
+        tiny("vae", tmp_path).sample(0)
