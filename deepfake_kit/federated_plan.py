@@ -1,0 +1,133 @@
+"""The choices of a federated run, and the record of what happened in it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every choice of a federated run.
+
+    Attributes
+    ----------
+    rounds : int
+        Global rounds.
+    local_steps : int
+        Optimiser steps of a client in a round (the paper's "local rounds", which it does not define).
+    batch_size : int
+        Images a step, drawn with replacement from the client's own.
+    lr : float
+        Learning rate of the clients.
+    seed : int
+        Decides every draw of every client, >= 0.
+    optimizer : {"adamw", "sgd"}
+        The clients' optimiser; its state starts anew each round, so clients keep nothing between rounds.
+    sampled : int or None
+        Clients that take part in a round; None: all.
+    weighting : {"data", "uniform"}
+        Whether the mean weighs clients by their number of images (DD-TMA's text) or equally (its Eq. 5).
+    rule : {"mean", "median"}
+        How updates are combined.
+    prox : float
+        FedProx's mu >= 0 (Li et al. 2020).
+    clip : float or None
+        Longest step a client may take, in Euclidean norm.
+    noise : float
+        Noise multiplier z >= 0; the noise on the mean has standard deviation z * clip * (largest weight).
+    server : {"average", "adam"}
+        "average" takes the combined weights over; "adam" feeds their step to Adam (FedAdam, Reddi et al.
+        2021).
+    server_lr : float
+        Learning rate of "adam".
+    validate : bool
+        Whether the server rejects updates that are not finite, of the wrong size, or copies.
+
+    Raises
+    ------
+    ValueError
+        If a field lies outside its range; the message names it.
+
+    Examples
+    --------
+    >>> Plan(rounds=2, local_steps=3, batch_size=4, lr=0.1).weighting
+    'data'
+    """
+
+    rounds: int
+    local_steps: int
+    batch_size: int
+    lr: float
+    seed: int = 0
+    optimizer: str = "adamw"
+    sampled: int | None = None
+    weighting: str = "data"
+    rule: str = "mean"
+    prox: float = 0.0
+    clip: float | None = None
+    noise: float = 0.0
+    server: str = "average"
+    server_lr: float = 0.01
+    validate: bool = True
+
+    def __post_init__(self):
+        for name, least in (
+            ("rounds", 1),
+            ("local_steps", 1),
+            ("batch_size", 1),
+            ("seed", 0),
+            ("sampled", 1),
+        ):
+            value = getattr(self, name)
+            if name == "sampled" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(f"{name} must be a whole number >= {least}; got {value!r}")
+        for name, valid in (
+            ("optimizer", ("adamw", "sgd")),
+            ("weighting", ("data", "uniform")),
+            ("rule", ("mean", "median")),
+            ("server", ("average", "adam")),
+        ):
+            if getattr(self, name) not in valid:
+                raise ValueError(f"{name} must be one of {', '.join(valid)}; got {getattr(self, name)!r}")
+        for name in ("prox", "noise"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
+                raise ValueError(f"{name} must be a finite number >= 0; got {getattr(self, name)!r}")
+        for name in ("lr", "server_lr"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise ValueError(f"{name} must be a finite number > 0; got {getattr(self, name)!r}")
+        if self.clip is not None and not self.clip > 0:
+            raise ValueError(f"clip must be > 0 or None; got {self.clip!r}")
+        if self.noise and (self.clip is None or self.rule != "mean"):
+            raise ValueError(
+                f"noise={self.noise} needs clip, which bounds one client's influence, and rule='mean'; "
+                f"got clip={self.clip!r}, rule={self.rule!r}"
+            )
+
+
+@dataclass
+class History:
+    """What happened in a run.
+
+    Attributes
+    ----------
+    losses : list of float
+        Mean local training loss of each round, over the participants by their weight.
+    records : list
+        What `callback` returned: before the first round, then after each.
+    rejected : list of (round, client, reason)
+        Updates that the server did not use.
+    participants : list of list of int
+        Clients that sent something, by round.
+    seconds : list of float
+        Duration of each round, without `callback`.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    records: list[Any] = field(default_factory=list)
+    rejected: list[tuple[int, int, str]] = field(default_factory=list)
+    participants: list[list[int]] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)

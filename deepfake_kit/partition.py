@@ -1,0 +1,228 @@
+r"""Who holds which images: ways to split a data set over the clients of a federation.
+
+Each function returns one sorted index vector a client. Together the vectors hold every index exactly once.
+The paper (DD-TMA, Sec. III.A) says "IID" and "N-IID" and defines neither, so every split here has its source
+in its docstring.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["class_counts", "partition_dirichlet", "partition_iid", "partition_shards", "partition_writers"]
+
+
+def _count(name: str, value, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name} must be a whole number >= {least}; got {value!r}")
+    return int(value)
+
+
+def _enough(n: int, clients: int, each: int, unit: str = "images") -> None:
+    if n < clients * each:
+        raise ValueError(
+            f"clients={clients} with at least {each} {unit} each need {clients * each} {unit}; "
+            f"there are {n}. Use at most {n // max(1, each)} clients"
+        )
+
+
+def _vector(name: str, values) -> np.ndarray:
+    array = np.asarray(values)
+    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(
+            f"{name} must be a vector of whole numbers; got {array.dtype} of shape {array.shape}"
+        )
+    return array
+
+
+def _as_tensors(parts) -> list[torch.Tensor]:
+    import torch
+
+    return [torch.from_numpy(np.sort(np.asarray(part, dtype=np.int64))) for part in parts]
+
+
+def partition_iid(n: int, clients: int, seed: int) -> list[torch.Tensor]:
+    """Shuffle and cut into equal pieces: every client's images follow the same distribution.
+
+    Parameters
+    ----------
+    n : int
+        Number of images, at least one a client.
+    clients : int
+        Number of clients, >= 1. Sizes differ by at most one.
+    seed : int
+        Seed of the shuffle, >= 0.
+
+    Returns
+    -------
+    list of long Tensor
+        Indices of each client, sorted.
+
+    Raises
+    ------
+    ValueError
+        If there are no clients, or more clients than images.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in partition_iid(5, 2, seed=0)]
+    [[2, 3, 4], [0, 1]]
+    """
+    n, clients = _count("n", n, 0), _count("clients", clients, 1)
+    _enough(n, clients, 1)
+    return _as_tensors(np.array_split(np.random.default_rng(seed).permutation(n), clients))
+
+
+def partition_dirichlet(
+    labels, clients: int, alpha: float, seed: int, minimum: int = 1
+) -> list[torch.Tensor]:
+    r"""Share out each class in proportions drawn from a symmetric Dirichlet distribution.
+
+    .. math:: p_c \sim \mathrm{Dir}(\alpha \mathbf 1_K), \qquad
+              |\{j \in D_k : y_j = c\}| \approx p_{c,k}\, n_c
+
+    Yurochkin et al. (2019), ICML, Sec. 4. As :math:`\alpha\to\infty` every client holds an equal share of
+    each class; as :math:`\alpha\to 0` each class belongs to one client. Sizes of clients differ.
+
+    Parameters
+    ----------
+    labels : integer vector [n]
+        Class of each image; array or tensor.
+    clients : int
+        Number of clients K, >= 1.
+    alpha : float
+        Concentration, finite and > 0.
+    seed : int
+        Seed of the draw, >= 0.
+    minimum : int
+        Fewest images a client may end with. Whoever has fewer is given single images by the largest client;
+        with 0 clients may stay empty.
+
+    Returns
+    -------
+    list of long Tensor
+        Indices of each client, sorted.
+
+    Raises
+    ------
+    ValueError
+        If there are no clients, alpha is not finite and > 0, or there are too few images for `minimum`.
+
+    Examples
+    --------
+    >>> parts = partition_dirichlet(np.repeat([0, 1], 10), clients=2, alpha=1e6, seed=0)
+    >>> [len(part) for part in parts]
+    [10, 10]
+    """
+    labels, clients = _vector("labels", labels), _count("clients", clients, 1)
+    minimum = _count("minimum", minimum, 0)
+    if not (np.isfinite(alpha) and alpha > 0):
+        raise ValueError(f"alpha must be a finite number > 0; got {alpha!r}")
+    _enough(len(labels), clients, minimum)
+    rng = np.random.default_rng(seed)
+    parts: list[list] = [[] for _ in range(clients)]
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        share = rng.dirichlet(np.full(clients, float(alpha)))
+        cuts = np.round(share.cumsum()[:-1] * len(members)).astype(int)
+        for part, piece in zip(parts, np.split(members, cuts), strict=True):
+            part.extend(piece)
+    while len(short := min(parts, key=len)) < minimum:
+        short.append(max(parts, key=len).pop())
+    return _as_tensors(parts)
+
+
+def partition_shards(labels, clients: int, shards: int, seed: int) -> list[torch.Tensor]:
+    """Sort by label, cut into equal shards, deal each client `shards` of them.
+
+    McMahan et al. (2017), AISTATS, Sec. 3 (their "pathological non-IID": 2 shards). A client sees few
+    classes, and all clients hold almost equally many images.
+
+    Parameters
+    ----------
+    labels : integer vector [n]
+        Class of each image.
+    clients, shards : int
+        Number of clients, and of shards a client; each >= 1.
+    seed : int
+        Seed of the deal, >= 0.
+
+    Returns
+    -------
+    list of long Tensor
+        Indices of each client, sorted.
+
+    Raises
+    ------
+    ValueError
+        If there are no clients or shards, or fewer images than shards in all.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in partition_shards(np.array([1, 0, 1, 0]), clients=2, shards=1, seed=0)]
+    [[1, 3], [0, 2]]
+    """
+    labels = _vector("labels", labels)
+    clients, shards = _count("clients", clients, 1), _count("shards", shards, 1)
+    _enough(len(labels), clients, shards)
+    pieces = np.array_split(np.argsort(labels, kind="stable"), clients * shards)
+    dealt = np.random.default_rng(seed).permutation(clients * shards).reshape(clients, shards)
+    return _as_tensors(np.concatenate([pieces[i] for i in hand]) for hand in dealt)
+
+
+def partition_writers(writer_ids, clients: int, seed: int) -> list[torch.Tensor]:
+    """Give every writer's images to one client, writers dealt so that sizes stay close: EMNIST's natural
+    split.
+
+    After Caldas et al. (2018), "LEAF", where one writer is one client; here a client is a group of writers.
+
+    Parameters
+    ----------
+    writer_ids : integer vector [n]
+        Who wrote each image.
+    clients : int
+        Number of clients, at least 1 and at most the number of writers.
+    seed : int
+        Seed that breaks ties between writers with equally many images, >= 0.
+
+    Returns
+    -------
+    list of long Tensor
+        Indices of each client, sorted.
+
+    Raises
+    ------
+    ValueError
+        If there are no clients, or more clients than writers.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in partition_writers(np.array([7, 7, 3, 5]), clients=2, seed=0)]
+    [[0, 1], [2, 3]]
+    """
+    writer_ids, clients = _vector("writer_ids", writer_ids), _count("clients", clients, 1)
+    _, member, sizes = np.unique(writer_ids, return_inverse=True, return_counts=True)
+    _enough(len(sizes), clients, 1, "writers")
+    order = np.random.default_rng(seed).permutation(len(sizes))
+    owner, held = np.empty(len(sizes), dtype=int), np.zeros(clients)
+    # Largest writer first, each to whoever holds least: the classic rule for near-equal loads.
+    for writer in order[np.argsort(-sizes[order], kind="stable")]:
+        owner[writer] = held.argmin()
+        held[owner[writer]] += sizes[writer]
+    return _as_tensors(np.flatnonzero(owner[member] == k) for k in range(clients))
+
+
+def class_counts(labels, parts) -> np.ndarray:
+    """Images of each class at each client, int [clients, classes].
+
+    >>> class_counts(np.array([0, 1, 1]), [[0, 1], [2]]).tolist()
+    [[1, 1], [0, 1]]
+    """
+    labels = _vector("labels", labels)
+    classes = int(labels.max()) + 1 if len(labels) else 0
+    return np.stack([np.bincount(labels[np.asarray(part)], minlength=classes) for part in parts])

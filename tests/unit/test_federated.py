@@ -1,0 +1,719 @@
+"""Federated training, against numpy written by hand, closed forms, and its own runs broken in known ways."""
+
+from __future__ import annotations
+
+import copy
+import math
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.integrate import quad
+from torch import nn
+
+from deepfake_kit import aggregation, federated, partition
+from deepfake_kit.diffusion import NoiseSchedule, UNet
+from deepfake_kit.federated import Plan, fedavg, flatten, train, unflatten
+
+SCHEDULE = NoiseSchedule.linear(50)
+LABELS = np.random.default_rng(0).integers(0, 10, 2000)
+
+
+class Affine(nn.Module):
+    """eps(x, t) = W x + b on flattened pixels: small enough to differentiate by hand."""
+
+    def __init__(self, size: int = 4):
+        super().__init__()
+        generator = torch.Generator().manual_seed(5)
+        self.W = nn.Parameter(torch.randn(size, size, generator=generator) * 0.3)
+        self.b = nn.Parameter(torch.randn(size, generator=generator) * 0.3)
+
+    def forward(self, x, t):
+        return (x.flatten(1) @ self.W.T + self.b).reshape(x.shape)
+
+
+def toy(clients=3, per_client=6):
+    images = torch.randn(clients * per_client + 3, 1, 2, 2, generator=torch.Generator().manual_seed(1))
+    cuts = np.cumsum([per_client + k - 1 for k in range(clients - 1)])
+    parts = [torch.from_numpy(part) for part in np.split(np.arange(len(images)), cuts)]
+    return images, parts
+
+
+def plan(**more):
+    return Plan(
+        **{"rounds": 3, "local_steps": 4, "batch_size": 5, "lr": 0.2, "seed": 7, "optimizer": "sgd", **more}
+    )
+
+
+def by_hand(images, parts, p: Plan, prox=0.0, weights=None):
+    """FedAvg of the affine model in numpy, gradients by hand; only the random draws come from torch."""
+    net, x_all = Affine(), images.numpy().reshape(len(images), -1).astype(np.float64)
+    W, b = net.W.detach().numpy().astype(np.float64), net.b.detach().numpy().astype(np.float64)
+    alpha_bar = np.cumprod(1 - np.linspace(1e-4, 0.02, len(SCHEDULE)))
+    sizes = (
+        np.array([len(part) for part in parts], dtype=float)
+        if weights is None
+        else np.array(weights, dtype=float)
+    )
+    for round_ in range(p.rounds):
+        results = []
+        for k, part in enumerate(parts):
+            seed = int(np.random.SeedSequence([p.seed, round_, k]).generate_state(1, np.uint64)[0] >> 1)
+            generator = torch.Generator().manual_seed(seed)
+            Wk, bk = W.copy(), b.copy()
+            for _ in range(p.local_steps):
+                i = torch.randint(len(part), (p.batch_size,), generator=generator).numpy()
+                t = torch.randint(len(SCHEDULE), (p.batch_size,), generator=generator).numpy()
+                eps = (
+                    torch.randn(p.batch_size, 1, 2, 2, generator=generator).numpy().reshape(p.batch_size, -1)
+                )
+                a = alpha_bar[t][:, None]
+                x_t = np.sqrt(a) * x_all[part.numpy()[i]] + np.sqrt(1 - a) * eps
+                residual = 2 * (x_t @ Wk.T + bk - eps) / eps.size
+                gW, gb = residual.T @ x_t + prox * (Wk - W), residual.sum(0) + prox * (bk - b)
+                Wk, bk = Wk - p.lr * gW, bk - p.lr * gb
+            results.append((Wk, bk))
+        W = sum(s * r[0] for s, r in zip(sizes, results)) / sizes.sum()
+        b = sum(s * r[1] for s, r in zip(sizes, results)) / sizes.sum()
+    return np.concatenate([W.ravel(), b])
+
+
+# -- the round, weight for weight ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("more", [{}, {"prox": 0.7}, {"weighting": "uniform"}])
+def test_train_equals_numpy_by_hand(more):
+    images, parts = toy()
+    p, net = plan(**more), Affine()
+    train(net, images, parts, SCHEDULE, p)
+    expected = by_hand(images, parts, p, p.prox, [1, 1, 1] if more.get("weighting") else None)
+    np.testing.assert_allclose(flatten(net.state_dict()).numpy(), expected, atol=2e-6)
+    other = by_hand(images, parts, p, 0.0 if p.prox else 0.3)  # the comparison must be able to fail
+    assert np.abs(flatten(net.state_dict()).numpy() - other).max() > 1e-3
+
+
+def test_state_dict_aliases_live_weights():
+    """The trap: clients that start from model.state_dict() train one after the other, not side by side."""
+    images, parts = toy()
+    p, naive = plan(rounds=1), Affine()
+    start = naive.state_dict()  # no copy
+    for k, part in enumerate(parts):
+        federated.local_update(naive, flatten(start), images, part, SCHEDULE, p, 0, k)
+    expected = by_hand(images, parts, p)
+    assert np.abs(flatten(start).numpy() - expected).max() > 1e-3
+    honest, frozen = Affine(), flatten(Affine().state_dict())
+    kept = frozen.clone()
+    rows = [
+        federated.local_update(honest, frozen, images, part, SCHEDULE, p, 0, k)[0]
+        for k, part in enumerate(parts)
+    ]
+    assert torch.equal(frozen, kept)
+    np.testing.assert_allclose(
+        aggregation.weighted_mean(torch.stack(rows), [len(q) for q in parts]), expected, atol=2e-6
+    )
+
+
+def test_flatten_copies_even_a_single_tensor():
+    net = nn.Linear(3, 1, bias=False)
+    vector = flatten(net.state_dict())
+    vector.zero_()
+    assert net.weight.abs().sum() > 0
+    state = unflatten(vector, net.state_dict())
+    state["weight"].fill_(9)
+    assert vector.abs().sum() == 0
+
+
+def test_unflatten_is_the_inverse_and_keeps_types():
+    state = {"w": torch.randn(2, 3), "n": torch.tensor(7), "h": torch.ones(2, dtype=torch.bfloat16)}
+    back = unflatten(flatten(state), state)
+    assert all(
+        torch.equal(back[name], state[name]) and back[name].dtype == state[name].dtype for name in state
+    )
+    with pytest.raises(ValueError, match=r"these weights need \(9,\)"):
+        unflatten(torch.zeros(8), state)
+
+
+def test_one_client_is_ordinary_training():
+    images, _ = toy()
+    p, net, lone = plan(rounds=1, local_steps=20, optimizer="adamw", lr=0.01), Affine(), Affine()
+    train(net, images, [torch.arange(len(images))], SCHEDULE, p)
+    generator = torch.Generator().manual_seed(federated.client_seed(7, 0, 0))
+    optimizer = torch.optim.AdamW(lone.parameters(), lr=0.01)
+    ab = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 50, dtype=torch.float64), 0).float()
+    for _ in range(20):
+        i = torch.randint(len(images), (5,), generator=generator)
+        t = torch.randint(50, (5,), generator=generator)
+        eps = torch.randn(5, 1, 2, 2, generator=generator)
+        a = ab[t].reshape(-1, 1, 1, 1)
+        optimizer.zero_grad()
+        ((lone(a.sqrt() * images[i] + (1 - a).sqrt() * eps, t) - eps) ** 2).mean().backward()
+        optimizer.step()
+    torch.testing.assert_close(flatten(net.state_dict()), flatten(lone.state_dict()), atol=1e-6, rtol=0)
+
+
+def test_order_of_clients_does_not_matter():
+    """A client is a pure function of weights, round, client and seed."""
+    images, parts = toy()
+    start, p = flatten(Affine().state_dict()), plan()
+    forwards = [
+        federated.local_update(Affine(), start, images, parts[k], SCHEDULE, p, 1, k)[0] for k in (0, 1, 2)
+    ]
+    backwards = [
+        federated.local_update(Affine(), start, images, parts[k], SCHEDULE, p, 1, k)[0] for k in (2, 1, 0)
+    ]
+    assert all(torch.equal(a, b) for a, b in zip(forwards, backwards[::-1]))
+    assert not torch.equal(
+        forwards[0], federated.local_update(Affine(), start, images, parts[0], SCHEDULE, p, 2, 0)[0]
+    )
+
+
+def test_history_and_callback():
+    images, parts = toy()
+    seen = []
+    history = train(
+        Affine(),
+        images,
+        parts,
+        SCHEDULE,
+        plan(sampled=2),
+        callback=lambda r, m: seen.append(flatten(m.state_dict())) or r,
+    )
+    assert history.records == [0, 1, 2, 3]
+    assert len(history.losses) == 3 and all(0 < x < 10 for x in history.losses)
+    assert all(len(who) == 2 for who in history.participants) and history.rejected == []
+    assert len({v.sum().item() for v in seen}) == 4
+
+
+def test_training_learns():
+    images = torch.zeros(40, 1, 8, 8)
+    net = UNet(channels=(8,), blocks=1, precision="float32")
+    history = train(
+        net,
+        images,
+        federated.partition_iid(40, 4, 0),
+        SCHEDULE,
+        plan(rounds=6, local_steps=8, optimizer="adamw", lr=5e-3, batch_size=8),
+    )
+    assert history.losses[-1] < 0.7 * history.losses[0]
+
+
+# -- averages and robust rules -------------------------------------------------------------------------------
+
+matrices = st.integers(1, 7).flatmap(
+    lambda k: st.integers(1, 5).flatmap(
+        lambda p: st.lists(
+            st.lists(st.floats(-100, 100, width=32), min_size=p, max_size=p), min_size=k, max_size=k
+        )
+    )
+)
+
+
+@given(matrices, st.data())
+@settings(max_examples=60, deadline=None)
+def test_weighted_mean_and_median_equal_numpy(rows, data):
+    weights = data.draw(st.lists(st.floats(0.01, 10), min_size=len(rows), max_size=len(rows)))
+    array = np.array(rows, dtype=np.float32)
+    np.testing.assert_allclose(
+        aggregation.weighted_mean(torch.from_numpy(array), weights),
+        np.average(array.astype(np.float64), axis=0, weights=weights),
+        atol=1e-4,
+    )
+    np.testing.assert_allclose(
+        aggregation.coordinate_median(torch.from_numpy(array)), np.median(array, axis=0), atol=1e-4
+    )
+
+
+def test_fedavg_of_small_integers():
+    states = [{"w": torch.full((2, 2), float(k)), "n": torch.tensor(k)} for k in (0, 3, 9)]
+    mean = fedavg(states, [1, 2, 1])
+    assert mean["w"].tolist() == [[3.75, 3.75], [3.75, 3.75]]
+    assert mean["n"].item() == 4 and mean["n"].dtype == torch.int64
+    assert fedavg(states)["w"][0, 0] == 4
+    mean["w"].fill_(-1)
+    assert states[0]["w"].sum() == 0  # results alias nothing
+
+
+@pytest.mark.parametrize(
+    ("states", "weights", "message"),
+    [
+        ([], None, "states is empty"),
+        ([{"w": torch.ones(1)}, {"v": torch.ones(1)}], None, "do not both have 'v'"),
+        ([{"w": torch.ones(1)}, {"w": torch.ones(2)}], None, r"states\[1\]\['w'\] has shape \(2,\)"),
+        ([{"w": torch.ones(1)}], [1, 2], "one number for each of 1 clients"),
+        ([{"w": torch.ones(1)}], [-1], "finite, >= 0 and not all 0"),
+        ([{"w": torch.ones(1)}], [0], "finite, >= 0 and not all 0"),
+        ([{"w": torch.ones(1)}], [math.nan], "finite, >= 0 and not all 0"),
+    ],
+)
+def test_fedavg_refuses(states, weights, message):
+    with pytest.raises(ValueError, match=message):
+        fedavg(states, weights)
+
+
+def test_printed_eq_6_shrinks_by_the_number_of_equal_clients():
+    rows = torch.randn(20, 6)
+    torch.testing.assert_close(aggregation.printed_eq_6(rows, [30] * 20, 4), rows[4] / 20)
+
+
+@given(st.floats(0.1, 50))
+@settings(max_examples=30, deadline=None)
+def test_clipping(norm):
+    reference = torch.randn(30, generator=torch.Generator().manual_seed(0))
+    rows = (
+        reference
+        + torch.randn(6, 30, generator=torch.Generator().manual_seed(1)) * torch.logspace(-2, 2, 6)[:, None]
+    )
+    clipped = aggregation.clip_updates(rows, reference, norm)
+    before = np.linalg.norm(rows - reference, axis=1)
+    np.testing.assert_allclose(
+        np.linalg.norm(clipped - reference, axis=1), np.minimum(before, norm), rtol=1e-3, atol=1e-5
+    )
+    for a, b in zip(rows - reference, clipped - reference):  # the direction is kept
+        assert torch.cosine_similarity(a, b, dim=0) > 1 - 1e-4
+    with pytest.raises(ValueError, match="norm must be > 0"):
+        aggregation.clip_updates(rows, reference, 0.0)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=3))
+@settings(max_examples=40, deadline=None)
+def test_median_stays_in_the_honest_range(lies):
+    honest = [0.1, 0.2, 0.3, 0.4]
+    assert (
+        0.1 - 1e-6
+        <= aggregation.coordinate_median(torch.tensor([[x] for x in honest + lies])).item()
+        <= 0.4 + 1e-6
+    )
+
+
+def test_fedprox_is_the_squared_norm_halved():
+    """Against autograd of the penalty itself; the unsquared norm gives another gradient."""
+    w = nn.Parameter(torch.tensor([3.0, -1.0]))
+    anchor, mu = torch.tensor([1.0, 1.0]), 0.3
+    penalty = mu / 2 * ((w - anchor) ** 2).sum()
+    expected = torch.autograd.grad(penalty, w)[0]
+    wrong = torch.autograd.grad(mu / 2 * (w - anchor).norm(), w)[0]
+    optimizer = torch.optim.SGD([w], lr=1.0)
+    optimizer.register_step_pre_hook(federated.proximal_hook([anchor], mu))
+    before, w.grad = w.detach().clone(), torch.zeros(2)
+    optimizer.step()
+    torch.testing.assert_close(before - w.detach(), expected)
+    assert (expected - wrong).abs().max() > 0.1
+
+
+def test_fedadam_equals_numpy():
+    rng = np.random.default_rng(3)
+    theta, m, v, state = rng.normal(size=4), np.zeros(4), np.full(4, 1e-6), None
+    vector = torch.tensor(theta)
+    for _ in range(5):
+        aggregate = theta + rng.normal(size=4) * 0.1
+        vector, state = aggregation.fedadam_step(vector, torch.tensor(aggregate), state, lr=0.05)
+        delta = aggregate - theta
+        m, v = 0.9 * m + 0.1 * delta, 0.99 * v + 0.01 * delta**2
+        theta = theta + 0.05 * m / (np.sqrt(v) + 1e-3)
+        np.testing.assert_allclose(vector, theta, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("z", "rounds", "delta"), [(1.0, 1, 1e-5), (0.7, 10, 1e-5), (5.0, 100, 1e-3), (20.0, 1, 0.4)]
+)
+def test_privacy_against_the_hockey_stick_integral(z, rounds, delta):
+    """delta(eps) is the integral of (p - e^eps q)+ for N(mu, 1) against N(0, 1)."""
+    eps, mu = aggregation.privacy_spent(z, rounds, delta), math.sqrt(rounds) / z
+
+    def density(x):
+        return max(0.0, stats.norm.pdf(x, mu) - math.exp(eps) * stats.norm.pdf(x))
+
+    where = eps / mu + mu / 2
+    spent = quad(density, where, where + 12 + mu, epsabs=1e-14, limit=400)[0]
+    assert eps == 0 and spent <= delta or spent == pytest.approx(delta, rel=1e-4)
+    assert math.isinf(aggregation.privacy_spent(0, rounds, delta))
+    with pytest.raises(ValueError, match="delta in"):
+        aggregation.privacy_spent(z, rounds, 1.0)
+
+
+def test_noise_on_the_mean_has_the_promised_size():
+    p = plan(clip=2.0, noise=1.5, weighting="data")
+    rows = {k: torch.zeros(20_000) for k in range(3)}
+    new, _, _ = federated.combine(
+        rows, torch.zeros(20_000), [1, 2, 5], p.__class__(**{**vars(p), "validate": False}), 0
+    )
+    assert new.std().item() == pytest.approx(1.5 * 2.0 * 5 / 8, rel=0.03)
+    again, _, _ = federated.combine(
+        rows, torch.zeros(20_000), [1, 2, 5], p.__class__(**{**vars(p), "validate": False}), 1
+    )
+    assert abs(np.corrcoef(new, again)[0, 1]) < 0.05  # fresh noise each round
+
+
+# -- faults --------------------------------------------------------------------------------------------------
+
+
+def spoil(kind):
+    def faults(round, updates, weights):
+        if kind == "nan":
+            updates[0][3] = math.nan
+        elif kind == "inf":
+            updates[0][:2] = math.inf
+        elif kind == "foreign":
+            updates[0] = torch.zeros(5)
+        elif kind == "copy":
+            updates[2] = updates[1].clone()
+        elif kind == "flip":
+            updates[0] = weights - 50 * (updates[0] - weights)
+        elif kind == "drop":
+            del updates[1]
+        elif kind == "all":
+            updates.clear()
+        return updates
+
+    return faults
+
+
+@pytest.mark.parametrize(
+    ("kind", "client", "reason"),
+    [
+        ("nan", 0, "holds 1 number that is not finite"),
+        ("inf", 0, "holds 2 numbers that are not finite"),
+        ("foreign", 0, "has 5 numbers, the model has 20"),
+        ("copy", 2, "is a copy of client 1's"),
+    ],
+)
+def test_validation_rejects_and_logs(kind, client, reason):
+    images, parts = toy()
+    spoiled, without = Affine(), Affine()
+    history = train(spoiled, images, parts, SCHEDULE, plan(), faults=spoil(kind))
+    assert history.rejected == [(r, client, reason) for r in range(3)]
+
+    def leave_out(round, updates, weights):
+        return {k: u for k, u in updates.items() if k != client}
+
+    train(without, images, parts, SCHEDULE, plan(), faults=leave_out)
+    assert torch.equal(flatten(spoiled.state_dict()), flatten(without.state_dict()))
+
+
+def test_without_validation_one_nan_destroys_the_model():
+    images, parts = toy()
+    net = Affine()
+    train(net, images, parts, SCHEDULE, plan(validate=False), faults=spoil("nan"))
+    assert flatten(net.state_dict()).isnan().any()
+    with pytest.raises(ValueError, match=r"client 0 has shape \(5,\)"):
+        train(Affine(), images, parts, SCHEDULE, plan(validate=False), faults=spoil("foreign"))
+
+
+def test_median_and_clipping_resist_a_boosted_flip():
+    images, parts = toy(clients=5)
+
+    def distance(spoiled=True, **more):
+        net, clean = Affine(), Affine()
+        train(clean, images, parts, SCHEDULE, plan())
+        train(net, images, parts, SCHEDULE, plan(**more), faults=spoil("flip") if spoiled else None)
+        return (flatten(net.state_dict()) - flatten(clean.state_dict())).norm().item()
+
+    plain = distance()
+    assert distance(rule="median") < 0.1 * plain and distance(clip=0.5) < 0.1 * plain
+    assert distance(spoiled=False) == 0
+
+
+def test_dropouts_and_an_empty_round():
+    images, parts = toy()
+    history = train(Affine(), images, parts, SCHEDULE, plan(), faults=spoil("drop"))
+    assert history.participants == [[0, 2]] * 3
+    net = Affine()
+    train(net, images, parts, SCHEDULE, plan(), faults=spoil("all"))
+    assert torch.equal(flatten(net.state_dict()), flatten(Affine().state_dict()))
+
+
+# -- bad input -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rounds": 0}, "rounds must be a whole number >= 1; got 0"),
+        ({"local_steps": 1.5}, "local_steps"),
+        ({"seed": -1}, "seed must be"),
+        ({"lr": math.nan}, "lr must be a finite number > 0; got nan"),
+        ({"prox": -1}, "prox must be"),
+        ({"rule": "mode"}, "rule must be one of mean, median; got 'mode'"),
+        ({"clip": 0}, "clip must be > 0"),
+        ({"noise": 1}, "noise=1 needs clip"),
+        ({"batch_size": True}, "batch_size"),
+        ({"noise": 1, "clip": 1.0, "rule": "median"}, "noise=1 needs clip"),
+        ({"sampled": 0}, "sampled must be"),
+    ],
+)
+def test_plan_refuses(change, message):
+    with pytest.raises(ValueError, match=message):
+        plan(**change)
+
+
+@pytest.mark.parametrize(
+    ("parts", "more", "message"),
+    [
+        ([], {}, "parts is empty; at least one client"),
+        ([[0], []], {}, r"parts\[1\] is empty"),
+        ([[0], [99]], {}, r"parts\[1\] runs from 99 to 99; valid indices are 0 to 20"),
+        ([[-1]], {}, "runs from -1"),
+        ([[k % 21] for k in range(22)], {}, "22 clients, but there are only 21 images"),
+        ([[0], [1]], {"sampled": 3}, "sampled=3 clients a round, but there are only 2"),
+    ],
+)
+def test_train_refuses(parts, more, message):
+    with pytest.raises(ValueError, match=message):
+        train(Affine(), toy()[0], parts, SCHEDULE, plan(**more))
+
+
+# -- partitions ----------------------------------------------------------------------------------------------
+
+SPLITS = {
+    "iid": lambda clients, seed: partition.partition_iid(len(LABELS), clients, seed),
+    "dirichlet": lambda clients, seed: partition.partition_dirichlet(LABELS, clients, 0.3, seed),
+    "shards": lambda clients, seed: partition.partition_shards(torch.from_numpy(LABELS), clients, 2, seed),
+    "writers": lambda clients, seed: partition.partition_writers(
+        LABELS * 40 + np.arange(2000) % 40, clients, seed
+    ),
+}
+
+
+@given(st.sampled_from(sorted(SPLITS)), st.integers(1, 60), st.integers(0, 10**6))
+@settings(max_examples=80, deadline=None)
+def test_every_image_has_exactly_one_owner(name, clients, seed):
+    parts = SPLITS[name](clients, seed)
+    assert len(parts) == clients and all(len(part) for part in parts)
+    assert sorted(torch.cat(parts).tolist()) == list(range(len(LABELS)))
+    again = SPLITS[name](clients, seed)
+    assert all(torch.equal(a, b) for a, b in zip(parts, again))
+
+
+def test_iid_is_like_the_whole():
+    counts = partition.class_counts(LABELS, SPLITS["iid"](20, 0))
+    assert stats.chi2_contingency(counts).pvalue > 1e-3
+    assert counts.sum(1).tolist() == [100] * 20
+    assert not all(torch.equal(a, b) for a, b in zip(SPLITS["iid"](20, 0), SPLITS["iid"](20, 1)))
+
+
+@pytest.mark.parametrize("clients", [4, 20])
+def test_dirichlet_limits(clients):
+    even = partition.class_counts(LABELS, partition.partition_dirichlet(LABELS, clients, 1e9, 0))
+    assert np.abs(even - even.mean(0)).max() <= 1
+    alone = partition.class_counts(LABELS, partition.partition_dirichlet(LABELS, clients, 1e-4, 0, minimum=0))
+    assert (alone.max(0) / alone.sum(0)).min() > 0.99
+
+
+def test_dirichlet_has_the_moments_of_its_distribution():
+    """Var of one share is (1/K)(1 - 1/K)/(K alpha + 1)."""
+    labels, clients, alpha = np.zeros(10_000, dtype=int), 5, 0.8
+    shares = np.array(
+        [[len(p) / 1e4 for p in partition.partition_dirichlet(labels, clients, alpha, s)] for s in range(800)]
+    )
+    assert shares.mean() == pytest.approx(1 / clients)
+    assert shares.var() == pytest.approx((1 / clients) * (1 - 1 / clients) / (clients * alpha + 1), rel=0.06)
+
+
+def test_dirichlet_minimum_moves_as_little_as_it_can():
+    free = partition.partition_dirichlet(LABELS, 20, 0.02, 3, minimum=0)
+    kept = partition.partition_dirichlet(LABELS, 20, 0.02, 3, minimum=10)
+    assert min(map(len, free)) < 10 <= min(map(len, kept))
+    owner = {p: np.empty(2000, dtype=int) for p in ("free", "kept")}
+    for name, parts in (("free", free), ("kept", kept)):
+        for k, part in enumerate(parts):
+            owner[name][part] = k
+    assert (owner["free"] != owner["kept"]).sum() == sum(max(0, 10 - len(part)) for part in free)
+
+
+def test_shards_hold_few_classes_and_writers_stay_together():
+    counts = partition.class_counts(LABELS, SPLITS["shards"](20, 0))
+    assert (counts > 0).sum(1).max() <= 4 and counts.sum(1).tolist() == [100] * 20
+    writers = np.random.default_rng(1).integers(0, 90, 500)
+    parts = partition.partition_writers(writers, 7, 0)
+    owners = [set(writers[part].tolist()) for part in parts]
+    assert sum(map(len, owners)) == len(set(writers.tolist()))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 10
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: partition.partition_iid(10, 0, 0), "clients must be a whole number >= 1; got 0"),
+        (lambda: partition.partition_iid(10, 11, 0), "there are 10. Use at most 10 clients"),
+        (lambda: partition.partition_dirichlet(LABELS, 2, 0, 0), "alpha must be a finite number > 0; got 0"),
+        (lambda: partition.partition_dirichlet(LABELS, 2, -1, 0), "alpha must be"),
+        (lambda: partition.partition_dirichlet(LABELS, 2, math.inf, 0), "alpha must be"),
+        (lambda: partition.partition_dirichlet(LABELS, 0, 1.0, 0), "clients must be"),
+        (lambda: partition.partition_dirichlet(LABELS[:5], 6, 1.0, 0), "need 6 images; there are 5"),
+        (
+            lambda: partition.partition_dirichlet(LABELS / 2, 6, 1.0, 0),
+            "labels must be a vector of whole numbers",
+        ),
+        (lambda: partition.partition_shards(LABELS[:5], 3, 2, 0), "there are 5"),
+        (lambda: partition.partition_writers(np.zeros(9, dtype=int), 2, 0), "need 2 writers; there are 1"),
+    ],
+)
+def test_partitions_refuse(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+# -- killed runs, markets, many clients ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("server", ["average", "adam"])
+def test_a_killed_run_resumes_to_the_same_weights(tmp_path, server):
+    images, parts = toy()
+    whole, broken, resumed = Affine(), Affine(), Affine()
+    p = plan(rounds=6, server=server, sampled=2)
+    expected = train(whole, images, parts, SCHEDULE, p, callback=lambda r, m: r)
+
+    def kill(round, updates, weights):
+        if round == 4:
+            raise KeyboardInterrupt
+        return updates
+
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            broken,
+            images,
+            parts,
+            SCHEDULE,
+            p,
+            checkpoint=tmp_path / "run.pt",
+            faults=kill,
+            callback=lambda r, m: r,
+        )
+    history = train(
+        resumed, images, parts, SCHEDULE, p, checkpoint=tmp_path / "run.pt", callback=lambda r, m: r
+    )
+    assert torch.equal(flatten(whole.state_dict()), flatten(resumed.state_dict()))
+    assert (history.losses, history.records) == (expected.losses, expected.records)
+    with pytest.raises(ValueError, match="belongs to another run: lr was 0.2, is 0.3"):
+        train(
+            Affine(),
+            images,
+            parts,
+            SCHEDULE,
+            plan(rounds=6, server=server, sampled=2, lr=0.3),
+            checkpoint=tmp_path / "run.pt",
+        )
+
+
+def test_a_checkpoint_is_whole_or_absent(tmp_path, monkeypatch):
+    images, parts = toy()
+    path, real = tmp_path / "run.pt", torch.save
+
+    def dies_half_way(kept, target):
+        if kept["done"] == 2:
+            target.write_bytes(b"half")
+            raise OSError("disk full")
+        real(kept, target)
+
+    monkeypatch.setattr(torch, "save", dies_half_way)
+    with pytest.raises(OSError, match="disk full"):
+        train(Affine(), images, parts, SCHEDULE, plan(), checkpoint=path)
+    assert torch.load(path, weights_only=True)["done"] == 1
+
+
+def test_through_the_market_the_weights_are_bit_identical(tmp_path):
+    pytest.importorskip("boa")
+    from deepfake_kit.chain import TaskMarket
+    from deepfake_kit.federated_market import MarketExchange
+    from deepfake_kit.store import FolderStore, pack, sha256
+
+    images, parts = toy()
+    p, direct, through = plan(), Affine(), Affine()
+    train(direct, images, parts, SCHEDULE, p, faults=spoil("drop"))
+    market = TaskMarket()
+    exchange = MarketExchange(
+        market,
+        FolderStore(tmp_path),
+        p,
+        [len(q) for q in parts],
+        [0.01, 0.02, 0.3],
+        flatten(through.state_dict()),
+    )
+    train(through, images, parts, SCHEDULE, p, exchange=exchange, faults=spoil("drop"))
+    assert torch.equal(flatten(direct.state_dict()), flatten(through.state_dict()))
+    final = sha256(pack({"weights": flatten(through.state_dict())}))
+    assert market.digest(exchange.task, 2) == final
+    bills = exchange.settle()
+    assert [bill.paid for bill in bills] == [3 * bills[0].offer.reward, 0, 3 * bills[2].offer.reward]
+    totals = market.totals()
+    assert totals["held"] == 0 and totals["deposited"] == totals["paid"] + totals["refunded"]
+    with pytest.raises(ValueError, match="one number for each of 3 clients; got 1"):
+        MarketExchange(TaskMarket(), FolderStore(tmp_path), p, [1, 2, 3], [0.1], torch.zeros(1))
+
+
+def test_a_changed_byte_in_the_store_is_noticed(tmp_path):
+    pytest.importorskip("boa")
+    from deepfake_kit.chain import TaskMarket
+    from deepfake_kit.federated_market import MarketExchange
+    from deepfake_kit.store import BytesMismatch, FolderStore
+
+    class Tampered(FolderStore):
+        def get(self, digest, verify=True):
+            data = bytearray(self.path(digest).read_bytes())
+            data[0] ^= 1
+            self.path(digest).write_bytes(bytes(data))
+            return super().get(digest, verify)
+
+    images, parts = toy()
+    exchange = MarketExchange(TaskMarket(), Tampered(tmp_path), plan(), [9] * 3, [0.1] * 3, torch.zeros(20))
+    with pytest.raises(BytesMismatch):
+        train(Affine(), images, parts, SCHEDULE, plan(), exchange=exchange)
+
+
+@pytest.mark.parametrize(("clients", "sampled", "rounds"), [(20, None, 2), (1000, 10, 3)])
+def test_memory(clients, sampled, rounds):
+    """20 clients stay under 2 GB and 1,000 simulated ones under 4 GB, the interpreter and torch included."""
+    code = textwrap.dedent(f"""
+        import resource, torch
+        from deepfake_kit.diffusion import NoiseSchedule, UNet
+        from deepfake_kit.federated import Plan, partition_iid, train
+        images = torch.zeros(20_000, 1, 28, 28, dtype=torch.uint8)
+        net = UNet(channels=(32,), blocks=1, stem=4)
+        train(net, images, partition_iid(len(images), {clients}, 0), NoiseSchedule.linear(),
+              Plan({rounds}, 1, 16, 1e-3, sampled={sampled}))
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+    """)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < (2.0 if clients == 20 else 4.0)
+
+
+def test_models_are_not_shared_between_runs():
+    images, parts = toy()
+    net = Affine()
+    before = copy.deepcopy(net.state_dict())
+    federated.local_update(
+        copy.deepcopy(net), flatten(net.state_dict()), images, parts[0], SCHEDULE, plan(), 0, 0
+    )
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+
+
+# -- the Flower app, as far as it goes without Flower --------------------------------------------------------
+
+
+def test_every_device_makes_the_same_federation_for_itself():
+    from deepfake_kit import flower_app
+
+    config = {"n-images": 60, "width": 8, "alpha": 0.5, "seed": 2, "rounds": 1, "local-steps": 1}
+    torch.manual_seed(123)
+    one = flower_app.setup(config, 3)
+    torch.manual_seed(321)
+    state = torch.random.get_rng_state()
+    two = flower_app.setup(config, 3)
+    assert torch.equal(torch.random.get_rng_state(), state)  # the caller's generator is left alone
+    assert torch.equal(flatten(one.model.state_dict()), flatten(two.model.state_dict()))
+    assert all(torch.equal(a, b) for a, b in zip(one.parts, two.parts)) and one.plan == two.plan
+    assert not torch.equal(
+        flatten(one.model.state_dict()),
+        flatten(flower_app.setup({**config, "seed": 3}, 3).model.state_dict()),
+    )
+    assert [len(part) for part in flower_app.setup({**config, "alpha": 0}, 3).parts] == [20, 20, 20]
+    with pytest.raises(ValueError, match="unknown run setting 'alhpa'; did you mean 'alpha'"):
+        flower_app.setup({"alhpa": 1}, 2)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = flower_app.nothing
