@@ -80,6 +80,8 @@ def _row(paper: dict, row: claims.Claim, record: dict | None) -> str:
     if record:
         page = f"../notebooks/{record['chapter']}.html#check-{row.id}"
         ours = _numbers(record["value"])
+        if record["stand_in"]:
+            ours += "<p><strong>on stand-in data</strong>; the verdict is that of the real data</p>"
         link = f'<p><a href="{page}">the cell that shows it</a></p>'
     measure = f"<p>{_text(row.measure)}</p>" if row.measure and (record or row.printed is not None) else ""
     printed = "" if row.printed is None else _numbers(row.printed)
