@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import venv
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from deepfake_kit import execute
@@ -53,9 +55,13 @@ def colab(tmp_path_factory):
 
 
 def extras(name: str) -> str:
-    """The extras that the notebook's own first cell asks for, as ``[chain]`` or an empty text."""
-    found = re.search(r"deepfake-kit(\[[a-z,]+\])? @ git\+", (ROOT / "notebooks" / f"{name}.ipynb").read_text())
-    return found[1] or ""
+    """The extras that the notebook's own first cell asks for, as ``[chain-parts]`` or an empty text."""
+    return re.search(r"deepfake-kit(\[[a-z,-]+\])? @ git\+", first_cell(name))[1] or ""
+
+
+def first_cell(name: str) -> str:
+    cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
+    return next(cell.source for cell in cells if cell.cell_type == "code")
 
 
 # Plain chapters first: an extra may bring libraries that a plain one must do without.
@@ -63,6 +69,8 @@ def extras(name: str) -> str:
 def test_a_notebook_runs_beside_what_colab_ships(colab, name):
     python, before, wheel, folder = colab
     sh(python, "-m", "pip", "install", "--quiet", f"{wheel}{extras(name)}")
+    for line in re.findall(r"%pip install -q (--no-deps .*)", first_cell(name)):
+        sh(python, "-m", "pip", "install", "--quiet", *shlex.split(line))
     kernel = {"argv": [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": "anywhere",
               "language": "python"}
     spec = folder / "jupyter" / "kernels" / "anywhere"
