@@ -99,7 +99,7 @@ class Run:
 
     # -- what comes out ----------------------------------------------------------------
 
-    def figure(self, id: str, fig, alt: str, caption: str, show_photographs: bool = False):
+    def figure(self, id: str, fig, alt: str, caption: str, show_photographs: bool | None = None):
         """Show a matplotlib figure with its caption, alternative text and provenance.
 
         Parameters
@@ -112,13 +112,15 @@ class Run:
             What a reader who cannot see the figure must know, at least 40 characters.
         caption : str
             The finding, as plain text or inline HTML, mathematics between ``$``.
-        show_photographs : bool
-            Whether single photographs of real people can be seen in it. The press refuses such figures.
+        show_photographs : bool, optional
+            Whether single photographs of real people can be seen in it; the press refuses such figures. It must be
+            said for every figure once the chapter has loaded a data set marked ``photographs_of_people``.
 
         Raises
         ------
         ValueError
-            If the alternative text is too short, the caption is empty or the id is taken.
+            If the alternative text is too short, the caption is empty, the id is taken, or photographs of people
+            were loaded and `show_photographs` is not given.
         """
         import base64
 
@@ -126,6 +128,10 @@ class Run:
 
         if len(alt.strip()) < 40:
             raise ValueError(f"alt of figure {id!r} must say what it shows in at least 40 characters; got {alt!r}")
+        marked = sorted({row["name"] for row in self.data if row["photographs_of_people"]})
+        if marked and show_photographs is None:
+            raise ValueError(f"{', '.join(marked)} holds photographs of people: say show_photographs=False if figure "
+                             f"{id!r} shows aggregates only; single photographs are never printed")
         if not caption.strip():
             raise ValueError(f"figure {id!r} needs a caption that states its finding")
         png = io.BytesIO()
@@ -134,7 +140,7 @@ class Run:
         plt.close(fig)
         self._publish({"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": alt},
                       {"type": "figure", "id": id, "alt": alt, "caption": caption,
-                       "photographs_of_people": show_photographs},
+                       "photographs_of_people": bool(show_photographs)},
                       {"image/png": {"width": width, "height": height}})
         self._under(id, "figure", caption)
 

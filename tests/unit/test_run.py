@@ -140,9 +140,8 @@ def test_stand_in_is_said_under_every_figure(shown):
     import matplotlib.pyplot as plt
 
     opened, outputs = shown
-    opened.data.append(
-        {"name": "emnist", "split": "train", "count": 9, "sha256": "0" * 64, "stand_in": True, "description": "digits"}
-    )
+    row = {"name": "emnist", "split": "train", "count": 9, "sha256": "0" * 64, "description": "digits"}
+    opened.data.append({**row, "stand_in": True, "photographs_of_people": False})
     published = outputs(lambda: opened.figure("line", plt.figure(), alt=ALT, caption="c"))
     assert "Stand-in data" in published[-1][0]["text/html"]
 
@@ -151,3 +150,17 @@ def test_records_survive_json(shown):
     opened, _ = shown
     opened.value("nan", float("nan"))
     assert json.loads(json.dumps(opened.records))[-1]["value"] == "nan"
+
+
+def test_after_photographs_of_people_every_figure_must_say_what_it_shows(shown):
+    import matplotlib.pyplot as plt
+
+    opened, outputs = shown
+    row = {"name": "fairface", "split": "val", "count": 9, "sha256": "0" * 64, "stand_in": False, "description": "9"}
+    opened.data.append({**row, "photographs_of_people": True})
+    with pytest.raises(ValueError, match="fairface holds photographs of people"):
+        opened.figure("faces", plt.figure(), alt=ALT, caption="c")
+    for id, shows in (("mean", False), ("single", True)):
+        words = dict(alt=ALT, caption="c", show_photographs=shows)
+        published = outputs(lambda id=id, words=words: opened.figure(id, plt.figure(), **words))
+        assert published[0][1]["deepfake_kit"]["photographs_of_people"] is shows
