@@ -104,7 +104,7 @@ def at_least_one(name: str, value: int) -> None:
         raise ValueError(f"{name} is {value}; it must be at least 1")
 
 
-def _at(values: Tensor, t: int | Tensor, like: Tensor) -> Tensor:
+def at_step(values: Tensor, t: int | Tensor, like: Tensor) -> Tensor:
     """values[t], shaped to multiply `like` [N, ...]; t = -1 is before the first step: alpha_bar is 1."""
     values = torch.cat([values.new_ones(1), values]).to(device=like.device, dtype=like.dtype)
     t = torch.as_tensor(t, device=like.device)
@@ -113,7 +113,8 @@ def _at(values: Tensor, t: int | Tensor, like: Tensor) -> Tensor:
     raise ValueError(f"t has dtype {t.dtype}; a step is an integer that counts from 0")
 
 
-def _check_t(t: int | Tensor, schedule: NoiseSchedule) -> None:
+def check_step(t: int | Tensor, schedule: NoiseSchedule) -> None:
+    """Raise ValueError if a step is not one of the schedule's."""
     low, high = (t, t) if isinstance(t, int) else (int(t.min()), int(t.max()))
     if low < 0 or high >= len(schedule):
         raise ValueError(f"t runs from {low} to {high}; this schedule has the steps 0 to {len(schedule) - 1}")
@@ -148,12 +149,12 @@ def q_sample(x0: Tensor, t: int | Tensor, noise: Tensor, schedule: NoiseSchedule
     >>> q_sample(torch.ones(1, 1), 0, torch.zeros(1, 1), NoiseSchedule(torch.tensor([0.75]))).item()
     0.5
     """
-    _check_t(t, schedule)
+    check_step(t, schedule)
     if x0.shape != noise.shape:
         raise ValueError(
             f"noise has shape {tuple(noise.shape)}; it must have the shape of x0, {tuple(x0.shape)}"
         )
-    alpha_bar = _at(schedule.alpha_bars, t, x0)
+    alpha_bar = at_step(schedule.alpha_bars, t, x0)
     return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * noise
 
 
@@ -167,8 +168,8 @@ def predict_x0(x_t: Tensor, eps: Tensor, t: int | Tensor, schedule: NoiseSchedul
     >>> predict_x0(torch.tensor([[0.5]]), torch.zeros(1, 1), 0, NoiseSchedule(torch.tensor([0.75]))).item()
     1.0
     """
-    _check_t(t, schedule)
-    alpha_bar = _at(schedule.alpha_bars, t, x_t)
+    check_step(t, schedule)
+    alpha_bar = at_step(schedule.alpha_bars, t, x_t)
     return (x_t - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
 
 
@@ -195,9 +196,9 @@ def posterior(
     >>> posterior(torch.ones(1, 1), torch.zeros(1, 1), 0, NoiseSchedule.linear(10)).mean.item()
     1.0
     """
-    _check_t(t, schedule)
-    alpha_bar = _at(schedule.alpha_bars, t, x_t)
-    alpha_bar_prev = _at(schedule.alpha_bars, t - 1 if t_prev is None else t_prev, x_t)
+    check_step(t, schedule)
+    alpha_bar = at_step(schedule.alpha_bars, t, x_t)
+    alpha_bar_prev = at_step(schedule.alpha_bars, t - 1 if t_prev is None else t_prev, x_t)
     alpha = alpha_bar / alpha_bar_prev
     beta = 1 - alpha
     mean = (alpha_bar_prev.sqrt() * beta * x0 + alpha.sqrt() * (1 - alpha_bar_prev) * x_t) / (1 - alpha_bar)
@@ -267,7 +268,7 @@ def ddpm_step(
     if noise is None:
         return mean
     if variance == "beta":
-        sigma2 = 1 - _at(schedule.alpha_bars, t, x_t) / _at(schedule.alpha_bars, t_prev, x_t)
+        sigma2 = 1 - at_step(schedule.alpha_bars, t, x_t) / at_step(schedule.alpha_bars, t_prev, x_t)
     if not noise_at_last_step:
         arrived = torch.as_tensor(t_prev, device=x_t.device) < 0
         sigma2 = sigma2.masked_fill(arrived.reshape(arrived.shape + (1,) * (x_t.ndim - arrived.ndim)), 0.0)
@@ -296,7 +297,7 @@ def ddim_step(
     x0 = predict_x0(x_t, eps, t, schedule)
     if clip is not None:
         x0 = x0.clamp(-clip, clip)
-        alpha_bar = _at(schedule.alpha_bars, t, x_t)
+        alpha_bar = at_step(schedule.alpha_bars, t, x_t)
         eps = (x_t - alpha_bar.sqrt() * x0) / (1 - alpha_bar).sqrt()
-    alpha_bar_prev = _at(schedule.alpha_bars, t - 1 if t_prev is None else t_prev, x_t)
+    alpha_bar_prev = at_step(schedule.alpha_bars, t - 1 if t_prev is None else t_prev, x_t)
     return alpha_bar_prev.sqrt() * x0 + (1 - alpha_bar_prev).sqrt() * eps

@@ -61,3 +61,13 @@ def test_figures_become_light_pngs():
     box = explore.slider(figures, "ab", "n", "ab")
     assert all(len(page.value) < 30_000 for page in box.children[1].children)
     assert not plt.get_fignums()
+
+
+def test_a_few_dots_keep_their_colour_on_a_colourful_picture():
+    across = np.linspace(0, 255, 200)
+    picture = np.stack([np.tile(across, (150, 1)), np.tile(across[::-1], (150, 1)),
+                        np.tile(across[:150, None], (1, 200))], axis=-1).astype(np.uint8)
+    blue = np.array([0, 114, 178])
+    picture[40:43, 60:63] = blue
+    shown = np.asarray(Image.open(io.BytesIO(explore._png(picture))).convert("RGB")).astype(int)
+    assert np.abs(shown[40:43, 60:63] - blue).max() < 20
