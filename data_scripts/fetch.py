@@ -39,6 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "verify":
             return _verify(options.sets or SETS, options.root, options.deep, named=bool(options.sets))
         return _fetch(SOURCES[options.command], options)
+    except BrokenPipeError:  # the reader of our output, say `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

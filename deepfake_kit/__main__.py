@@ -9,7 +9,7 @@ from deepfake_kit import __version__, settings
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0 well, 1 a chapter failed, 2 bad input."""
+    """Run one command; returns the exit status: 0 well, 1 a chapter failed or a file cannot be written, 2 bad input."""
     parser = _parser()
     options = parser.parse_args(arguments)
     from deepfake_kit.execute import ChapterFailed
@@ -29,6 +29,11 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output, say `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a full disk, a folder that is read-only
+        if options.debug:
+            raise
+        print(f"deepfake-kit: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("deepfake-kit: stopped", file=sys.stderr)
         return 130
@@ -50,13 +55,41 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("-p", dest="parameters", action="append", default=[], metavar="name=value",
                      help="override one of the notebook's parameters; may be repeated")
     run.add_argument("--output", help="where the executed notebook goes")
-    run.add_argument("--limit", type=float, metavar="SECONDS", help="stop the chapter after so long")
+    run.add_argument("--limit", type=_seconds, metavar="SECONDS", help="stop the chapter after so long")
     run.set_defaults(command=_run)
 
     ledger = commands.add_parser("ledger", help="what the papers state and what we found, in numbers")
     ledger.add_argument("paper", nargs="?", help="list one paper's rows")
     ledger.set_defaults(command=_ledger)
     return parser
+
+
+def _seconds(word: str) -> float:
+    """A time limit from the command line; argparse turns the error into its one line."""
+    try:
+        seconds = float(word)
+    except ValueError:
+        seconds = float("nan")
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{word!r} is not a number of seconds above 0")
+    return seconds
+
+
+def _checked(options) -> tuple[settings.Chapter, dict]:
+    """The chapter and the overrides that the command line names, or a ValueError before anything runs."""
+    from deepfake_kit import data, execute
+
+    parameters = execute.parse_parameters(options.parameters)
+    about = settings.load(options.chapter)
+    settings.one_of("profile", options.profile, settings.PROFILES)
+    notebook = execute.notebooks_folder() / f"{options.chapter}.ipynb"
+    if notebook.is_file():
+        values = execute.checked_parameters(notebook, {**parameters, "profile": options.profile})
+        if values.get("seed", 0) < 0:
+            raise ValueError(f"seed must be a whole number >= 0; {values['seed']!r} given")
+        for name in about.data_sets(values):
+            data.source(name)  # raises, and lists the valid names
+    return about, parameters
 
 
 def _run(options) -> int:
@@ -66,9 +99,7 @@ def _run(options) -> int:
 
     from deepfake_kit import execute, results
 
-    parameters = execute.parse_parameters(options.parameters)
-    about = settings.load(options.chapter)
-    settings.one_of("profile", options.profile, settings.PROFILES)
+    about, parameters = _checked(options)
     with tqdm(total=1, desc=f"{about.name} ({options.profile})", unit="cell", file=sys.stderr) as bar:
         def show(done: int, total: int, seconds: float) -> None:
             bar.total, bar.n = total, done

@@ -133,7 +133,7 @@ def _graph(root: Path, folder: Path, plan: dict, jobs: int, lock: int) -> int:
             env={**os.environ, "PYTHONPATH": path},
         )
         try:
-            _show_progress(process, folder / "progress", plan, fresh)
+            _show_progress(process, folder, plan)
         except BaseException:
             process.terminate()
             process.wait()
@@ -143,35 +143,66 @@ def _graph(root: Path, folder: Path, plan: dict, jobs: int, lock: int) -> int:
     return process.returncode
 
 
-def _show_progress(process, progress: Path, plan: dict, fresh: list[str]) -> None:
+def _show_progress(process, folder: Path, plan: dict) -> None:
+    """Until the graph ends: a bar a chapter on a terminal, elsewhere a line at each quarter of its cells."""
     from tqdm import tqdm
 
     terminal = sys.stderr.isatty()
     bars, said = {}, {}
+    expected = {name: _expected_seconds(folder, plan, name) for name in plan["chapters"]}
     while True:
         ended = process.poll() is not None
-        for path in sorted(progress.glob("*.json")):
+        for path in sorted((folder / "progress").glob("*.json")):
             with contextlib.suppress(FileNotFoundError):
                 row = json.loads(path.read_text(encoding="utf-8"))
                 name = path.stem
                 if row["status"] == "failed":
+                    if name in bars:
+                        bars[name].set_postfix_str("FAILED")
+                    elif said.get(name) != "failed":
+                        said[name] = "failed"
+                        print(f"{name}: FAILED; the other chapters go on", flush=True)
                     continue
-                left = max(0.0, 60 * plan["chapters"][name]["minutes"] - row["seconds"])
+                if row["status"] == "passed":
+                    rest = f"done in {row['seconds']:.0f} s"
+                else:
+                    # The file is written after each cell; a long cell goes on running since then.
+                    rest = _time_left(expected[name], row["seconds"] + time.time() - path.stat().st_mtime)
                 if terminal:
-                    bar = bars.setdefault(name, tqdm(total=row["total"], desc=name, unit="cell", position=len(bars)))
-                    bar.n = row["done"]
-                    bar.set_postfix_str("done" if row["status"] == "passed" else f"about {left:.0f} s left")
+                    if name not in bars:
+                        bars[name] = tqdm(total=row["total"], desc=name, unit="cell", position=len(bars))
+                    bars[name].n = row["done"]
+                    bars[name].set_postfix_str(rest)
                 elif said.get(name) != (step := (4 * row["done"] // max(1, row["total"]), row["status"])):
                     said[name] = step
-                    rest = (
-                        f"done in {row['seconds']:.0f} s" if row["status"] == "passed" else f"about {left:.0f} s left"
-                    )
                     print(f"{name}: cell {row['done']} of {row['total']}, {rest}", flush=True)
         if ended:
             break
         time.sleep(0.5)
     for bar in bars.values():
         bar.close()
+
+
+def _expected_seconds(folder: Path, plan: dict, name: str) -> float:
+    """How long a chapter should take: as long as its newest earlier run here, else as its settings state."""
+    runs = (folder / "executed" / plan["profile"] / name).glob("[0-9a-f]*/results.json")
+    for path in sorted(runs, key=os.path.getmtime, reverse=True):
+        with contextlib.suppress(OSError, ValueError):
+            if seconds := json.loads(path.read_text(encoding="utf-8")).get("seconds"):
+                return float(seconds)
+    return 60.0 * plan["chapters"][name]["minutes"]
+
+
+def _time_left(expected: float, elapsed: float) -> str:
+    """The time left, in words.
+
+    Examples
+    --------
+    >>> _time_left(90, 30), _time_left(90, 95)
+    ('about 60 s left', 'longer than expected, 95 s so far')
+    """
+    left = expected - elapsed
+    return f"about {left:.0f} s left" if left > 0 else f"longer than expected, {elapsed:.0f} s so far"
 
 
 def _failures(folder: Path) -> dict[str, str]:
@@ -205,12 +236,13 @@ def _alone(folder: Path):
 
 
 def _prune(folder: Path, plan: dict) -> None:
-    """Drop old results: of each chapter keep the newest few, of sites the one that is published."""
+    """Drop old results: of each chapter keep the newest few, of sites those that are published (one a profile)."""
     for name in plan["chapters"]:
         kept = sorted((folder / "executed" / plan["profile"] / name).glob("[0-9a-f]*"), key=os.path.getmtime)
         for old in kept[:-KEEP]:
             if old.name != plan["chapters"][name]["key"]:
                 shutil.rmtree(old, ignore_errors=True)
+    published = {Path(os.readlink(link)).parent.name for link in folder.glob("html*") if link.is_symlink()}
     for old in (folder / "sites").glob("[0-9a-f]*"):
-        if old.name != plan["site"]:
+        if old.name not in published | {plan["site"]}:
             shutil.rmtree(old, ignore_errors=True)

@@ -26,10 +26,25 @@ def main() -> int:
     wanted = hashlib.sha256(
         (ROOT / "requirements.lock").read_bytes() + (ROOT / "pyproject.toml").read_bytes()
     ).hexdigest()
+    try:
+        return _install(folder, wanted)
+    except OSError as error:  # a full disk, a folder that is read-only
+        print(f"the environment in {folder} could not be made: {error}", file=sys.stderr)
+        return 1
+
+
+def _install(folder: Path, wanted: str) -> int:
+    stamp = folder / "installed"
+    # Looked at before the lock is taken, so that a finished environment works in a folder that is read-only.
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
+        return 0
     with (ROOT / ".environment.lock").open("w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        stamp = folder / "installed"
-        if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("another make is making the environment; waiting for it", file=sys.stderr, flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:  # another one has made it meanwhile
             return 0
         try:
             import ensurepip  # noqa: F401  Debian splits it off
@@ -38,10 +53,11 @@ def main() -> int:
                 "This Python cannot make virtual environments. On Debian: apt-get install python3-venv", file=sys.stderr
             )
             return 2
-        print("Making the environment in .venv: about three minutes and 3 GB, once.", flush=True)
+        print("Making the environment in .venv: some minutes and gigabytes, once.", flush=True)
         if not (folder / "bin" / "python").exists() or not stamp.is_file():
             shutil.rmtree(folder, ignore_errors=True)  # a half-made one is not worth mending
             venv.create(folder, with_pip=True)
+        stamp.unlink(missing_ok=True)  # cut short from here on, it counts as half-made
         python = str(folder / "bin" / "python")
         for words in (["-r", str(ROOT / "requirements.lock")], ["--no-deps", "--no-build-isolation", "-e", str(ROOT)]):
             done = subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *words])

@@ -236,11 +236,14 @@ def numbers_have_results(site: Path, results: list[dict]) -> list[str]:
     return problems
 
 
-RAW_MATHS = re.compile(r"\$[^$\n]{0,200}?\\[A-Za-z]+[^$\n]{0,200}?\$")
+RAW_MATHS = re.compile(
+    r"\$[^$\n]{0,200}?(?:\\[A-Za-z]|[A-Za-z0-9][_^][A-Za-z0-9{\\])[^$\n]{0,200}?\$"  # between dollar signs
+    r"|[A-Za-z0-9)\]]+[_^]\{[^{}\n]{0,40}\}"  # or a bare subscript in braces
+)
 
 
 def no_raw_maths(site: Path) -> list[str]:
-    """No formula stands on a page as its LaTeX between dollar signs."""
+    """No formula stands on a page as its LaTeX source."""
     return [f"{page}: {formula} was not set as a formula" for page in html_pages(site)
             for formula in sorted(set(RAW_MATHS.findall(prose(parse(site, page)))))]
 

@@ -85,17 +85,19 @@ def _row(paper: dict, row: claims.Claim, record: dict | None) -> str:
         link = f'<p><a href="{page}">the cell that shows it</a></p>'
     measure = f"<p>{_text(row.measure)}</p>" if row.measure and (record or row.printed is not None) else ""
     printed = "" if row.printed is None else _numbers(row.printed)
+    values = ""
     if row.values:
-        listed = "".join(f"<dt>{html.escape(str(k))}</dt><dd>{html.escape(str(v))}</dd>" for k, v in row.values.items())
-        printed += f"<details><summary>{len(row.values)} printed values</summary><dl>{listed}</dl></details>"
+        listed = "".join(f"<dt>{_text(k)}</dt><dd>{_text(v)}</dd>" for k, v in row.values.items())
+        summary = f"{len(row.values)} printed value{'s' if len(row.values) > 1 else ''}"
+        values = f"<details><summary>{summary}</summary><dl>{listed}</dl></details>"
     reason = f"<p>{_text(row.reason)}</p>" if row.reason and not record else ""
     return (
         f'<tr id="ledger-{row.id}" data-paper="{row.id.partition("-")[0]}" data-kind="{row.kind}" '
         f'data-finding="{row.finding}" data-verdict="{row.verdict}">'
-        f'<th scope="row">{html.escape(row.label)}<br><small>{html.escape(paper["short"])}, '
+        f'<th scope="row">{_text(row.label)}<br><small>{html.escape(paper["short"])}, '
         f"{html.escape(str(row.section))}"
         f"<br><code>{row.id}</code></small></th>"
-        f"<td>{_text(row.states)}</td>"
+        f"<td>{_text(row.states)}{values}</td>"
         f'<td><span class="kit-badge kit-{row.finding}">{row.finding.replace("-", " ")}</span>'
         f"<p>{_text(row.explanation)}</p></td>"
         f'<td><span class="kit-badge kit-{row.verdict}"><span aria-hidden="true">{SIGNS[row.verdict]}</span> '
@@ -113,7 +115,7 @@ def _numbers(x) -> str:
     return ", ".join(f"{v:.4g}" for v in x) if isinstance(x, list) else f"{x:.4g}"
 
 
-def _text(text: str) -> str:
+def _text(text) -> str:
     """Plain text with ``$...$`` and backticks as HTML that MathJax finds."""
     out = html.escape(" ".join(str(text).split()), quote=False)
     out = re.sub(r"\$([^$]+)\$", r'<span class="math notranslate nohighlight">\\(\1\\)</span>', out)

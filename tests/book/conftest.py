@@ -51,5 +51,5 @@ def site() -> Path:
     """The published site, or the one that BOOK_SITE names."""
     folder = Path(os.environ.get("BOOK_SITE", ROOT / "_build" / "html"))
     if not (folder / "index.html").is_file():
-        pytest.skip("the book is not built: make book, then make site-test")
+        missing("the book is not built: make book, then make site-test")
     return folder.resolve()

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -162,6 +163,8 @@ HTML_FAULTS = [  # gate, what was on the page, what is planted, words of the pro
     ("numbers_have_results", "74.3", "{kept:.1%}", "the placeholder {kept:.1%}"),
     ("numbers_have_results", "74.3", "{{ kept }}", "the placeholder {{ kept }}"),
     ("no_raw_maths", "<h1", "<p>where $\\beta_t$ is small</p><h1", "was not set as a formula"),
+    ("no_raw_maths", "<h1", "<p>the loss $L_{cls}$ falls</p><h1", "$L_{cls}$ was not set as a formula"),
+    ("no_raw_maths", "<h1", "<p>the loss L_{cls} falls</p><h1", "L_{cls} was not set as a formula"),
     ("no_machine_paths", "<h1", "<p>/home/builder/kit.py:3: UserWarning</p><h1", "/home/builder/kit.py"),
     ("nothing_loads_from_elsewhere", "<head>", '<head><script src="https://cdn.example.org/a.js"></script>',
      "<script> loads"),
@@ -415,6 +418,16 @@ def test_no_browser_is_said_plainly(monkeypatch):
     assert browser.find_browser() is None
     with pytest.raises(browser.NoBrowser, match="apt-get install chromium"), browser.open_browser():
         pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("ci", "outcome"), [("", "1 skipped"), ("true", "1 error")])
+def test_without_a_browser_its_tests_are_skipped_but_fail_in_ci(ci, outcome):
+    words = ["-q", "-p", "no:cacheprovider", "-k", "test_sound_page_passes_in_the_browser", __file__]
+    done = subprocess.run([sys.executable, "-m", "pytest", *words], cwd=assets.ROOT, capture_output=True, text=True,
+                          env={**os.environ, "CI": ci, "BOOK_BROWSER": "/no/such/browser"}, check=False)
+    assert outcome in done.stdout and "apt-get install chromium" in done.stdout, done.stdout
+    assert (done.returncode == 0) == (not ci)
 
 
 def test_server_serves_only_below_its_folder(tmp_path):

@@ -63,11 +63,11 @@ def test_every_download_link_leads_to_a_file_that_knows_the_repository(launched)
             assert f'repository = "{ADDRESS}"' in notebook.cells[1].source
 
 
-@pytest.mark.slow
-def test_no_dead_buttons_without_a_repository(tmp_path):
-    folder = small_book.make_book(tmp_path / "book")
-    assert stage.repository(folder) == ""
-    assert "launch_buttons" not in stage._config(folder, "")
+def test_the_environment_names_the_repository_before_the_file(monkeypatch):
+    monkeypatch.setenv("DEEPFAKE_BOOK_REPOSITORY", f"{ADDRESS}/")
+    assert stage.repository(ROOT) == ADDRESS
+    monkeypatch.delenv("DEEPFAKE_BOOK_REPOSITORY")
+    assert stage.repository(ROOT) == ""
 
 
 def test_the_repository_stands_in_one_place():

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -55,6 +56,8 @@ def test_the_page_shows_what_the_notebook_made(built):
     assert 'alt="A straight line that rises' in text and 'id="fig-91-line"' in text
     assert "How this figure was made" in text and "The line has 3 points." in text
     assert 'id="check-demo-eq-1"' in text
+    home = (built / "_build" / "html" / "book" / "index.html").read_text()
+    assert "Demo (2026)" in home and "<strong>all</strong>" in home, "no totals on the home page"
     ledger = (built / "_build" / "html" / "book" / "ledger.html").read_text()
     assert "../notebooks/91_demo.html#check-demo-eq-1" in ledger and "No clock." in ledger
     health = (built / "_build" / "html" / "book" / "health.html").read_text()
@@ -71,6 +74,17 @@ def test_no_machine_path_is_published(built):
     for path in (built / "_build" / "html").rglob("*"):
         if path.suffix in (".html", ".ipynb", ".json"):
             assert str(built) not in path.read_text(), path
+
+
+def test_no_dead_buttons_without_a_repository(built):
+    for path in (built / "_build" / "html").rglob("*.html"):
+        text = path.read_text()
+        assert "colab.research" not in text and "fa-rocket" not in text and "fa-github" not in text, path
+
+
+def test_a_worker_has_one_numerical_thread(built):
+    results = json.loads((built / "_build" / "html" / "results.json").read_text())
+    assert [result["environment"]["threads"] for result in results] == [1, 1]
 
 
 def test_nothing_changed_takes_seconds_and_redoes_nothing(built):
@@ -100,6 +114,14 @@ def test_an_edited_kit_module_reruns_the_chapters_that_reach_it(book):
     assert len(after["91_demo"]) == 2 and after["92_other"] == before["92_other"]
 
 
+def test_a_chapter_says_its_cells_done_and_the_time_left(book):
+    small_book.write(book, "92_other", "import time\ntime.sleep(2)", small_book.FIGURE)
+    said = press(book, "build").stdout
+    assert "91_demo: unchanged" in said
+    assert re.search(r"92_other: cell \d of 6, (about \d+ s left|longer than expected)", said), said
+    assert re.search(r"92_other: cell 6 of 6, done in \d+ s", said), said
+
+
 def test_a_failing_cell_is_named_and_the_rest_finishes(book):
     before = os.readlink(book / "_build" / "html")
     small_book.write(book, "91_demo", "x = 1\nraise ValueError('planted fault')")
@@ -107,8 +129,20 @@ def test_a_failing_cell_is_named_and_the_rest_finishes(book):
     done = press(book, "build")
     assert done.returncode == 1
     assert re.search(r"91_demo, cell \[\d+\] failed: ValueError: planted fault", done.stderr)
+    assert "91_demo: FAILED; the other chapters go on" in done.stdout
     assert len(executed(book)["92_other"]) == 2, "the other chapter did not finish"
     assert os.readlink(book / "_build" / "html") == before and "It rises" in page(book, "92_other")
+
+
+def test_a_reference_that_leads_nowhere_stops_the_build(book):
+    """Sphinx runs with -W -n --keep-going: both faults are named, and nothing is published."""
+    site = os.readlink(book / "_build" / "html")
+    with (book / "book" / "index.md").open("a") as file:
+        file.write("\nSee {ref}`nowhere` and [there](gone.md).\n")
+    done = press(book, "build")
+    assert done.returncode == 1
+    assert "undefined label: 'nowhere'" in done.stderr and "gone.md" in done.stderr
+    assert os.readlink(book / "_build" / "html") == site
 
 
 def test_a_changed_verdict_stops_the_build(book):
@@ -158,6 +192,37 @@ def test_killed_at_any_moment_it_resumes(book):
     }
 
 
+def test_killed_while_the_pages_are_made_it_resumes(book):
+    small_book.write(book, "92_other", small_book.FIGURE.replace("It rises", "It climbs"))
+    site = Path(os.readlink(book / "_build" / "html"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "press", "build"],
+        cwd=book,
+        env=small_book.environment(book),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    sites = book / "_build" / "sites"
+    while not [path for path in sites.glob("*/source/notebooks") if site.parts[1] not in path.parts]:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert Path(os.readlink(book / "_build" / "html")) == site and "It rises" in page(book, "92_other")
+    done = press(book, "build")
+    assert done.returncode == 0 and done.stdout.count("unchanged") == 2, done.stdout + done.stderr
+    assert "It climbs" in page(book, "92_other")
+
+
+def test_a_site_of_another_profile_leaves_the_book_in_place(book):
+    done = press(book, "build", "--profile", "smoke")
+    assert done.returncode == 0, done.stderr
+    assert "The line has 3 points." in page(book, "91_demo"), "the book's own site is gone"
+    assert "The line has 2 points." in (book / "_build" / "html-smoke" / "notebooks" / "91_demo.html").read_text()
+
+
 def finished(folder: Path, chapter: str, before: dict) -> bool:
     new = executed(folder)[chapter] - before[chapter]
     return any((folder / "_build/executed/book" / chapter / key / "results.json").is_file() for key in new)
@@ -189,6 +254,31 @@ def test_a_folder_that_cannot_be_written_is_named(book):
     done = press(book, "build")
     assert done.returncode != 0 and "Traceback" not in done.stderr
     assert "the last good site" in done.stderr and "progress" in done.stderr
+
+
+def test_a_read_only_folder_leaves_the_last_good_site(book):
+    """The file system itself says no: the build runs as a person who may not write there."""
+    small_book.write(book, "92_other", small_book.FIGURE.replace("It rises", "It climbs"))
+    site = os.readlink(book / "_build" / "html")
+    with tempfile.TemporaryDirectory() as home:  # pytest's own folders are closed to others
+        place = Path(home) / "book"
+        shutil.move(book, place)
+        subprocess.run(["chmod", "-R", "a+rX", home], check=True)
+        as_root = os.geteuid() == 0
+        options = dict(user=65534, group=65534, extra_groups=[]) if as_root else {}
+        try:
+            subprocess.run([sys.executable, "-c", "import yaml"], check=True, cwd="/", **options)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("this machine's other users cannot run this Python")
+        if not as_root:
+            subprocess.run(["chmod", "-R", "a-w", str(place)], check=True)
+        try:
+            done = press(place, "build", **options)
+        finally:
+            subprocess.run(["chmod", "-R", "u+w", str(place)], check=True)
+        assert done.returncode == 1 and "Traceback" not in done.stderr
+        assert "Permission denied" in done.stderr and "the last good site" in done.stderr
+        assert os.readlink(place / "_build" / "html") == site and "It rises" in page(place, "92_other")
 
 
 def test_a_hanging_chapter_is_stopped(book):

@@ -12,12 +12,30 @@ CHAPTER = settings.chapters()[0]
 @pytest.mark.parametrize(("words", "said"), [
     (["run", "02_difusion"], "unknown chapter"), (["run", CHAPTER, "--profile", "boook"], "did you mean 'book'"),
     (["run", CHAPTER, "-p", "sed=1"], "did you mean 'seed'"), (["run", CHAPTER, "-p", "seed=one"], "must be int"),
-    (["run", CHAPTER, "-p", "seed"], "name=value"), (["ledger", "nobody"], "unknown paper")])
+    (["run", CHAPTER, "-p", "seed"], "name=value"), (["run", CHAPTER, "-p", "seed=-1"], "seed must be"),
+    (["run", "02_diffusion_math", "-p", "dataset=fashon-mnist"], "did you mean 'fashion-mnist'"),
+    (["run", "02_diffusion_math", "-p", "dataset=nope"], "valid: fashion-mnist, kmnist, emnist, "),
+    (["ledger", "nobody"], "unknown paper")])
 def test_bad_input_is_one_line_and_status_2(words, said, capsys):
     assert main(words) == 2
     error = capsys.readouterr().err
-    lines = [line for line in error.splitlines() if line.startswith("deepfake-kit:")]
-    assert len(lines) == 1 and said in lines[0] and "Traceback" not in error
+    assert error.startswith("deepfake-kit: ") and error.count("\n") == 1 and said in error
+
+
+@pytest.mark.parametrize("limit", ["0", "-3", "soon", "nan", "inf"])
+def test_a_time_limit_is_a_number_above_zero(limit, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", CHAPTER, "--limit", limit])
+    assert stopped.value.code == 2
+    assert f"{limit!r} is not a number of seconds above 0" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_one_line_and_status_1(tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    assert main(["run", CHAPTER, "--profile", "smoke", "--output", str(tmp_path / "file" / "out.ipynb")]) == 1
+    error = capsys.readouterr().err
+    assert "Traceback" not in error and "out.ipynb" not in error.split("deepfake-kit:")[0]
+    assert error.splitlines()[-1].startswith("deepfake-kit: ") and str(tmp_path / "file") in error
 
 
 def test_debug_shows_the_traceback():

@@ -285,6 +285,14 @@ def test_verify_finds_a_wrong_checksum_and_a_set_that_is_not_there(tmp_path, cap
     assert "celeba: not found" in capsys.readouterr().out
 
 
+def test_a_reader_who_has_seen_enough_is_no_error(tmp_path):
+    done = subprocess.run(
+        f"'{sys.executable}' -u '{SCRIPT}' list --root '{tmp_path}' | head -1; exit ${{PIPESTATUS[0]}}",
+        shell=True, executable="/bin/bash", capture_output=True, text=True, cwd=tmp_path,
+    )
+    assert done.returncode == 0 and done.stderr == "" and done.stdout.count("\n") == 1
+
+
 def test_bad_usage_exits_with_two_and_no_traceback(tmp_path):
     for arguments in ([], ["nope"], ["verify", "nope"], ["kmnist", "--nope"]):
         done = subprocess.run(

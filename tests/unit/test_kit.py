@@ -66,6 +66,23 @@ def test_the_shim_lets_other_errors_through(monkeypatch):
         _compat.torchvision()
 
 
+def conda_pip_lines() -> list[str]:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    return next(row["pip"] for row in environment["dependencies"] if isinstance(row, dict))
+
+
+@pytest.mark.slow
+def test_pip_understands_what_conda_hands_it(tmp_path):
+    """conda writes these lines into a requirements file, where pip allows fewer options than on its command line."""
+    lines = [line for line in conda_pip_lines() if line != "-r requirements.lock"]
+    assert lines == ["-e ."]
+    (tmp_path / "requirements.txt").write_text("\n".join(lines))
+    words = ["--dry-run", "--no-deps", "--no-index", "--no-build-isolation", "-r", str(tmp_path / "requirements.txt")]
+    done = subprocess.run([sys.executable, "-m", "pip", "install", *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "deepfake-kit" in done.stdout
+
+
 def test_conda_environment_installs_the_lock():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     pip = next(row["pip"] for row in environment["dependencies"] if isinstance(row, dict))
@@ -100,3 +117,30 @@ def test_no_registry_address_in_the_locks():
             r"https?://(?!.*(opencollective|github\.com/sponsors|funding))\S+\.tgz", (ROOT / name).read_text()
         )
         assert '"resolved"' not in (ROOT / name).read_text()
+
+
+def test_the_lock_leaves_the_kind_of_torch_to_the_machine():
+    """On a machine with a GPU pip must be free to take the CUDA build of the same version, and its libraries."""
+    lines = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
+    assert lines and [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line)] == []
+    names = {line.partition("==")[0].lower() for line in lines}
+    assert {"torch", "torchvision"} <= names
+    assert not [name for name in names if re.match(r"nvidia|cuda|triton", name)]
+
+
+def test_help_lists_every_target():
+    text = (ROOT / "Makefile").read_text()
+    listed = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    targets = re.search(r"^\.PHONY: (.+)$", text, re.MULTILINE)[1].split()
+    assert [name for name in targets if not re.search(rf"^  make {name} +\S", listed, re.MULTILINE)] == []
+    assert set(re.findall(r"^([a-z-]+):", text, re.MULTILINE)) == set(targets)
+
+
+def test_citation_file_is_valid_and_of_this_version():
+    import deepfake_kit
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors", "license"} <= set(citation)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert citation["version"] == project["version"] == deepfake_kit.__version__
+    assert citation["license"] == project["license"]

@@ -27,6 +27,11 @@ PROSE = ("label", "section", "states", "explanation", "measure", "reason")
 DIRECTION = re.compile(r"^(<|<=|>|>=) -?[0-9.e-]+$")
 
 
+# What a reader would have to decode: a bare subscript or power, a Greek letter by its name.
+RAW_SYMBOL = re.compile(r"\w+[_^](?:\w|\{)\w*|\b(?:alpha|beta|gamma|mu|psi|rho|sigma|tau)\b")
+NAME_OF_CHAPTER = re.compile(r"\b\d\d_[a-z_]+")
+
+
 def is_number(x) -> bool:
     return isinstance(x, (int, float)) and not isinstance(x, bool)
 
@@ -42,6 +47,8 @@ def text_faults(field: str, text) -> list[str]:
         found.append(f"{field}: could be read as an HTML tag")
     if "\\" in outside or re.search(r"\\\(|\\\[", text):
         found.append(f"{field}: LaTeX outside $...$")
+    if raw := RAW_SYMBOL.search(re.sub(r"`[^`]*`", "", NAME_OF_CHAPTER.sub("", outside))):
+        found.append(f"{field}: {raw[0]!r} belongs between $...$")
     for maths in re.findall(r"\$([^$]*)\$", text):
         if maths.count("{") - maths.count(r"\{") != maths.count("}") - maths.count(r"\}"):
             found.append(f"{field}: unbalanced braces in ${maths}$")
@@ -80,6 +87,8 @@ def row_faults(row: dict) -> list[str]:
         found.append("something to compare with, but no measure")
     if not all(map(is_number, (row.get("values") or {}).values())):
         found.append("values are not all numbers")
+    for name in row.get("values") or {}:
+        found += text_faults("values", name)
 
     if row["verdict"] in OPEN and not row.get("reason"):
         found.append(f"{row['verdict']} without a reason")
@@ -173,6 +182,8 @@ def test_a_sound_row_passes():
         {"explanation": "word " * 61}, {"explanation": None},
         {"states": r"Uses \(x\)."}, {"states": "Odd $x."}, {"states": r"Lost $\frac{1{2}$."},
         {"states": "Swallowed $\frac12$."}, {"states": "A tag $0<p$."}, {"values": {"loss": "low"}},
+        {"states": "Bare $x$ and x_{i}."}, {"label": "d_pix above 0.6"}, {"states": "Of x^2."},
+        {"values": {"alpha_1": 0.9}}, {"values": {"tau": 0.07}},
         {"verdict": "contradicted", "chapter": None}, {"verdict": "direction-holds", "direction": None},
         {"verdict": "reproduced", "printed": None, "direction": None}, {"note": "a field nobody reads"},
     ],

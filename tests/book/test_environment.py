@@ -1,0 +1,116 @@
+"""The maker of the environment: nothing to do is done fast, trouble is one line, a half-made one counts as none."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from press import environment
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A repository of its own, where a pip that only notes its words stands in for the real one."""
+    for name in ("requirements.lock", "pyproject.toml"):
+        (tmp_path / name).write_text(name)
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    monkeypatch.setenv("VENV", str(tmp_path / ".venv"))
+    monkeypatch.setattr(environment.venv, "create", lambda folder, with_pip: (folder / "bin").mkdir(parents=True))
+    return tmp_path
+
+
+def stamp(folder: Path) -> Path:
+    return folder / ".venv" / "installed"
+
+
+def wanted(folder: Path) -> str:
+    files = (folder / "requirements.lock", folder / "pyproject.toml")
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def pip(monkeypatch, *statuses: int) -> list[list[str]]:
+    """Let pip end with these statuses, one a call; returns the calls' words."""
+    calls, left = [], list(statuses)
+
+    def run(words):
+        calls.append(words)
+        return subprocess.CompletedProcess(words, left.pop(0))
+
+    monkeypatch.setattr(environment.subprocess, "run", run)
+    return calls
+
+
+def test_it_installs_the_lock_and_then_the_kit_once(folder, monkeypatch):
+    calls = pip(monkeypatch, 0, 0)
+    assert environment.main() == 0 and environment.main() == 0
+    assert [str(folder / "requirements.lock") in words for words in calls] == [True, False]
+    assert "--no-deps" in calls[1] and str(folder) in calls[1]
+    assert stamp(folder).read_text() == wanted(folder)
+
+
+def test_a_changed_lock_installs_again(folder, monkeypatch):
+    pip(monkeypatch, 0, 0)
+    assert environment.main() == 0
+    (folder / "requirements.lock").write_text("another")
+    calls = pip(monkeypatch, 0, 0)
+    assert environment.main() == 0 and len(calls) == 2 and stamp(folder).read_text() == wanted(folder)
+
+
+def test_a_failed_update_counts_as_no_environment_even_if_the_lock_is_put_back(folder, monkeypatch):
+    pip(monkeypatch, 0, 0)
+    assert environment.main() == 0
+    (folder / "requirements.lock").write_text("another")
+    pip(monkeypatch, 7)
+    assert environment.main() == 7
+    (folder / "requirements.lock").write_text("requirements.lock")
+    calls = pip(monkeypatch, 0, 0)
+    assert environment.main() == 0 and len(calls) == 2
+
+
+def test_a_place_that_cannot_be_written_is_one_line(folder, monkeypatch, capsys):
+    (folder / ".venv").write_text("a file where a folder should be")
+    assert environment.main() == 1
+    said = capsys.readouterr().err
+    assert "could not be made" in said and str(folder / ".venv") in said and said.count("\n") == 1
+
+
+def test_a_finished_environment_needs_no_writing(folder, monkeypatch):
+    pip(monkeypatch, 0, 0)
+    assert environment.main() == 0
+    (folder / ".environment.lock").unlink()
+    (folder / ".environment.lock").mkdir()  # whoever opens it for writing fails
+    assert environment.main() == 0
+
+
+def test_a_second_make_says_that_it_waits(folder, monkeypatch, capsys):
+    calls = pip(monkeypatch, 0, 0)
+    with (folder / ".environment.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        ended = []
+        second = threading.Thread(target=lambda: ended.append(environment.main()))
+        second.start()
+        second.join(0.5)
+        assert not ended and not calls
+        # The first make has finished its work.
+        stamp(folder).parent.mkdir()
+        stamp(folder).write_text(wanted(folder))
+    second.join(10)
+    assert ended == [0] and not calls
+    assert "another make is making the environment" in capsys.readouterr().err
+
+
+def test_an_old_python_is_told_so(monkeypatch, capsys):
+    monkeypatch.setattr(environment.sys, "version_info", (3, 10, 0))
+    assert environment.main() == 2
+    assert "Python 3.11 or newer" in capsys.readouterr().err
+
+
+def test_it_needs_the_standard_library_only():
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import environment"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code, str(Path(environment.__file__).parent)])
+    assert done.returncode == 0

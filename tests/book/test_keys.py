@@ -1,0 +1,109 @@
+"""A chapter's key: everything that can change its result changes it, nothing else does."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import small_book
+from press import keys
+
+from deepfake_kit import claims, settings
+
+CLAIM = 'run.claim("demo-eq-1", 3)'
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A repository with its own kit, on which the whole of `keys` looks."""
+    folder = tmp_path / "book"
+    (folder / "notebooks").mkdir(parents=True)
+    kit = folder / "deepfake_kit"
+    shutil.copytree(keys.KIT, kit, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "requirements.lock").write_text("torch==2.13.0\n")
+    (kit / "papers" / "demo.yml").write_text(small_book.CLAIMS)
+    about = small_book.CHAPTER.format(title="Demonstration").replace("data: []", 'data: ["fashion-mnist"]')
+    (kit / "chapters" / "91_demo.yml").write_text(about)
+    small_book.write(folder, "91_demo", "from deepfake_kit import stackelberg", CLAIM)
+    monkeypatch.setattr(settings, "FOLDER", kit / "chapters")
+    monkeypatch.setattr(claims, "FOLDER", kit / "papers")
+    monkeypatch.setattr(keys, "_fingerprint", lambda name: f"bytes of {name}")
+    claims.load.cache_clear()
+    yield folder
+    claims.load.cache_clear()
+
+
+def key(place, profile="book") -> str:
+    claims.load.cache_clear()
+    return keys.chapter_key(place, "91_demo", profile, place / "deepfake_kit")
+
+
+def append(name):
+    def plant(place, monkeypatch):
+        with (place / name).open("a") as file:
+            file.write("\n# edited\n")
+
+    return plant
+
+
+def replace(name, old, new):
+    def plant(place, monkeypatch):
+        text = (place / name).read_text()
+        assert old in text
+        (place / name).write_text(text.replace(old, new, 1))
+
+    return plant
+
+
+def other_data(place, monkeypatch):
+    monkeypatch.setattr(keys, "_fingerprint", lambda name: "stand-in")
+
+
+def edit_notebook(place, monkeypatch):
+    small_book.write(place, "91_demo", "from deepfake_kit import stackelberg  # edited", CLAIM)
+
+
+KIT = "deepfake_kit/"
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        edit_notebook,
+        append(KIT + "stackelberg.py"),
+        append(KIT + "run.py"),
+        append(KIT + "provenance.py"),
+        append("requirements.lock"),
+        append(KIT + "chapters/91_demo.yml"),
+        replace(KIT + "papers/demo.yml", "printed: 3", "printed: 4"),
+        replace("notebooks/91_demo.ipynb", "seed = 0", "seed = 1"),
+        other_data,
+    ],
+    ids="notebook kit run under-run lock settings claim parameter data".split(),
+)
+def test_what_can_change_a_result_changes_the_key(place, monkeypatch, plant):
+    before = key(place)
+    plant(place, monkeypatch)
+    assert key(place) != before
+
+
+def test_the_profile_is_part_of_the_key(place):
+    assert len({key(place, profile) for profile in settings.PROFILES}) == 3
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        lambda place, monkeypatch: None,
+        append(KIT + "unet.py"),
+        append(KIT + "exercises/chapter_02.py"),
+        append(KIT + "chapters/02_diffusion_math.yml"),
+        append(KIT + "papers/ddtma.yml"),
+        replace(KIT + "papers/demo.yml", "It is fast.", "It is very fast."),
+    ],
+    ids="nothing other-module other-grader other-chapter other-paper other-row".split(),
+)
+def test_what_cannot_change_it_leaves_the_key(place, monkeypatch, plant):
+    before = key(place)
+    plant(place, monkeypatch)
+    assert key(place) == before

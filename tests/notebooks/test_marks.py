@@ -1,0 +1,49 @@
+"""A mark beside an equation leads to a check that the same chapter makes."""
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+MARK = re.compile(r'<a href="#check-([^"]+)">[✓✗] [^<]+</a>')
+
+
+def parts(path: Path) -> tuple[list[str], str]:
+    cells = nbformat.read(path, as_version=4).cells
+    prose = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    return prose, "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+
+
+def faults(prose: list[str], code: str, number: str) -> list[str]:
+    """Marks that lead nowhere, in words."""
+    verified = set(re.findall(r'run\.verify\(\s*"([^"]+)"', code))
+    claimed = set(re.findall(r'run\.claim\(\s*"([^"]+)"', code))
+    known = {f"{number}-{name.replace('_', '-')}" for name in verified} | claimed
+    return [f"no check #check-{name}" for text in prose for name in MARK.findall(text) if name not in known]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_mark_leads_to_a_check(path):
+    assert faults(*parts(path), path.stem[:2]) == []
+
+
+def test_every_displayed_equation_of_chapter_2_has_a_mark():
+    prose, _ = parts(ROOT / "notebooks" / "02_diffusion_math.ipynb")
+    displayed = 0
+    for text in prose:
+        # What follows each displayed equation, up to the next one, must begin with its mark.
+        for after in text.split("$$")[2::2]:
+            displayed += 1
+            assert re.match(r"\s*" + MARK.pattern, after), f"no mark under the equation before {after[:80]!r}"
+    assert displayed >= 5
+
+
+@pytest.mark.parametrize("code", ['run.verify("two-steps", 0)', 'run.claim(\n    "ddtma-eq-1", 0)'])
+def test_a_mark_without_its_check_is_found(code):
+    prose = ['<a href="#check-02-two-steps">✓ two steps</a>, <a href="#check-ddtma-eq-1">✓ variance</a>']
+    assert len(faults(prose, code, "02")) == 1
+    assert len(faults(prose, "", "02")) == 2
