@@ -70,6 +70,13 @@ def to_wad(name: str, x) -> int:
     return whole(name, round(exact * WAD))
 
 
+def _cost(x) -> int:
+    wad = to_wad("cost", x)
+    if x == 0:
+        raise ValueError(f"cost must be a finite number > 0; got {x!r}")
+    return wad
+
+
 def _bytes32(name: str, digest) -> bytes:
     raw = digest
     if isinstance(digest, str):
@@ -164,9 +171,9 @@ class TaskMarket(Chain):
             ``wrong_stake``, ``cost_out_of_range`` (C outside [1e-6, 1e6]), ``reward_rounds_to_zero``,
             ``budget_exhausted``.
         ValueError
-            If `cost` is negative or not finite.
+            If `cost` is not a finite number > 0.
         """
-        args = (whole("task_id", task_id), whole("data_size", data_size), to_wad("cost", cost))
+        args = (whole("task_id", task_id), whole("data_size", data_size), _cost(cost))
         if stake is None:
             stake = self.terms(task_id).stake
         self._contract.call("join", *args, sender=node, value=stake)
@@ -239,8 +246,8 @@ class TaskMarket(Chain):
     # -- looking -----------------------------------------------------------------------
 
     def quote(self, cost: float) -> tuple[Fraction, Fraction]:
-        """Equilibrium price and quality for a cost C, as the contract computes them."""
-        price, quality = self._contract.read("quote", to_wad("cost", cost))
+        """Equilibrium price and quality for a cost C > 0, as the contract computes them."""
+        price, quality = self._contract.read("quote", _cost(cost))
         return Fraction(price, WAD), Fraction(quality, WAD)
 
     def terms(self, task_id: int):

@@ -1,28 +1,32 @@
 r"""A chain in this process: accounts, a clock and contracts in a real Ethereum virtual machine.
 
-titanoboa compiles Vyper and py-evm executes the bytecode under the rules of the Prague upgrade, so gas,
-events and refusals are those of a public chain. Nothing is sent anywhere.
+Vyper compiles a contract, titanoboa puts it on a chain and py-evm executes the bytecode under the rules of the
+Prague upgrade, so gas, events and refusals are those of a public chain. Nothing is sent anywhere.
 """
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import os
 import tempfile
+from collections import namedtuple
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 try:
-    import boa
+    import vyper
+    from boa.contracts.event_decoder import RawLogEntry, decode_log
 except ImportError as error:
     raise ImportError("deepfake_kit.chain needs titanoboa and vyper; install the extra: "
                       'pip install "deepfake_kit[chain]"') from error
 
-from boa.contracts.event_decoder import RawLogEntry, decode_log
 from boa.environment import Env
-from boa.util.abi import Address, abi_decode
+from boa.util.abi import Address, abi_decode, abi_encode
 from boa.vm.py_evm import Sha3PreimageTracer, SstoreTracer
 from eth.exceptions import InsufficientFunds, OutOfGas
+from vyper.utils import keccak256, method_id
 
 from deepfake_kit.file_hashes import cache_folder
 
@@ -118,18 +122,6 @@ def storage_gas(n_bytes: int) -> int:
     return NEW_SLOT_GAS * -(-whole("n_bytes", n_bytes) // 32)
 
 
-def _set_cache_folder() -> None:
-    # titanoboa sweeps every old file out of its cache folder, so it gets one of its own. Switching the cache
-    # off instead breaks calls in titanoboa 0.2.8.
-    folder = cache_folder() / "vyper"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        usable = os.access(folder, os.W_OK)
-    except OSError:
-        usable = False
-    boa.interpret.set_cache_dir(folder if usable else tempfile.mkdtemp(prefix="deepfake_kit_vyper_"))
-
-
 def _environment() -> Env:
     """A new environment without titanoboa's tracing of storage, which this module does not use.
 
@@ -150,11 +142,27 @@ def _environment() -> Env:
 
 
 @cache
-def _compiled(source: str):
-    """(compiled contract, a deployed twin in an environment of its own that only encodes and decodes)."""
-    _set_cache_folder()
-    deployer = boa.loads_partial(source)
-    return deployer, deployer.deploy(env=_environment())
+def _compiled(code: str) -> tuple[bytes, list[dict]]:
+    """Bytecode and interface (ABI) of a contract, compiled once and kept under the hash of compiler and source.
+
+    Vyper is asked directly and only for these two: titanoboa's own path compiles the contract twice, keeps it as a
+    pickle, and looks online for another compiler when a contract's pragma names one that is not installed.
+    """
+    key = hashlib.sha256(f"vyper {vyper.__version__}\n{code}".encode()).hexdigest()
+    path = cache_folder() / "contracts" / f"{key}.json"
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return bytes.fromhex(kept["bytecode"]), kept["abi"]
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or not whole
+        pass
+    made = vyper.compile_code(code, output_formats=["bytecode", "abi"])
+    kept = {"bytecode": made["bytecode"].removeprefix("0x"), "abi": made["abi"]}
+    with contextlib.suppress(OSError):  # a folder that cannot be written to only costs time
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+            json.dump(kept, file)
+        os.replace(file.name, path)
+    return bytes.fromhex(kept["bytecode"]), kept["abi"]
 
 
 def source(name: str = "task_market") -> str:
@@ -204,10 +212,10 @@ class Chain:
 
     def deploy(self, code: str, name: str) -> Contract:
         """Compile Vyper source, put it on this chain and return it as a :class:`Contract`."""
-        deployer, codec = _compiled(code)
-        address, _ = self._env.deploy_code(bytecode=deployer.compiler_data.bytecode, sender=self._founder)
+        bytecode, abi = _compiled(code)
+        address, _ = self._env.deploy_code(bytecode=bytecode, sender=self._founder)
         self.names[str(address)] = name
-        made = self._contracts[address.canonical_address] = Contract(self, str(address), codec)
+        made = self._contracts[address.canonical_address] = Contract(self, str(address), abi)
         return made
 
     def balance(self, address: str) -> int:
@@ -230,18 +238,34 @@ class Chain:
         """Let time pass."""
         self._env.time_travel(seconds=whole("seconds", seconds))
 
+
 class Contract:
     """A contract on a chain: `call` sends a transaction, `read` only looks."""
 
-    def __init__(self, chain: Chain, address: str, codec):
-        self.chain, self.address, self.codec = chain, address, codec
+    def __init__(self, chain: Chain, address: str, abi: list[dict]):
+        self.chain, self.address = chain, address
+        self.functions = {entry["name"]: entry for entry in abi if entry["type"] == "function"}
+        self.selectors = {name: method_id(_signature(entry)) for name, entry in self.functions.items()}
+        self.events = {int.from_bytes(keccak256(_signature(entry).encode())): entry
+                       for entry in abi if entry["type"] == "event"}
+
+    def call_data(self, function: str, *args) -> bytes:
+        """The bytes that ask for a function with these arguments: four of its hash, then the arguments."""
+        return self.selectors[function] + abi_encode(_types(self.functions[function]["inputs"]), args)
 
     def _execute(self, function: str, args, sender: str, value: int, modify: bool):
-        called = getattr(self.codec, function)
-        data = called.prepare_calldata(*args)
+        data = self.call_data(function, *args)
         computation = self.chain._env.execute_code(
             to_address=self.address, sender=sender, data=data, value=value, is_modifying=modify)
-        return called, data, computation
+        return data, computation
+
+    def _result(self, function: str, computation):
+        """What a function returned: nothing, one value, or a tuple; a struct is a tuple with names."""
+        outputs = self.functions[function]["outputs"]
+        values = abi_decode(_types(outputs), computation.output) if outputs else ()
+        made = tuple(_struct(function, *(part["name"] for part in output["components"]))(*value)
+                     if "components" in output else value for output, value in zip(outputs, values, strict=True))
+        return made if len(made) > 1 else made[0] if made else None
 
     def read(self, function: str, *args):
         """Result of a view function.
@@ -251,10 +275,10 @@ class Contract:
         TaskRefused
             If the contract refuses the question.
         """
-        called, _, computation = self._execute(function, args, self.chain._founder, 0, modify=False)
+        _, computation = self._execute(function, args, self.chain._founder, 0, modify=False)
         if computation.is_error:
             raise TaskRefused(function, _reason(computation))
-        return self.codec.marshal_to_python(computation, called.func_t.return_type)
+        return self._result(function, computation)
 
     def call(self, function: str, *args, sender: str, value: int = 0):
         """Send a transaction, note its receipt and events, and return the function's result.
@@ -272,7 +296,7 @@ class Contract:
         for warm in (sender, self.address):
             state.mark_address_warm(Address(warm).canonical_address)
         try:
-            called, data, computation = self._execute(function, args, sender, value, modify=True)
+            data, computation = self._execute(function, args, sender, value, modify=True)
         except InsufficientFunds:  # such a transaction never enters a block, so it takes no gas
             chain.receipts.append(Receipt(function, str(sender), value, 0, "insufficient_funds"))
             raise TaskRefused(function, "insufficient_funds") from None
@@ -284,12 +308,27 @@ class Contract:
             raise TaskRefused(function, refused)
         entries = sorted(computation.get_raw_log_entries())  # in the order in which they were logged
         chain._logged += ((chain.now, RawLogEntry(*entry)) for entry in entries)
-        return self.codec.marshal_to_python(computation, called.func_t.return_type)
+        return self._result(function, computation)
+
+
+def _types(entries: list[dict]) -> str:
+    """Types of arguments or results as the encoding rules write them, ``(uint256,address)``; structs nest."""
+    return "(" + ",".join(_types(entry["components"]) if "components" in entry else entry["type"]
+                          for entry in entries) + ")"
+
+
+@cache
+def _struct(name: str, *fields: str):
+    return namedtuple(name, fields)
+
+
+def _signature(entry: dict) -> str:
+    return entry["name"] + _types(entry["inputs"])
 
 
 def _decoded(chain: Chain, time: int, raw: RawLogEntry) -> Event:
     contract = chain._contracts[raw.address]
-    log = decode_log(Address(contract.address), contract.codec.event_abi_for, raw)
+    log = decode_log(Address(contract.address), contract.events, raw)
     fields = {name: x.hex() if isinstance(x, bytes) else str(x) if isinstance(x, str) else x
               for name, x in zip(log._fields[1:], log[1:])}
     return Event(type(log).__name__, time, fields)

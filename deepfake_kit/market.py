@@ -62,7 +62,8 @@ def _buy(cost: np.ndarray, multiplier: float, outside: float):
     # A node stays if q p - q^2 C >= outside. At p = 2 C q that is q >= sqrt(outside / C); beyond q = 1
     # only a higher price helps.
     price = np.where(outside > cost, cost + outside, 2 * cost * quality)
-    joined = np.log2(1 + quality) > (1 + multiplier) * price * quality
+    # Prices end at 1: a node so costly that its outside option asks for more is left out.
+    joined = (np.log2(1 + quality) > (1 + multiplier) * price * quality) & (price <= 1)
     return np.where(joined, price, 0.0), np.where(joined, quality, 0.0), joined
 
 
@@ -74,9 +75,9 @@ def budget_equilibrium(cost, budget: float, outside: float = 0.0) -> BudgetOutco
 
     The KKT conditions make each node's problem the unconstrained one at the cost :math:`(1+\lambda) C_i`, and
     the spending falls with :math:`\lambda`: bisection finds the multiplier, the "water level" of the budget.
-    With an `outside` option a node joins only if its utility reaches it. Joining is a yes or no: the result
-    is feasible, and `gap` bounds how far it can be from the optimum. Own derivation on DD-TMA, Eqs. (8)-(9);
-    the paper has neither a budget nor a decision to take part.
+    With an `outside` option a node joins only if its utility reaches it at a price in [0, 1]. Joining is a yes or
+    no: the result is feasible, and `gap` bounds how far it can be from the optimum. Own derivation on DD-TMA,
+    Eqs. (8)-(9); the paper has neither a budget nor a decision to take part.
 
     Parameters
     ----------
@@ -147,7 +148,7 @@ def posted_price(cost, probability=None) -> float:
     Returns
     -------
     float
-        Price for a unit of quality.
+        Price for a unit of quality, in [0, 1].
 
     Raises
     ------
@@ -240,7 +241,7 @@ def contract_menu(cost, probability=None) -> Menu:
     Raises
     ------
     ValueError
-        If the costs do not increase, or a weight is not > 0.
+        If a cost is not a finite number > 0, the costs do not increase, or a weight is not > 0.
 
     Examples
     --------
@@ -250,6 +251,7 @@ def contract_menu(cost, probability=None) -> Menu:
     """
     cost = np.atleast_1d(np.asarray(cost, dtype=np.float64))
     weight = _weights(probability, cost.shape)
+    node_utility(0.0, 0.0, cost)  # refuses a cost that is not > 0, and names the one that was given
     steps = np.diff(cost, prepend=cost[0])
     if cost.size > 1 and not (steps[1:] > 0).all():
         raise ValueError(f"cost must be strictly increasing; got {cost}")
@@ -327,7 +329,7 @@ def reported_outcome(cost, reported, printed: bool = False, bound: bool = True):
     Raises
     ------
     ValueError
-        If a cost is not a finite number > 0.
+        If a true or declared cost is not a finite number > 0.
 
     Examples
     --------
@@ -335,7 +337,10 @@ def reported_outcome(cost, reported, printed: bool = False, bound: bool = True):
     >>> round(node / 0.0105, 1)
     22.8
     """
-    price, quality = equilibrium(reported, printed=printed)
+    try:
+        price, quality = equilibrium(reported, printed=printed)
+    except ValueError as refusal:  # `equilibrium` calls it a cost
+        raise ValueError(str(refusal).replace("cost", "reported", 1)) from None
     if not bound:
         quality = best_response(price, cost)
     return node_utility(quality, price, cost), dsp_utility(quality, price)

@@ -2,9 +2,10 @@ r"""The price game between one service provider and its training nodes.
 
 A deepfake service provider (DSP) leads: it posts a price :math:`p` for each unit of model quality. A node
 follows: it sees the price and delivers the quality :math:`q \in [0, 1]` that serves it best, at the resource
-cost :math:`C q^2` with :math:`C = cyc \cdot data \cdot fre^2`. Yang et al. (2024), IEEE Access ("DD-TMA"),
-Sec. II.E, Eqs. 8-24; where the paper's print departs from its own model, the model is followed here and the
-printed formula is kept behind ``printed=True``.
+cost :math:`C q^2` with :math:`C = cyc \cdot data \cdot fre^2`. Prices lie in [0, 1]: full quality is worth
+:math:`\log_2 2 = 1` to the provider, which above that price would lose even on a perfect delivery. Yang et al.
+(2024), IEEE Access ("DD-TMA"), Sec. II.E, Eqs. 8-24; where the paper's print departs from its own model, the
+model is followed here and the printed formula is kept behind ``printed=True``.
 
 Every function takes floats, numpy arrays and torch tensors alike, broadcasts them, and gives back the kind it
 was given; torch inputs keep their device, dtype and gradient.
@@ -25,7 +26,7 @@ PAPER_RANGES = {"data": (0.8, 1.2), "cycles": (0.4, 0.5), "frequency": (0.1, 0.2
 # What each argument may be: lower bound, is the bound itself allowed, upper bound, words for the message.
 _VALID = {
     "cost": (0.0, False, math.inf, "a finite number > 0"),
-    "price": (0.0, True, math.inf, "a finite number >= 0"),
+    "price": (0.0, True, 1.0, "a number in [0, 1]"),
     "quality": (0.0, True, 1.0, "a number in [0, 1]"),
 }
 _CHUNK = 16384  # three float64 buffers of this length stay in a core's second-level cache
@@ -97,7 +98,7 @@ def node_utility(quality, price, cost):
     Parameters
     ----------
     quality, price, cost : float, array or tensor
-        Quality in [0, 1], price >= 0 for a unit of quality, cost > 0; they broadcast.
+        Quality in [0, 1], price in [0, 1] for a unit of quality, cost > 0; they broadcast.
 
     Returns
     -------
@@ -128,7 +129,7 @@ def dsp_utility(quality, price):
     Parameters
     ----------
     quality, price : float, array or tensor
-        Quality in [0, 1] and price >= 0; they broadcast.
+        Quality and price in [0, 1]; they broadcast.
 
     Returns
     -------
@@ -156,11 +157,12 @@ def best_response(price, cost):
     .. math:: q^*(p) = \min\!\left(1, \frac{p}{2C}\right)
 
     DD-TMA, Eqs. (11)-(13) and (16): :math:`\partial u_n/\partial q = p - 2Cq`, and :math:`u_n` is concave.
+    A node of cost above 1/2 never delivers full quality, for that would take a price of :math:`2C > 1`.
 
     Parameters
     ----------
     price, cost : float, array or tensor
-        Price >= 0 and cost > 0; they broadcast.
+        Price in [0, 1] and cost > 0; they broadcast.
 
     Returns
     -------
@@ -205,7 +207,7 @@ def equilibrium(cost, printed: bool = False):
     Returns
     -------
     price, quality : float, array or tensor
-        Of the shape of `cost`.
+        Of the shape of `cost`; the price never exceeds 1/(2 ln 2), about 0.72, whatever the cost.
 
     Raises
     ------
@@ -256,7 +258,7 @@ def leader_utility(price, cost):
     Parameters
     ----------
     price, cost : float, array or tensor
-        Price >= 0 and cost > 0; they broadcast.
+        Price in [0, 1] and cost > 0; they broadcast.
 
     Returns
     -------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 import re
 import tempfile
@@ -144,8 +145,20 @@ def cid(digest: str) -> str:
     return "b" + base64.b32encode(raw).decode().lower().rstrip("=")
 
 
+# How daemons say that they looked for a block and have none: Kubo's two ways, then js-ipfs's two.
+_NO_BLOCK = re.compile("not found|deadline exceeded|ENOENT|timed out")
+
+
+class _DaemonRefused(OSError):
+    """The daemon answered with an error; ``.text`` is what it said."""
+
+    def __init__(self, code: int, text: str):
+        super().__init__(f"the IPFS daemon answered {code}: {text[:200]}")
+        self.text = text
+
+
 class IPFSStore:
-    """Bytes in IPFS, through the HTTP interface of a daemon (Kubo's ``/api/v0``).
+    """Bytes in IPFS, through the HTTP interface of a daemon (``/api/v0``, the same in Kubo and in js-ipfs).
 
     Parameters
     ----------
@@ -169,13 +182,18 @@ class IPFSStore:
         boundary = uuid.uuid4().hex
         headers = {}
         if body:
-            head = f'--{boundary}\r\nContent-Disposition: form-data; name="data"; filename="data"\r\n\r\n'
+            # js-ipfs refuses a part without a type; Kubo does not mind either way.
+            head = (f'--{boundary}\r\nContent-Disposition: form-data; name="data"; filename="data"\r\n'
+                    "Content-Type: application/octet-stream\r\n\r\n")
             body = head.encode() + body + f"\r\n--{boundary}--\r\n".encode()
             headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
         address = f"{self.api}/api/v0/{command}?{urllib.parse.urlencode(query)}"
         request = urllib.request.Request(address, data=body, headers=headers, method="POST")
-        with urllib.request.urlopen(request, timeout=self.timeout + 5) as answer:
-            return answer.read()
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout + 5) as answer:
+                return answer.read()
+        except urllib.error.HTTPError as error:
+            raise _DaemonRefused(error.code, error.read().decode(errors="replace")) from error
 
     def put(self, data: bytes) -> str:
         """Hand the bytes to the daemon as one pinned block and return their SHA-256.
@@ -185,12 +203,18 @@ class IPFSStore:
         ValueError
             If there are none, or more than 1 MiB: larger blocks do not travel between IPFS nodes.
         OSError
-            If the daemon cannot be reached or refuses.
+            If the daemon cannot be reached, refuses, or files the block under another address.
         """
         if not 1 <= len(data) <= MAX_BLOCK:
             raise ValueError(f"data must be 1 to {MAX_BLOCK} bytes long for one IPFS block; got {len(data)}")
-        self._ask("block/put", data, **{"cid-codec": "raw", "mhtype": "sha2-256", "pin": "true"})
-        return sha256(data)
+        # Today's Kubo calls the codec "cid-codec"; js-ipfs and older Kubo call it "format". Kubo takes both at once.
+        answer = self._ask("block/put", data, **{"cid-codec": "raw", "format": "raw", "mhtype": "sha2-256",
+                                                 "pin": "true"})
+        digest = sha256(data)
+        filed = json.loads(answer)["Key"]
+        if filed != cid(digest):
+            raise OSError(f"the IPFS daemon filed the block under {filed}, not {cid(digest)}")
+        return digest
 
     def get(self, digest: str, verify: bool = True) -> bytes:
         """Bytes of an address; see :meth:`FolderStore.get`.
@@ -205,12 +229,11 @@ class IPFSStore:
         name = cid(digest)
         try:
             data = self._ask("block/get", arg=name, timeout=f"{self.timeout:g}s")
-        except urllib.error.HTTPError as error:
+        except _DaemonRefused as refusal:
             # A block that no reachable node holds is one the daemon waits for until its time is up.
-            text = error.read().decode(errors="replace")
-            if error.code == 500 and ("not found" in text or "deadline exceeded" in text):
+            if _NO_BLOCK.search(refusal.text):
                 raise BytesMissing(digest, "IPFS") from None
-            raise OSError(f"the IPFS daemon answered {error.code}: {text[:200]}") from error
+            raise
         return _verified(data, digest, verify)
 
     def __contains__(self, digest: str) -> bool:

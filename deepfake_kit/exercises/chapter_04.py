@@ -12,7 +12,7 @@ from deepfake_kit.stackelberg import equilibrium, leader_utility
 def best_quality(answer) -> str | None:
     """4.1: the quality that maximises a node's utility at a posted price."""
     qualities = np.linspace(0, 1, 2001)
-    for price, cost in ((0.2, 0.4), (0.7, 0.4), (0.8, 0.4), (2.0, 0.4), (0.0, 0.1), (0.03, 0.0105)):
+    for price, cost in ((0.2, 0.4), (0.7, 0.4), (0.8, 0.4), (1.0, 0.4), (1.0, 0.7), (0.0, 0.1), (0.03, 0.0105)):
         found = float(answer(price, cost))
         if not 0 <= found <= 1:
             return f"at price {price} and cost {cost} you return {found:.3g}, but quality lives in [0, 1]."
@@ -42,7 +42,9 @@ def price_under_floor(answer) -> str | None:
             found = float(answer(cost, floor))
             if found < floor - 1e-12:
                 return f"at cost {cost} and floor {floor} your price {found:.3g} breaks the law."
-            prices = np.union1d(np.linspace(floor, floor + 1, 20001), max(floor, equilibrium(cost)[0]))
+            if found > 1:
+                return f"at cost {cost} and floor {floor} your price is {found:.3g}, but prices live in [0, 1]."
+            prices = np.union1d(np.linspace(floor, 1, 20001), max(floor, equilibrium(cost)[0]))
             best = float(leader_utility(prices, cost).max())
             if float(leader_utility(found, cost)) < best - 1e-7:
                 return (f"at cost {cost} and floor {floor} the leader can do better than {found:.3g}. "
@@ -52,7 +54,7 @@ def price_under_floor(answer) -> str | None:
 
 def price_that_keeps(answer) -> str | None:
     """4.4: the lowest price at which a node earns at least what it would elsewhere."""
-    for cost, outside in ((0.2, 0.05), (0.2, 0.2), (0.2, 0.5), (1.0, 0.3), (0.0105, 0.02), (0.4, 0.0)):
+    for cost, outside in ((0.2, 0.05), (0.2, 0.2), (0.2, 0.5), (1.0, 0.2), (0.0105, 0.02), (0.4, 0.0)):
         found = float(answer(cost, outside))
         if found < 0:
             return f"at cost {cost} and outside option {outside} your price is negative."

@@ -215,14 +215,26 @@ def test_each_refusal_has_its_name(reason):
     assert caught.value.reason == reason
 
 
-@pytest.mark.parametrize("name, bad", [("cost", -0.1), ("cost", float("nan")), ("cost", float("inf")), ("cost", "x"),
+@pytest.mark.parametrize("name, bad", [("cost", -0.1), ("cost", 0), ("cost", 0.0), ("cost", float("nan")),
+                                       ("cost", float("inf")), ("cost", "x"),
                                        ("data_size", -1), ("data_size", 1.5), ("data_size", 2**256)])
 def test_what_cannot_be_encoded_is_a_value_error_that_names_the_argument(name, bad):
     world = World(joined=0, started=False)
     with pytest.raises(ValueError, match=f"{name} must be a"):
         world.m.join(world.ann, world.t, **{**dict(data_size=50, cost=0.1), name: bad})
+    if name == "cost":
+        with pytest.raises(ValueError, match="cost must be a finite number >"):
+            world.m.quote(bad)
     with pytest.raises(ValueError, match="digest must be 32 bytes"):
         world.m.submit(world.ann, world.t, 0, "abc")
+
+
+@pytest.mark.parametrize("cost", [1e-18, 1e-7, 1e6 * (1 + 1e-9), 1e50])
+def test_a_cost_beyond_the_fixed_point_is_refused_by_the_contract_itself(cost):
+    world = World(joined=0, started=False)
+    for call in (lambda: world.m.quote(cost), lambda: world.m.join(world.ann, world.t, 50, cost)):
+        with pytest.raises(TaskRefused, match="cost_out_of_range"):
+            call()
 
 
 @pytest.mark.parametrize("big", [2**64, 2**128, 2**192, 2**255, 2**256 - 1])
@@ -391,7 +403,7 @@ def test_gas_of_a_transaction_is_that_of_the_same_transaction_signed_and_mined()
     world.m._env.set_balance(evm.Address(sender), ETHER)
     state = world.m._env.evm.vm.state
     contract = world.m._contract
-    data = contract.codec.join.prepare_calldata(world.t, 50, to_wad("cost", 0.0105))
+    data = contract.call_data("join", world.t, 50, to_wad("cost", 0.0105))
     unsigned = world.m._env.evm.vm.create_unsigned_transaction(
         nonce=state.get_nonce(key.public_key.to_canonical_address()), gas_price=10**9 * 2, gas=3 * 10**6,
         to=evm.Address(world.m.address).canonical_address, value=STAKE, data=data)
@@ -451,6 +463,65 @@ def test_both_code_generators_of_vyper_behave_alike():
         world.m.refund(world.eve, world.t)
         traces.append((world.m.events, [r._replace(gas=0) for r in world.m.receipts], quotes, world.m.totals()))
     assert traces[0] == traces[1]
+
+
+ADDER = """# pragma version ~=0.4.3
+struct Pair:
+    one: uint256
+    who: address
+
+@external
+@pure
+def add(a: uint256, b: uint256) -> uint256:
+    return a + b
+
+@external
+@view
+def both() -> (uint256, Pair):
+    return 7, Pair(one=8, who=msg.sender)
+"""
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"abi": []}', b'{"abi": [], "bytecode": "xyz"}', b"[]", b"\xff"])
+def test_a_damaged_memory_of_a_compiled_contract_is_compiled_again(damage, tmp_path, monkeypatch):
+    monkeypatch.setattr(evm, "cache_folder", lambda: tmp_path)
+    first = evm._compiled.__wrapped__(ADDER)
+    (kept,) = (tmp_path / "contracts").iterdir()
+    whole = kept.read_bytes()
+    kept.write_bytes(damage)
+    assert evm._compiled.__wrapped__(ADDER) == first and kept.read_bytes() == whole
+    monkeypatch.setattr(evm.vyper, "compile_code", None)  # what is remembered needs no compiler
+    assert evm._compiled.__wrapped__(ADDER) == first
+
+
+def test_a_cache_that_cannot_be_written_to_is_no_failure(tmp_path, monkeypatch):
+    (tmp_path / "contracts").write_text("a file where the folder should be")
+    monkeypatch.setattr(evm, "cache_folder", lambda: tmp_path)
+    assert evm._compiled.__wrapped__(ADDER)[0]
+
+
+def test_another_pragma_is_refused_at_once_and_no_compiler_is_looked_for(monkeypatch):
+    monkeypatch.setattr("socket.socket.connect", lambda *args: pytest.fail("someone looked online"))
+    with pytest.raises(Exception, match="0.3.10"):
+        evm.Chain().deploy(ADDER.replace("~=0.4.3", "==0.3.10"), "adder")
+
+
+def test_the_bytecode_is_what_titanoboa_would_deploy():
+    import boa
+
+    assert evm._compiled(source())[0] == boa.loads_partial(source()).compiler_data.bytecode
+
+
+def test_results_come_as_numbers_tuples_and_named_fields():
+    chain = evm.Chain()
+    adder = chain.deploy(ADDER, "adder")
+    assert adder.read("add", 2, 3) == 5 and adder.call("add", 2, 3, sender=chain.account("anyone")) == 5
+    number, pair = adder.read("both")
+    assert number == 7 and pair.one == 8 and chain.names[pair.who] == "founder"
+    with pytest.raises(TaskRefused):
+        adder.read("add", 2**256 - 1, 1)
+    with pytest.raises(KeyError):
+        adder.read("subtract", 1, 1)
 
 
 def test_without_titanoboa_the_import_names_the_extra():

@@ -17,7 +17,7 @@ LN2 = math.log(2)
 def keep_by_root_finding(cost, outside):
     def short(price):
         return float(node_utility(best_response(price, cost), price, cost)) - outside
-    return 0.0 if outside == 0 else brentq(short, 0, 10, xtol=1e-14)
+    return 0.0 if outside == 0 else brentq(short, 0, 1, xtol=1e-14)
 
 
 def report_by_scipy(cost):
@@ -34,7 +34,7 @@ def report_by_grid(cost):
 
 
 def floor_by_search(cost, floor):
-    prices = np.linspace(floor, floor + 1, 400_001)
+    prices = np.linspace(floor, 1, 400_001)
     return prices[np.argmax(leader_utility(prices, cost))]
 
 
@@ -51,7 +51,8 @@ WRONG = {
             lambda p, c: min(1, p / (4 * c)), lambda p, c: 1 - min(1, p / (2 * c))],
     "4.2": [1 / 8, 1 / (8 * LN2), 1 / math.log(10), math.log(10) / 8, 1 / (4 * math.log(10)), 0.0],
     "4.3": [lambda c, f: f, lambda c, f: equilibrium(c)[0], lambda c, f: min(f, equilibrium(c)[0]),
-            lambda c, f: max(f, equilibrium(c, printed=True)[0]), lambda c, f: max(f, 2 * c)],
+            lambda c, f: max(f, equilibrium(c, printed=True)[0]), lambda c, f: max(f, 2 * c),
+            lambda c, f: 1.5],
     "4.4": [lambda c, r: 2 * math.sqrt(r * c), lambda c, r: c + r, lambda c, r: math.sqrt(r * c),
             lambda c, r: 2 * c, lambda c, r: 0.0, lambda c, r: 2 * math.sqrt(r * c) if r <= c else 2 * c],
     "4.5": [lambda c: c, lambda c: 1 / 8, lambda c: math.inf, lambda c: 10.0, lambda c: 2 * c,

@@ -49,7 +49,7 @@ def golden(function, low, high, rounds=100):
 def test_node_answer_against_brute_force_over_quality():
     grid = np.linspace(0, 1, 20_001)
     generator = np.random.default_rng(0)
-    for cost, price in zip(10 ** generator.uniform(-2.5, 1, 200), generator.uniform(0, 2, 200), strict=True):
+    for cost, price in zip(10 ** generator.uniform(-2.5, 1, 200), generator.uniform(0, 1, 200), strict=True):
         utility = grid * price - grid**2 * cost
         best = best_response(price, cost)
         assert abs(best - grid[utility.argmax()]) <= 5.1e-5
@@ -163,6 +163,22 @@ def test_gradients_by_finite_differences():
         assert np.allclose(pair[name].grad.numpy(), difference, atol=1e-8)
 
 
+@pytest.mark.parametrize("function", [best_response, leader_utility])
+def test_gradients_of_the_answer_and_of_the_leader_by_finite_differences_on_both_sides_of_the_kink(function):
+    generator = np.random.default_rng(10)
+    cost = generator.uniform(0.05, 0.45, 60)
+    share = np.where(np.arange(60) % 2, generator.uniform(0.1, 0.95, 60), generator.uniform(1.05, 1.1, 60))
+    price, step = 2 * cost * share, 1e-6
+    leaves = [torch.tensor(x, requires_grad=True) for x in (price, cost)]
+    function(*leaves).sum().backward()
+    for k, leaf in enumerate(leaves):
+        up, down = [price, cost], [price, cost]
+        up[k], down[k] = up[k] + step, down[k] - step
+        difference = (function(*up) - function(*down)) / (2 * step)
+        assert np.allclose(leaf.grad.numpy(), difference, atol=2e-7)
+        assert np.abs(difference[1::2]).min() > 1e-3          # the branch below full quality does depend on both
+
+
 def test_equilibrium_is_differentiable_in_torch():
     cost = torch.tensor([0.05, 0.3, 1.0], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda c: equilibrium(c), (cost,))
@@ -222,11 +238,11 @@ def test_first_best_beats_every_quality(cost):
 
 BAD = {
     "cost": [0.0, -1.0, math.nan, math.inf, -math.inf],
-    "price": [-0.1, math.nan, math.inf, -math.inf],
+    "price": [-0.1, -1e-12, 1 + 1e-6, 2.0, math.nan, math.inf, -math.inf],
     "quality": [-0.01, 1.01, math.nan, math.inf],
 }
 VALID = {"cost": 0.3, "price": 0.4, "quality": 0.5}
-WORDS = {"cost": "> 0", "price": ">= 0", "quality": r"in \[0, 1\]"}
+WORDS = {"cost": "> 0", "price": r"in \[0, 1\]", "quality": r"in \[0, 1\]"}
 CALLS = [(node_utility, ("quality", "price", "cost")), (dsp_utility, ("quality", "price")),
          (best_response, ("price", "cost")), (leader_utility, ("price", "cost")),
          (equilibrium, ("cost",)), (first_best, ("cost",))]
@@ -252,10 +268,41 @@ def test_refusal_names_the_value_and_its_place():
         equilibrium(math.nan)
 
 
-def test_price_zero_and_the_ends_of_quality_are_fine():
-    assert best_response(0.0, 1.0) == 0.0
-    assert node_utility(0.0, 0.0, 1.0) == dsp_utility(0.0, 0.0) == 0.0
-    assert dsp_utility(1.0, 3.0) == -2.0
+def test_the_ends_of_price_and_quality_are_fine():
+    assert best_response(0.0, 1.0) == 0.0 and best_response(1.0, 1.0) == 0.5 and best_response(1.0, 0.5) == 1.0
+    assert node_utility(0.0, 0.0, 1.0) == dsp_utility(0.0, 0.0) == dsp_utility(1.0, 1.0) == 0.0
+    assert node_utility(1.0, 1.0, 0.25) == 0.75 and leader_utility(1.0, 0.5) == 0.0
+    ends = torch.tensor([0.0, 1.0])
+    assert best_response(ends, 0.5).tolist() == best_response(ends.numpy(), 0.5).tolist() == [0.0, 1.0]
+
+
+def test_no_cost_calls_for_a_price_outside_the_range():
+    """Every price that the kit proposes can be given back to it: never above 1 / (2 ln 2) < 0.73."""
+    cost = np.geomspace(1e-9, 1e12, 5001)
+    for printed in (False, True):
+        price, quality = equilibrium(cost, printed)
+        assert 0 < price.min() and price.max() <= (0.5 if printed else 0.5 / math.log(2)) * (1 + 1e-12) < 0.73
+        assert np.isfinite(node_utility(quality, price, cost)).all()
+    assert 0 < market.posted_price(cost) < 0.73
+    # Where full quality would take a price above 1, no legal price buys it.
+    assert best_response(1.0, 0.5 + 1e-9) < 1 == best_response(1.0, 0.5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.floats(0.0, 0.3), st.floats(0.02, 5.0))
+def test_a_market_with_an_outside_option_sets_no_price_above_one(seed, outside, budget):
+    cost = 10 ** np.random.default_rng(seed).uniform(-2, 2, 12)
+    ours = market.budget_equilibrium(cost, budget, outside)
+    assert 0 <= ours.price.min() and ours.price.max() <= 1
+    assert (node_utility(ours.quality, ours.price, cost)[ours.joined] >= outside - 1e-9).all()
+
+
+def test_a_node_whose_outside_option_asks_for_more_than_one_is_left_out():
+    cost, outside = 10.0, 0.04          # it stays from p = 2 sqrt(0.4) = 1.26, which the provider would gladly pay
+    quality = math.sqrt(outside / cost)
+    assert math.log2(1 + quality) > 2 * cost * quality**2 and 2 * cost * quality > 1
+    assert not market.budget_equilibrium([cost], 5.0, outside).joined.any()
+    assert market.budget_equilibrium([cost], 5.0, outside / 2).joined.all()
 
 
 def test_draws_follow_eq_25():
@@ -457,6 +504,21 @@ def test_menu_refuses_bad_types():
         market.contract_menu([0.2, 0.1])
     with pytest.raises(ValueError, match="probability must be > 0"):
         market.contract_menu([0.1, 0.2], [1.0, 0.0])
+
+
+MARKET_CALLS = {"budget": lambda c: market.budget_equilibrium(c, 1.0), "posted": market.posted_price,
+                "menu": market.contract_menu, "take": lambda c: market.take_contract(market.contract_menu([0.1]), c),
+                "reported": lambda c: market.reported_outcome(0.1, c),
+                "true": lambda c: market.reported_outcome(c, 0.1)}
+
+
+@pytest.mark.parametrize("bad", [-1.0, 0.0, math.nan, math.inf])
+@pytest.mark.parametrize("call", MARKET_CALLS)
+def test_every_market_refuses_a_bad_cost_by_its_value(call, bad):
+    place = [0.1, bad] if bad == math.inf else [bad, 0.2]
+    name = "reported" if call == "reported" else "cost"
+    with pytest.raises(ValueError, match=rf"^{name} must be a finite number > 0; got {bad!r} at position"):
+        MARKET_CALLS[call](np.array(place))
 
 
 @untimed
