@@ -1,9 +1,17 @@
-r"""A small diffusion model on principal components of faces.
+r"""A small diffusion model in two stages: a face's code is diffused first, then its pixels.
 
-Diffusion in pixels needs a network that sees every pixel at every step. Latent diffusion (Rombach et al.,
-"High-Resolution Image Synthesis with Latent Diffusion Models", CVPR 2022) denoises a short code instead. Here the code
-is the simplest there is: the image's principal components, each scaled to unit variance. The mathematics of noise,
-training and sampling is that of :mod:`deepfake_kit.diffusion`, untouched.
+Diffusion in pixels needs a convolutional network at every step. Its early, noisiest steps settle what concerns the
+whole picture (who it is, the hair's length), which a convolution, seeing a few pixels at a time, learns slowly. So the
+work is divided by noise, as in Balaji et al., "eDiff-I: Text-to-Image Diffusion Models with an Ensemble of Expert
+Denoisers", 2022:
+
+1. *The plan.* A fully connected network diffuses the image's principal components, each scaled to unit variance: latent
+   diffusion (Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models", CVPR 2022) with the
+   simplest code there is.
+2. *The pixels.* :mod:`deepfake_kit.generators_pixels` noises the planned picture once more and takes that noise away
+   with a U-Net (Meng et al., "SDEdit", ICLR 2022).
+
+The mathematics of noise and sampling is that of :mod:`deepfake_kit.diffusion`, untouched.
 """
 from __future__ import annotations
 
@@ -14,9 +22,10 @@ from torch.nn import functional as F
 from deepfake_kit.diffusion import NoiseSchedule, sample
 from deepfake_kit.diffusion_training import train
 from deepfake_kit.generators_common import check_images, check_steps, initialise, to_model, to_unit
+from deepfake_kit.generators_pixels import PIXEL_DDIM_STEPS, PixelDenoiser, finish_pixels, fit_pixels
 from deepfake_kit.unet import time_embedding
 
-#: Steps of the noise schedule, and of the strided sampler that stands in for all of them.
+#: Steps of the plan's noise schedule, and of the strided sampler that stands in for all of them.
 SCHEDULE_STEPS, DDIM_STEPS = 1000, 50
 
 
@@ -86,9 +95,23 @@ class CodeDenoiser(nn.Module):
         return flat.reshape(len(codes), 3, self.size, self.size)
 
 
-def fit_ddpm(model: CodeDenoiser, images: Tensor, steps: int, batch_size: int = 128, lr: float = 1e-3,
+class TwoStages(nn.Module):
+    """The plan and the pixels, kept together.
+
+    Examples
+    --------
+    >>> TwoStages(CodeDenoiser(8, 4, 16, 1), PixelDenoiser(8, (8, 8), 1, 4)).size
+    8
+    """
+
+    def __init__(self, plan: CodeDenoiser, pixels: PixelDenoiser):
+        super().__init__()
+        self.plan, self.pixels, self.size = plan, pixels, plan.size
+
+
+def fit_plan(model: CodeDenoiser, images: Tensor, steps: int, batch_size: int = 128, lr: float = 1e-3,
              ema_decay: float = 0.995, random: torch.Generator | None = None) -> tuple[nn.Module, list[float]]:
-    """Learn the code, then train the denoiser on it; returns the averaged model and the loss of each step.
+    """Learn the code, then train its denoiser; returns the averaged model and the loss of each step.
 
     Raises
     ------
@@ -107,20 +130,50 @@ def fit_ddpm(model: CodeDenoiser, images: Tensor, steps: int, batch_size: int = 
     return log.ema, log.losses
 
 
+def fit_ddpm(model: TwoStages, images: Tensor, steps: int, pixel_steps: int, batch_size: int = 128,
+             pixel_batch_size: int = 16, lr: float = 1e-3, pixel_lr: float = 3e-3, ema_decay: float = 0.995,
+             random: torch.Generator | None = None) -> tuple[TwoStages, list[float], list[float]]:
+    """Train both stages, one after the other; returns the averaged model and the losses of plan and pixels.
+
+    Raises
+    ------
+    ValueError
+        As :func:`fit_plan` and :func:`fit_pixels`.
+    """
+    check_steps(pixel_steps, pixel_batch_size)
+    plan, plan_losses = fit_plan(model.plan, images, steps, batch_size, lr, ema_decay, random)
+    model.pixels.learn_covariance(images, plan.basis)
+    # The pixels take fewer steps, so their average forgets sooner.
+    pixels, pixel_losses = fit_pixels(model.pixels, images, pixel_steps, pixel_batch_size, pixel_lr,
+                                      min(ema_decay, 0.99), random)
+    return TwoStages(plan, pixels), plan_losses, pixel_losses
+
+
 @torch.no_grad()
-def sample_ddpm(model: CodeDenoiser, n: int, random: torch.Generator | None = None, sampler: str = "ddim",
+def sample_plan(model: TwoStages, n: int, random: torch.Generator | None = None, sampler: str = "ddim",
                 steps: int | None = DDIM_STEPS) -> Tensor:
-    """Images [n, 3, S, S] in [0, 1]: DDIM in a few steps, or ``sampler="ddpm", steps=None`` for the full chain."""
+    """The first stage's pictures [n, 3, S, S], about [-1, 1]."""
     # Codes have unit variance and end near 4 deviations; early, rough guesses would leave that range by far.
-    codes = sample(model, (n, model.components, 1, 1), NoiseSchedule.linear(SCHEDULE_STEPS), sampler, steps, 4.0,
-                   generator=random, device=model.average.device)
-    return to_unit(model.decode(codes))
+    codes = sample(model.plan, (n, model.plan.components, 1, 1), NoiseSchedule.linear(SCHEDULE_STEPS), sampler, steps,
+                   4.0, generator=random, device=model.plan.average.device)
+    return model.plan.decode(codes)
 
 
-def new_ddpm(size: int, components: int, width: int, depth: int, random: torch.Generator | None) -> CodeDenoiser:
-    """A fresh denoiser whose weights come from `random`; it starts by predicting no noise."""
-    model = CodeDenoiser(size, components, width, depth)
+def sample_ddpm(model: TwoStages, n: int, random: torch.Generator | None = None, sampler: str = "ddim",
+                steps: int | None = DDIM_STEPS) -> Tensor:
+    """Images [n, 3, S, S] in [0, 1]: DDIM in a few steps, or ``sampler="ddpm", steps=None`` for both full chains."""
+    pixel_steps = None if steps is None else PIXEL_DDIM_STEPS
+    return to_unit(finish_pixels(model.pixels, sample_plan(model, n, random, sampler, steps), random, sampler,
+                                 pixel_steps))
+
+
+def new_ddpm(size: int, components: int, width: int, depth: int, channels: tuple[int, ...], blocks: int,
+             random: torch.Generator | None) -> TwoStages:
+    """Fresh networks whose weights come from `random`; they start by predicting no noise and no correction."""
+    model = TwoStages(CodeDenoiser(size, components, width, depth), PixelDenoiser(size, channels, blocks, components))
     initialise(model, random, gain=1.0)
-    for layer in (model.last, model.gate, *model.outer, *model.steps):
+    plan, unet = model.plan, model.pixels.unet
+    for layer in (plan.last, plan.gate, *plan.outer, *plan.steps, unet.out,
+                  *(block.conv2 for block in unet.modules() if hasattr(block, "conv2"))):
         nn.init.zeros_(layer.weight)
     return model

@@ -23,7 +23,8 @@ from deepfake_kit.generators import KINDS, settings_of, training_faces
 from deepfake_kit.generators_common import check_images
 
 CODE = ("generators.py", "generators_common.py", "generators_gan.py", "generators_style.py", "generators_vae.py",
-        "generators_ddpm.py", "face_swap.py", "diffusion_steps.py", "diffusion_training.py")
+        "generators_ddpm.py", "generators_pixels.py", "face_swap.py", "diffusion.py", "diffusion_steps.py",
+        "diffusion_training.py", "unet.py", "velocity.py")
 
 
 @dataclass(frozen=True)

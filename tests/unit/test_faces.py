@@ -226,6 +226,38 @@ def test_expressions_show():
     assert (shut < 0.6 * wide).all()
 
 
+def test_gaze_moves_the_iris_and_nothing_else():
+    batch = faces.draw(8, seed=14, size=96, skin_level=3, **PLAIN)
+    sides = [faces.counterfactual(batch, "gaze_x", value).after for value in (-1.0, 1.0)]
+    columns = torch.arange(96.0)[None, :]
+    for i, eyes in enumerate(batch.masks["eyes"]):
+        seen = eyes & sides[0].masks["eyes"][i] & sides[1].masks["eyes"][i]
+        darkness = [(1 - side.images[i].mean(0)) * seen for side in sides]
+        left, right = (float((dark * columns).sum() / dark.sum()) for dark in darkness)
+        assert right - left > 0.5  # the iris is dark, the white is not
+        for side in sides:
+            moved = (side.images[i] != batch.images[i]).any(0)
+            assert not (moved & ~grow(eyes[None], 2)[0]).any()
+
+
+def test_brows_rise_above_the_eyes():
+    batch = faces.draw(8, seed=14, size=96, skin_level=3, **PLAIN)
+    raised = faces.counterfactual(batch, "brow_raise", 1.0).after.images
+    for before, after, eyes in zip(batch.images, raised, batch.masks["eyes"], strict=True):
+        rows = torch.nonzero((after - before).abs().amax(0) > 0.05)[:, 0].double()
+        assert len(rows) > 30 and rows.mean() < centre(eyes)[1] - 3
+
+
+def test_age_and_freckles_mark_the_skin_and_length_adds_hair():
+    batch = faces.draw(8, seed=14, size=96, skin_level=3, **PLAIN)
+    for name, value, least in (("age", 80, 0.005), ("freckles", 1.0, 0.0005)):
+        difference = (faces.counterfactual(batch, name, value).after.images - batch.images).abs().amax(1)
+        for one, skin, wall in zip(difference, batch.masks["skin"], batch.masks["background"], strict=True):
+            assert one[skin].mean() > least and one[skin].mean() > 10 * one[wall].mean()
+    short, long = (faces.draw(8, seed=14, size=96, **PLAIN | dict(hair_style="long", hair_length=x)) for x in (0, 1))
+    assert (long.masks["hair"].sum((1, 2)) > 1.2 * short.masks["hair"].sum((1, 2))).all()
+
+
 def test_the_lit_side_is_the_brighter_one():
     for azimuth, sign in ((60, 1), (-60, -1)):
         change = dict(light_azimuth=azimuth, light_contrast=0.6, hair_style="bald")

@@ -7,15 +7,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from scipy.spatial.distance import jensenshannon
 from torch import nn
 from torch.nn import functional as F
 
-from deepfake_kit import face_probe, face_swap, gan_theory, generator_quality, generators_ddpm
+from deepfake_kit import face_probe, face_swap, gan_theory, generator_quality, spectra
+from deepfake_kit import generators_ddpm as ddpm
 from deepfake_kit import generators_gan as gan
+from deepfake_kit import generators_pixels as pixels
 from deepfake_kit import generators_style as style
 from deepfake_kit import generators_vae as vae
+from deepfake_kit.diffusion import q_sample, trajectory
 from deepfake_kit.generators_common import STUDIO, batch, initialise, portraits, to_model, to_unit
+from deepfake_kit.metrics import frechet_distance
+from deepfake_kit.velocity import velocity
 
 
 def random(seed=0):
@@ -30,8 +34,10 @@ def test_value_of_the_best_discriminator_is_minus_log_4_plus_twice_scipys_jensen
     p, q = (np.array(x) / sum(x) for x in zip(*pairs, strict=True))
     best = gan_theory.optimal_discriminator(p, q)
     value = gan_theory.value(best, p, q)
-    assert value == pytest.approx(-math.log(4) + 2 * jensenshannon(p, q) ** 2, abs=1e-9)
-    assert gan_theory.jensen_shannon(p, q) == pytest.approx(jensenshannon(p, q) ** 2, abs=1e-9)
+    # From scipy's relative entropies: its jensenshannon takes a root, of minus 1e-18 where p equals q.
+    expected = (stats.entropy(p, (p + q) / 2) + stats.entropy(q, (p + q) / 2)) / 2
+    assert value == pytest.approx(-math.log(4) + 2 * expected, abs=1e-9)
+    assert gan_theory.jensen_shannon(p, q) == pytest.approx(expected, abs=1e-9)
     for other in (best * 0.9, best * 0.9 + 0.05, np.full_like(best, 0.5)):
         assert gan_theory.value(other, p, q) <= value + 1e-12
 
@@ -95,16 +101,95 @@ def test_growth_climbs_once_and_ends_at_full_size():
     assert gan.growth(7, 10, 3, 0.0) == (3, 1.0)
 
 
-def test_fading_blends_the_old_picture_into_the_new():
-    net = gan.GrowingGenerator(16, (8, 8, 8), latent=8)
+def test_fading_in_has_exact_ends_and_a_straight_line_between():
+    old, new = torch.randn(2, 4, generator=random(1)), torch.randn(2, 4, generator=random(2))
+    assert torch.equal(gan.fade_in(old, new, 0.0), old) and torch.equal(gan.fade_in(old, new, 1.0), new)
+    assert np.allclose(gan.fade_in(old, new, 0.3), 0.7 * old.numpy() + 0.3 * new.numpy(), atol=1e-6)
+    for alpha in (-0.1, 1.5, float("nan")):
+        with pytest.raises(ValueError, match="alpha.*valid: 0 to 1"):
+            gan.fade_in(old, new, alpha)
+    with pytest.raises(ValueError, match="old, new"):
+        gan.fade_in(old, new[:1], 0.5)
+
+
+def disturb(module):
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter += 1.0
+
+
+@pytest.mark.parametrize("level", [2, 3])
+def test_a_new_block_of_the_generator_fades_in(level):
+    net = gan.new_gan(32, (8, 8, 8, 8), 8, random(3))[0]
     z = net.draw_codes(2, random(1))
-    old, new = net(z, level=1), net(z, level=2)
-    upscaled = F.interpolate(old, scale_factor=2)
-    assert torch.allclose(net(z, level=2, fade=0.25), 0.75 * upscaled + 0.25 * new, atol=1e-6)
-    d = gan.Discriminator(16, (8, 8, 8))
-    x = torch.randn(4, 3, 16, 16, generator=random(2))
-    half = d(F.avg_pool2d(x, 2), level=1)
-    assert torch.allclose(d(x, level=2, fade=0.0), half, atol=1e-5)
+    with torch.no_grad():
+        old, new = net(z, level - 1), net(z, level)
+        upscaled = torch.from_numpy(np.kron(old.numpy(), np.ones((2, 2), np.float32)))
+        assert torch.equal(net(z, level, 0.0), upscaled)  # alpha 0: the old picture with doubled pixels, exactly
+        assert torch.equal(net(z, level, 1.0), new)
+        assert torch.allclose(net(z, level, 0.25), 0.75 * upscaled + 0.25 * new, atol=1e-6)
+        assert not torch.allclose(new, upscaled, atol=1e-2)
+        disturb(net.to_rgb[level - 1])
+        assert torch.equal(net(z, level, 1.0), new)  # alpha 1: the old way out plays no part
+        assert not torch.equal(net(z, level, 0.0), upscaled)
+
+
+@pytest.mark.parametrize("level", [2, 3])
+def test_a_new_block_of_the_discriminator_fades_in(level):
+    net = gan.new_gan(32, (8, 8, 8, 8), 8, random(4))[1]
+    x = torch.randn(4, 3, 4 * 2**level, 4 * 2**level, generator=random(2))
+    first = net.levels - level
+    with torch.no_grad():
+        old, new = net(F.avg_pool2d(x, 2), level - 1), net(x, level)
+        assert torch.equal(net(x, level, 0.0), old)
+        assert torch.equal(net(x, level, 1.0), new) and not torch.allclose(old, new, atol=1e-3)
+        disturb(net.from_rgb[first + 1])
+        assert torch.equal(net(x, level, 1.0), new)
+        disturb(net.blocks[first])
+        assert not torch.equal(net(x, level, 1.0), new)
+    for bad in (0, 4):
+        with pytest.raises(ValueError, match="level.*valid: 1"):
+            net(x, bad)
+
+
+def test_real_pictures_lose_their_detail_by_the_same_share():
+    x = torch.randn(2, 3, 16, 16, generator=random(5))
+    blurred = torch.from_numpy(np.kron(F.avg_pool2d(x, 2).numpy(), np.ones((2, 2), np.float32)))
+    assert torch.equal(gan.real_at(x, 2, 2), x)
+    assert torch.equal(gan.real_at(x, 2, 2, 0.0), blurred)
+    assert torch.allclose(gan.real_at(x, 2, 2, 0.5), 0.5 * (x + blurred), atol=1e-6)
+    assert torch.equal(gan.real_at(x, 1, 2), F.avg_pool2d(x, 2))
+
+
+@given(st.integers(2, 400), st.integers(1, 4), st.floats(0.05, 0.9))
+@settings(max_examples=60, deadline=None)
+def test_the_diary_meets_every_stage_in_order(steps, levels, grow):
+    shown = gan.diary_steps(steps, levels, grow)
+    assert len(shown) == 2 * levels - 1 and shown == sorted(shown) and 0 <= shown[0] and shown[-1] == steps - 1
+    if steps * grow > 20 * levels:
+        stages = [gan.growth(step, steps, levels, grow) for step in shown]
+        assert [level for level, _ in stages[::2]] == list(range(1, levels + 1))
+        assert all(fade == 1 for _, fade in stages[::2]) and all(0.5 <= fade < 0.8 for _, fade in stages[1::2])
+
+
+def test_growing_writes_a_diary_and_changes_nothing_by_it(monkeypatch):
+    images = torch.rand(8, 3, 16, 16, generator=random(6))
+
+    def fit():
+        return gan.fit_gan(*gan.new_gan(16, (8, 8, 8), 8, random(0)), images, 40, 4, grow=0.5, random=random(1)).ema
+
+    grown = fit()
+    assert grown.diary.shape == (3, 6, 3, 16, 16) and (grown.diary.amax((1, 2, 3, 4)) > 0).all()
+    small = grown.diary[0]  # 8 pixels a side, each doubled
+    assert torch.equal(small, gan.double(small[..., ::2, ::2])) and not torch.equal(
+        grown.diary[2], gan.double(grown.diary[2][..., ::2, ::2]))
+    monkeypatch.setattr(gan, "diary_steps", lambda *_: [])
+    without = fit()
+    assert all(torch.equal(a, b) for a, b in zip(grown.parameters(), without.parameters(), strict=True))
+    flat = gan.fit_gan(*gan.new_gan(16, (8, 8, 8), 8, random(0)), images, 4, 4, random=random(1)).ema
+    assert (flat.diary == 0).all()
+    with pytest.raises(ValueError, match="grow"):
+        gan.fit_gan(*gan.new_gan(16, (8, 8, 8), 8, random(0)), images, 4, 4, grow=1.0)
 
 
 def test_spread_sees_a_generator_that_repeats_itself():
@@ -180,7 +265,7 @@ def test_the_ddpm_code_is_principal_components():
     from sklearn.decomposition import PCA
 
     images = portraits(60, seed=3).images
-    net = generators_ddpm.CodeDenoiser(32, components=5, width=8, depth=1)
+    net = ddpm.CodeDenoiser(32, components=5, width=8, depth=1)
     net.learn_code(images)
     flat = to_model(torch.cat([images, images.flip(-1)])).flatten(1).numpy()
     pca = PCA(5).fit(flat)
@@ -189,6 +274,141 @@ def test_the_ddpm_code_is_principal_components():
     assert torch.allclose(codes.std(0), torch.ones(5), atol=0.02)
     again = net.encode(to_unit(net.decode(codes[:4, :, None, None] * 0.3)))[:, :, 0, 0]
     assert torch.allclose(again, codes[:4] * 0.3, atol=0.05)
+
+
+def test_gaussian_velocity_is_the_regression_of_v_on_x():
+    schedule, variance = pixels.ratio_schedule(5, 0.1, 3.0), 2.5
+    n = 200_000
+    x0 = variance**0.5 * torch.randn(n, generator=random(3), dtype=torch.float64)
+    noise = torch.randn(n, generator=random(4), dtype=torch.float64)
+    for step in range(5):
+        t = torch.full((n,), step)
+        x_t, v = q_sample(x0, t, noise, schedule), velocity(x0, noise, t, schedule)
+        fit = stats.linregress(x_t.numpy(), v.numpy())
+        slope, left = pixels.gaussian_velocity(torch.tensor([variance]).double(), torch.tensor([step]), schedule)
+        assert slope.item() == pytest.approx(fit.slope, abs=4 * fit.stderr)
+        assert left.item() == pytest.approx(float((v - fit.slope * x_t).var()), rel=0.02)
+
+
+def normal_data(n):
+    """A pixel stage with known covariance, its U-Net still silent, and data drawn from that normal distribution."""
+    net = ddpm.new_ddpm(8, 3, 8, 1, (8, 8), 1, random(0)).pixels.eval()
+    net.basis.copy_(torch.linalg.qr(torch.randn(192, 3, generator=random(5))).Q.T)
+    net.variances.copy_(torch.tensor([40.0, 10.0, 5.0, 0.1]))
+    code = torch.randn(n, 3, generator=random(6)) * net.variances[:3].sqrt()
+    rest = torch.randn(n, 192, generator=random(7)) * net.variances[3].sqrt()
+    return net, (code @ net.basis + rest - (rest @ net.basis.T) @ net.basis).reshape(-1, 3, 8, 8)
+
+
+def test_the_untrained_pixel_stage_follows_the_exact_path_of_a_normal_distribution():
+    r"""Such a path has a closed end: each component, times sqrt(lambda / (abar lambda + 1 - abar))."""
+    net, x0 = normal_data(20)
+    start = q_sample(x0, pixels.PIXEL_STEPS - 1, torch.randn(x0.shape, generator=random(8)), net.schedule)
+    *_, (_, made) = trajectory(net, start, net.schedule, "ddim")
+    last = net.schedule.alpha_bars[-1]
+    factor = (net.variances / (last * net.variances + 1 - last)).sqrt().float()
+    first, end = (x.flatten(1) @ net.basis.T for x in (start, made))
+    assert torch.allclose(end, first * factor[:3], atol=0.02)
+    others = [x.flatten(1) - code @ net.basis for x, code in ((start, first), (made, end))]
+    assert torch.allclose(others[1], others[0] * factor[3], atol=0.02)
+
+
+def test_the_pixel_stage_learns_mean_unit_and_covariance():
+    images = F.avg_pool2d(portraits(60, seed=3).images, 4)
+    net = ddpm.new_ddpm(8, 20, 8, 1, (8, 8), 1, random(0))
+    flat = to_model(torch.cat([images, images.flip(-1)])).flatten(1).double().numpy()
+    data = (flat - flat.mean(0)) / (flat - flat.mean(0)).std()
+    _, singular, axes = np.linalg.svd(data, full_matrices=False)
+    values = singular**2 / len(data)
+    net.pixels.learn_covariance(images, torch.from_numpy(axes[:20]).float())
+    assert np.allclose(net.pixels.variances[:20], values[:20], rtol=0.02)
+    assert net.pixels.variances[20].item() == pytest.approx(values[20:].sum() / (192 - 20), rel=0.02)
+    x = to_model(images[:2])
+    assert torch.allclose(net.pixels.restore(net.pixels.normalise(x)), x, atol=1e-5)
+
+
+def test_loss_of_the_linear_guess_is_one_on_normal_data():
+    net, x0 = normal_data(2000)
+    for step in (0, 100, 199):
+        t, noise = torch.full((2000,), step), torch.randn(x0.shape, generator=random(8))
+        with torch.no_grad():
+            assert pixels.velocity_loss(net, x0, t, noise).item() == pytest.approx(1, abs=0.02)
+
+
+def test_the_u_net_learns_what_no_linear_guess_can():
+    """Stripes of either sign: the mean and covariance are known, and the rest is the U-Net's to learn."""
+    sign = torch.randint(0, 2, (64, 1, 1, 1), generator=random(1)) * 2.0 - 1
+    # Each quarter's stripe has its own sign, so the four principal components are far from normal.
+    images = (0.5 + 0.3 * sign * torch.ones(64, 3, 8, 8) * torch.tensor([1.0, -1.0]).repeat(4)[:, None])
+    images = images + 0.02 * torch.randn(images.shape, generator=random(2))
+    net = ddpm.new_ddpm(8, 1, 8, 1, (16, 16), 1, random(0)).pixels
+    vectors = torch.pca_lowrank(to_model(images).flatten(1), 1, niter=4)[2]
+    net.learn_covariance(images, vectors.T)
+    model, losses = pixels.fit_pixels(net, images, 120, 16, random=random(3))
+    assert np.mean(losses[-20:]) < 0.97 * np.mean(losses[:10])
+    assert not model.training and not any(p.requires_grad for p in model.parameters())  # the average, not the network
+    assert not torch.equal(model.unet.out.weight, net.unet.out.weight)
+    with pytest.raises(ValueError, match="steps"):
+        pixels.fit_pixels(net, images, 0)
+
+
+@pytest.fixture(scope="module")
+def small_ddpm():
+    images = portraits(300, seed=3).images
+    untrained = ddpm.new_ddpm(32, 60, 64, 1, (16, 16), 1, random(0))
+    untrained.plan.learn_code(images)
+    model = ddpm.new_ddpm(32, 60, 64, 1, (16, 16), 1, random(0))
+    model, plan_losses, pixel_losses = ddpm.fit_ddpm(model, images, 300, 20, 64, 8, random=random(1))
+    return untrained, model.eval(), plan_losses, pixel_losses
+
+
+def test_training_brings_the_ddpm_nearer_to_new_faces(small_ddpm):
+    untrained, model, plan_losses, _ = small_ddpm
+    real = portraits(300, seed=4).images
+    untrained.pixels.load_state_dict(model.pixels.state_dict())  # only the plan differs
+
+    def distance(net):
+        small = F.avg_pool2d(ddpm.sample_ddpm(net, 200, random(2), steps=20), 4).flatten(1)
+        return float(frechet_distance(small, F.avg_pool2d(real, 4).flatten(1)))
+
+    assert distance(model) < 0.7 * distance(untrained)
+    assert np.mean(plan_losses[-50:]) < np.mean(plan_losses[:20])
+
+
+def test_the_pixel_stage_restores_the_fine_detail_that_the_code_leaves_out(small_ddpm):
+    _, model, _, pixel_losses = small_ddpm
+    assert len(pixel_losses) == 20 and np.isfinite(pixel_losses).all()
+    basis, average = model.plan.basis, model.plan.average
+
+    def outside(x):
+        """Mean square of what the principal components cannot show, in a middle and in a high band of frequencies."""
+        flat = x.flatten(1) - average
+        rest = (flat - (flat @ basis.T) @ basis).reshape(x.shape)
+        power, f = spectra.power_spectrum(rest), spectra.frequencies(32)
+        return torch.stack([power[(f >= low) & (f < low + 0.2)].mean() for low in (0.25, 0.45)])
+
+    real = outside(to_model(portraits(100, seed=4).images))
+    assert (outside(ddpm.sample_plan(model, 100, random(2))) < 1e-6 * real).all()
+    ratio = outside(to_model(ddpm.sample_ddpm(model, 100, random(2)))) / real
+    assert (ratio > 0.4).all() and (ratio < 2.5).all()
+
+
+@pytest.mark.parametrize("sampler, steps", [("ddim", 20), ("ddpm", None)])
+def test_ddpm_samples_follow_their_generator_only(small_ddpm, sampler, steps):
+    _, model, _, _ = small_ddpm
+    n = 2 if steps is None else 3
+    torch.manual_seed(1)
+    first = ddpm.sample_ddpm(model, n, random(4), sampler, steps)
+    torch.manual_seed(2)
+    assert torch.equal(ddpm.sample_ddpm(model, n, random(4), sampler, steps), first)
+    assert first.shape == (n, 3, 32, 32)
+    assert not torch.equal(ddpm.sample_ddpm(model, n, random(5), sampler, steps), first)
+
+
+@pytest.mark.parametrize("given", [(1, 0.1, 0.2), (5, 0.0, 0.2), (5, 0.3, 0.2), (5, 0.1, math.inf)])
+def test_ratio_schedule_refuses(given):
+    with pytest.raises(ValueError, match="valid"):
+        pixels.ratio_schedule(*given)
 
 
 # -- swap -------------------------------------------------------------------------------
@@ -317,12 +537,24 @@ def test_batches_mirror_half_and_initialisation_has_the_stated_size():
         assert (layer.bias == 0).all()
 
 
+def test_chapter_1_trains_what_a_later_chapter_asks_for_without_saying_more():
+    from deepfake_kit.generators import KINDS
+    from deepfake_kit.settings import load
+
+    book = load("01_how_deepfakes_are_made").at("book")
+    chapter = {"gan": book.gan_steps, "style-gan": book.style_steps, "vae": book.vae_steps, "ddpm": book.ddpm_steps,
+               "swap": book.swap_steps}
+    assert chapter == {kind: KINDS[kind].defaults["steps"] for kind in KINDS}
+
+
 @pytest.mark.parametrize("call", [
     lambda: gan.GrowingGenerator(24),
     lambda: gan.fit_gan(*gan.new_gan(8, (4, 4), 4, random()), torch.rand(4, 3, 16, 16), 1),
     lambda: vae.fit_vae(vae.VAE(8, 4, 2), torch.rand(4, 3, 8, 8), 0),
     lambda: vae.fit_vae(vae.VAE(8, 4, 2), torch.rand(4, 3, 8, 8) + 1, 1),
-    lambda: generators_ddpm.fit_ddpm(generators_ddpm.CodeDenoiser(8, 12, 4, 1), torch.rand(4, 3, 8, 8), 1),
+    lambda: ddpm.fit_plan(ddpm.CodeDenoiser(8, 12, 4, 1), torch.rand(4, 3, 8, 8), 1),
+    lambda: pixels.fit_pixels(pixels.PixelDenoiser(8, (8, 8), 1, 4), torch.rand(4, 3, 16, 16), 1),
+    lambda: ddpm.fit_ddpm(ddpm.new_ddpm(8, 4, 4, 1, (8, 8), 1, random()), torch.rand(4, 3, 8, 8), 1, 0),
     lambda: face_swap.crop(torch.rand(1, 3, 32, 32)),
     lambda: gan_theory.optimal_discriminator([-0.1], [0.2]),
     lambda: gan_theory.play(0),

@@ -1,6 +1,7 @@
 """The zoo: trained once, found again, retrained when anything changes, and never fooled by a damaged file."""
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from deepfake_kit.generators import KINDS, settings_of, training_faces
 from deepfake_kit.generators_common import portraits
 
 TINY = {"gan": {"channels": [8, 8, 8, 8]}, "style-gan": {"channels": [8, 8, 8, 8], "depth": 1}, "vae": {"width": 16},
-        "ddpm": {"components": 12, "width": 16, "depth": 1}, "swap": {"width": 16}}
+        "ddpm": {"components": 12, "width": 16, "depth": 1, "channels": [16, 16]}, "swap": {"width": 16}}
 IMAGES = portraits(24, seed=5).images
 
 
@@ -74,6 +75,29 @@ def test_another_source_makes_another_forger(tmp_path, monkeypatch):
     tiny("vae", tmp_path)
     monkeypatch.setattr(zoo, "code_sha256", lambda: "0" * 64)
     assert not tiny("vae", tmp_path).reused
+
+
+@pytest.mark.parametrize("name", zoo.CODE)
+def test_a_change_to_any_listed_source_changes_the_key(name, tmp_path, monkeypatch):
+    here = Path(zoo.__file__).parent
+    before = zoo.code_sha256()
+    for other in zoo.CODE:
+        (tmp_path / other).write_bytes((here / other).read_bytes())
+    monkeypatch.setattr(zoo, "__file__", str(tmp_path / "zoo.py"))
+    assert zoo.code_sha256() == before
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes() + b"#")
+    assert zoo.code_sha256() != before
+
+
+def test_every_module_that_a_forger_is_made_with_is_listed():
+    folder = Path(zoo.__file__).parent
+    used = {f"{name}.py" for source in zoo.CODE
+            for name in re.findall(r"deepfake_kit\.(\w+)", (folder / source).read_text(encoding="utf-8"))
+            if (folder / f"{name}.py").is_file()}
+    # Drawn faces enter by the data's own SHA-256; the others train nothing.
+    drawn = {name for name in used if name.startswith("face")}
+    assert used - drawn - {"valid.py", "zoo.py", "spectra.py"} <= set(zoo.CODE)
+    assert {"unet.py", "diffusion_training.py"} <= used
 
 
 @pytest.mark.parametrize("damage", ["bit", "cut", "empty"])
