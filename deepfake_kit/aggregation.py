@@ -1,4 +1,4 @@
-r"""From the clients' weights to the next global weights: averages, robust rules, server optimisers, privacy.
+r"""From the clients' weights to the next global weights: averages, robust rules, server optimisers.
 
 A model's weights are one flat float32 vector here (:func:`flatten`, :func:`unflatten`), the clients' weights
 a matrix [K, P] with one row a client. So each rule is a few lines, and nothing aliases a live model.
@@ -6,7 +6,6 @@ a matrix [K, P] with one row a client. So each rule is a few lines, and nothing 
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -20,7 +19,6 @@ __all__ = [
     "fedavg",
     "flatten",
     "printed_eq_6",
-    "privacy_spent",
     "reason_to_reject",
     "unflatten",
     "weighted_mean",
@@ -296,56 +294,3 @@ def fedadam_step(
     first = betas[0] * first + (1 - betas[0]) * step
     second = betas[1] * second + (1 - betas[1]) * step**2
     return reference + lr * first / (second.sqrt() + tau), AdamState(first, second)
-
-
-def privacy_spent(noise_multiplier: float, rounds: int, delta: float) -> float:
-    r"""Client-level :math:`\varepsilon` after `rounds` clipped and noised averages in which every client
-    takes part.
-
-    .. math:: \delta=\Phi\!\Big(\frac\mu2-\frac\varepsilon\mu\Big)-e^\varepsilon\,
-              \Phi\!\Big(-\frac\mu2-\frac\varepsilon\mu\Big),\qquad \mu=\frac{\sqrt{T}}{z}
-
-    T Gaussian mechanisms of multiplier z compose exactly to one (Dong et al. 2022, JRSS B, Corollary 3.3),
-    whose trade-off is Balle and Wang (2018), ICML, Theorem 8. Nothing is gained from sampling, as nobody is
-    left out.
-
-    Parameters
-    ----------
-    noise_multiplier : float
-        z >= 0: standard deviation of the noise over the largest influence of one client. 0 gives infinity.
-    rounds : int
-        T >= 1.
-    delta : float
-        In (0, 1).
-
-    Raises
-    ------
-    ValueError
-        If an argument lies outside its range.
-
-    Examples
-    --------
-    >>> round(privacy_spent(noise_multiplier=1.0, rounds=1, delta=1e-5), 2)
-    4.38
-    """
-    from scipy.optimize import brentq
-    from scipy.stats import norm
-
-    if not noise_multiplier >= 0 or rounds < 1 or not 0 < delta < 1:
-        raise ValueError(
-            "noise_multiplier must be >= 0, rounds >= 1 and delta in (0, 1); "
-            f"got {noise_multiplier!r}, {rounds!r}, {delta!r}"
-        )
-    if noise_multiplier == 0:
-        return math.inf
-    mu = math.sqrt(rounds) / noise_multiplier
-
-    def excess(eps: float) -> float:
-        return norm.cdf(mu / 2 - eps / mu) - math.exp(eps + norm.logcdf(-mu / 2 - eps / mu)) - delta
-
-    if excess(0.0) <= 0:
-        return 0.0
-    high = 1.0
-    while excess(high) > 0:
-        high *= 2
-    return brentq(excess, 0.0, high, xtol=1e-10)

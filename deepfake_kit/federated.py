@@ -2,8 +2,10 @@ r"""Federated training of a noise model: clients train on their own images, a se
 
 The loop is FedAvg (McMahan et al. 2017, Algorithm 1) around the diffusion step of
 :mod:`deepfake_kit.diffusion`; DD-TMA, Sec. II.D, is its use. :class:`Plan` holds every choice. A client is a
-pure function of (global weights, round, client, seed), so a run does not depend on where or in which order
-the clients train: one process, several machines (:mod:`deepfake_kit.flower_app`), through a market
+pure function of (global weights, round, client, seed), :func:`local_update`, so a run does not depend on
+where or in which order the clients train: one process, one client after the other
+(:mod:`deepfake_kit.federated_client`) or, but for rounding, all at once
+(:mod:`deepfake_kit.federated_batched`), several machines (:mod:`deepfake_kit.flower_app`), through a market
 (:mod:`deepfake_kit.federated_market`), or resumed after a crash.
 """
 
@@ -22,7 +24,15 @@ from torch import Tensor, nn
 
 from deepfake_kit import aggregation
 from deepfake_kit.aggregation import fedavg, flatten, unflatten
-from deepfake_kit.diffusion import NoiseSchedule, to_model_range, train_step
+from deepfake_kit.diffusion import NoiseSchedule
+from deepfake_kit.federated_batched import BatchedWorker
+from deepfake_kit.federated_client import (
+    FlatWeights,
+    Worker,
+    client_seed,
+    load_vector,
+    local_update,
+)
 from deepfake_kit.federated_plan import History, Plan
 from deepfake_kit.partition import (
     class_counts,
@@ -31,6 +41,7 @@ from deepfake_kit.partition import (
     partition_shards,
     partition_writers,
 )
+from deepfake_kit.valid import one_of
 
 __all__ = [
     "History",
@@ -39,15 +50,19 @@ __all__ = [
     "client_seed",
     "combine",
     "fedavg",
+    "flatten",
+    "load_vector",
     "local_update",
     "partition_dirichlet",
     "partition_iid",
     "partition_shards",
     "partition_writers",
     "train",
+    "unflatten",
 ]
 
 Updates = dict[int, Tensor]
+ENGINES = ("loop", "batched", "compiled")
 SERVER_NOISE = 2**32 - 1  # in the place of a client's number, for the server's own draws
 
 
@@ -59,119 +74,6 @@ class Exchange(Protocol):
 
     def close(self, round: int, weights: Tensor) -> None:
         """Announce the round's result."""
-
-
-def client_seed(seed: int, round: int, client: int) -> int:
-    """A seed for one client in one round, independent between all three numbers.
-
-    >>> client_seed(0, 1, 2) == client_seed(0, 1, 2) != client_seed(0, 2, 1)
-    True
-    """
-    return int(np.random.SeedSequence([seed, round, client]).generate_state(1, np.uint64)[0] >> 1)
-
-
-def load_vector(model: nn.Module, vector: Tensor) -> None:
-    """Copy a flat vector [P] into a model's weights.
-
-    >>> net = nn.Linear(1, 1); load_vector(net, torch.tensor([2.0, 3.0])); net(torch.ones(1)).item()
-    5.0
-    """
-    state = model.state_dict()
-    with torch.no_grad():
-        torch._foreach_copy_(list(state.values()), list(unflatten(vector, state, copy=False).values()))
-
-
-def proximal_hook(anchors: list[Tensor], mu: float):
-    r"""An optimiser hook that adds the gradient of :math:`\frac\mu2\lVert\theta-\theta_t\rVert^2`, FedProx's
-    penalty.
-
-    Li et al. (2020), MLSys, Eq. (2). The norm is *squared*: its gradient is :math:`\mu(\theta-\theta_t)`.
-
-    Parameters
-    ----------
-    anchors : list of Tensor
-        The global weights :math:`\theta_t`, in the order of the optimiser's parameters.
-    mu : float
-        Strength of the pull, >= 0.
-
-    Examples
-    --------
-    >>> w = nn.Parameter(torch.tensor([3.0])); w.grad = torch.zeros(1)
-    >>> optimizer = torch.optim.SGD([w], lr=1.0)
-    >>> _ = optimizer.register_step_pre_hook(proximal_hook([torch.tensor([1.0])], mu=0.5))
-    >>> optimizer.step(); w.item()
-    2.0
-    """
-
-    def add(optimizer, args, kwargs):
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        with torch.no_grad():
-            for parameter, anchor in zip(parameters, anchors, strict=True):
-                if parameter.grad is not None:
-                    parameter.grad.add_(parameter - anchor, alpha=mu)
-
-    return add
-
-
-def local_update(
-    model: nn.Module,
-    start: Tensor,
-    images: Tensor,
-    part: Tensor,
-    schedule: NoiseSchedule,
-    plan: Plan,
-    round: int,
-    client: int,
-) -> tuple[Tensor, float]:
-    """One client's work in one round: start from the global weights, train on the own images, hand back the
-    result.
-
-    Parameters
-    ----------
-    model : nn.Module
-        A noise model to work in; its own weights are overwritten.
-    start : Tensor [P]
-        Global weights.
-    images : Tensor [M, C, H, W]
-        uint8, or floats used as they are.
-    part : long Tensor [n]
-        Which of them are this client's.
-    schedule : NoiseSchedule
-    plan : Plan
-    round, client : int
-        With ``plan.seed`` they decide every draw.
-
-    Returns
-    -------
-    (Tensor [P], float)
-        New weights, a copy; and the mean training loss over the local steps.
-
-    Examples
-    --------
-    >>> from deepfake_kit.diffusion import UNet
-    >>> net = UNet(channels=(8,), blocks=1, stem=2); plan = Plan(1, 1, 2, 0.1)
-    >>> update, loss = local_update(net, flatten(net.state_dict()), torch.zeros(4, 1, 8, 8), torch.arange(2),
-    ...                             NoiseSchedule.linear(), plan, round=0, client=0)
-    >>> update.shape == flatten(net.state_dict()).shape
-    True
-    """
-    load_vector(model, start)
-    model.train()
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    if plan.optimizer == "sgd":
-        optimizer: torch.optim.Optimizer = torch.optim.SGD(parameters, lr=plan.lr)
-    else:
-        optimizer = torch.optim.AdamW(parameters, lr=plan.lr, fused=True)
-    if plan.prox:
-        anchors = [p.detach().clone() for p in parameters]
-        optimizer.register_step_pre_hook(proximal_hook(anchors, plan.prox))
-    generator = torch.Generator(images.device).manual_seed(client_seed(plan.seed, round, client))
-    device, total = start.device, 0.0
-    for _ in range(plan.local_steps):
-        chosen = part[torch.randint(len(part), (plan.batch_size,), generator=generator, device=images.device)]
-        x0 = to_model_range(images[chosen]).to(device)
-        total = total + train_step(model, x0, schedule, optimizer, generator)
-    return flatten(model.state_dict()), float(total) / plan.local_steps
 
 
 def combine(
@@ -251,6 +153,8 @@ def train(
     faults: Callable[[int, Updates, Tensor], Updates] | None = None,
     checkpoint: str | os.PathLike | None = None,
     callback: Callable[[int, nn.Module], Any] | None = None,
+    conditions: Tensor | None = None,
+    engine: str = "loop",
 ) -> History:
     """Train a noise model over several clients; the model ends with the global weights.
 
@@ -259,7 +163,8 @@ def train(
     model : nn.Module
         Its weights are the global weights of round 0.
     images : Tensor [M, C, H, W]
-        uint8, or floats used as they are; all clients' images (in one process they share memory, not data).
+        uint8, or floats used as they are; all clients' images (in one process they share memory, not data),
+        on the model's device.
     parts : sequence of long Tensor
         Indices of each client's images; see :mod:`deepfake_kit.partition`.
     schedule : NoiseSchedule
@@ -274,6 +179,10 @@ def train(
         Called with 0 before the first round, then after each; its results are kept in `History.records`. It
         must leave the weights alone, and return numbers, strings, tensors or lists of them if there is a
         `checkpoint`.
+    conditions : Tensor [M, D], optional
+        What the model is told about each image, as its third argument: a label as ones and zeros, say.
+    engine : {"loop", "batched", "compiled"}
+        One client after the other, all as one computation, or that compiled. The same but for rounding.
 
     Returns
     -------
@@ -283,7 +192,8 @@ def train(
     ------
     ValueError
         If there are no clients, a client has no images or indices outside `images`, more clients are to be
-        sampled than there are, or the checkpoint belongs to another run.
+        sampled than there are, the images lie on another device than the model, `conditions` has not one row
+        for each image, `engine` is unknown, or the checkpoint belongs to another run.
 
     Examples
     --------
@@ -294,23 +204,24 @@ def train(
     2
     """
     parts = [torch.as_tensor(part, dtype=torch.long, device=images.device) for part in parts]
-    _check(images, parts, plan)
-    sizes = [len(part) for part in parts]
+    one_of("engine", engine, ENGINES)
     device = next(model.parameters()).device
-    weights, server, history, done = flatten(model.state_dict()), None, History(), 0
-    identity = {**asdict(plan), "sizes": sizes, "start": weights.double().sum().item()}
+    _check(images, parts, plan, device, conditions)
+    sizes = [len(part) for part in parts]
+    live = FlatWeights(model)
+    weights, server, history, done = live.read(), None, History(), 0
+    start = weights.double().sum().item()
+    identity = {**asdict(plan), "sizes": sizes, "start": start, "engine": engine}
     if checkpoint is not None and Path(checkpoint).exists():
         weights, server, history, done = _resume(Path(checkpoint), identity, device)
-        load_vector(model, weights)
+        live.write(weights)
     if callback and not history.records:
         history.records.append(callback(0, model))
+    work = _engine(engine, model, plan)
     for round in range(done, plan.rounds):
         began = time.perf_counter()
-        updates, losses = {}, {}
-        for client in _participants(plan, round, len(parts)):
-            updates[client], losses[client] = local_update(
-                model, weights, images, parts[client], schedule, plan, round, client
-            )
+        who = _participants(plan, round, len(parts))
+        updates, losses = work(weights, images, parts, schedule, round, who, conditions)
         if faults:
             updates = faults(round, updates, weights)
         if exchange:
@@ -319,8 +230,8 @@ def train(
         load_vector(model, weights)
         if exchange:
             exchange.close(round, weights)
-        share = np.array([sizes[client] if plan.weighting == "data" else 1 for client in losses], dtype=float)
-        history.losses.append(float(np.average(list(losses.values()), weights=share)))
+        share = np.array([sizes[client] if plan.weighting == "data" else 1 for client in who], dtype=float)
+        history.losses.append(float(np.average(losses, weights=share)))
         history.participants.append(list(updates))
         history.rejected += [(round, client, reason) for client, reason in rejected.items()]
         history.seconds.append(time.perf_counter() - began)
@@ -331,7 +242,25 @@ def train(
     return history
 
 
-def _check(images: Tensor, parts: list[Tensor], plan: Plan) -> None:
+def _engine(name: str, model: nn.Module, plan: Plan) -> Callable[..., tuple[Updates, list[float]]]:
+    """A function that lets the clients of one round train: updates by client, and their losses in order."""
+    together = None if name == "loop" else BatchedWorker(model, plan, compiled=name == "compiled")
+
+    def loop(weights, images, parts, schedule, round, who, conditions):
+        worker = Worker(model, plan)  # anew each round, as a callback may have given the model other tensors
+        done = [worker(weights, images, parts[k], schedule, round, k, conditions) for k in who]
+        return {k: update for k, (update, _) in zip(who, done, strict=True)}, [loss for _, loss in done]
+
+    def batched(weights, images, parts, schedule, round, who, conditions):
+        rows, losses = together(weights, images, parts, schedule, round, who, conditions)
+        return dict(zip(who, rows, strict=True)), losses.tolist()
+
+    return loop if together is None else batched
+
+
+def _check(
+    images: Tensor, parts: list[Tensor], plan: Plan, device: torch.device, conditions: Tensor | None
+) -> None:
     if not parts:
         raise ValueError("parts is empty; at least one client is needed")
     if len(images) < len(parts):
@@ -349,6 +278,13 @@ def _check(images: Tensor, parts: list[Tensor], plan: Plan) -> None:
             )
     if plan.sampled is not None and plan.sampled > len(parts):
         raise ValueError(f"sampled={plan.sampled} clients a round, but there are only {len(parts)}")
+    if images.device != device:
+        raise ValueError(f"images lie on {images.device}, the model on {device}; move one to the other")
+    if conditions is not None and (conditions.device != device or len(conditions) != len(images)):
+        raise ValueError(
+            f"conditions has shape {tuple(conditions.shape)} on {conditions.device}; one row for each of "
+            f"{len(images)} images is needed, on {device}"
+        )
 
 
 def _participants(plan: Plan, round: int, clients: int) -> list[int]:

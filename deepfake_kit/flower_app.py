@@ -15,15 +15,25 @@ own. A folder with this ``pyproject.toml`` is the whole app; every key of `DEFAU
     [tool.flwr.app.config]
     rounds = 2
 
-beside an ``app.py`` that says ``from deepfake_kit.flower_app import client_app, server_app``. On the server
-run ``flower-superlink``, on each device ``flower-supernode --superlink HOST:PORT --node-config
-"partition-id=K num-partitions=N"``, and start it all with ``flwr run``. Each machine loads the data set by
-name and keeps to its own part; only weights travel. With the same seeds the result equals
+beside an ``app.py`` that says ``from deepfake_kit.flower_app import client_app, server_app``
+(``tests/flower/app`` is such a folder). On a cluster, every machine has the kit, ``flwr`` and the data set,
+and the server a TLS certificate; ``--insecure`` in place of the certificates does for a loopback trial::
+
+    server      flower-superlink --host 0.0.0.0 --port 8000 --ssl-ca-certfile ca.crt
+                    --ssl-certfile server.pem --ssl-keyfile server.key
+    device K    flower-supernode --superlink SERVER:8000 --root-certificates ca.crt
+                    --node-config "partition-id=K num-partitions=N"
+    anywhere    flwr run FOLDER cluster --stream --run-config "rounds=100 clients=N"
+
+where ``cluster`` is a ``[superlink.cluster]`` in the file ``config.toml`` of Flower's home folder, with
+``address = "SERVER:8000"`` and ``root-certificates = "ca.crt"``. Each machine loads the data set by name and
+keeps to its own part; only weights travel. With the same seeds the result equals
 :func:`deepfake_kit.federated.train` in one process.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -174,6 +184,7 @@ def _wait_for_nodes(grid, count: int, seconds: float = 120.0) -> list[int]:
 
 def _kit_rounds(grid, nodes: list[int], made: Setup, weights: Tensor) -> Tensor:
     from flwr.app import ConfigRecord, Message, MessageType, RecordDict
+    from flwr.common.logger import log
 
     server, sizes = None, [len(part) for part in made.parts]
     for round in range(made.plan.rounds):
@@ -181,16 +192,37 @@ def _kit_rounds(grid, nodes: list[int], made: Setup, weights: Tensor) -> Tensor:
             {"arrays": as_arrays(weights), "config": ConfigRecord({"server-round": round + 1})}
         )
         sent = [Message(content=content, message_type=MessageType.TRAIN, dst_node_id=node) for node in nodes]
-        answers = [answer for answer in grid.send_and_receive(sent) if not answer.has_error()]
-        updates = {int(a.content["metrics"]["client"]): as_weights(a.content["arrays"]) for a in answers}
-        weights, rejected, server = federated.combine(
-            dict(sorted(updates.items())), weights, sizes, made.plan, round, server
-        )
-        for client, reason in rejected.items():
-            from flwr.common.logger import log
-
-            log(30, "round %d: the update of client %d %s", round, client, reason)  # 30: warning
+        updates, complaints = collect(grid.send_and_receive(sent), len(sizes))
+        weights, rejected, server = federated.combine(updates, weights, sizes, made.plan, round, server)
+        complaints += [f"the update of client {client} {reason}" for client, reason in rejected.items()]
+        for complaint in complaints:
+            log(30, "round %d: %s", round, complaint)  # 30: warning
     return weights
+
+
+def collect(answers: Iterable[Any], clients: int) -> tuple[dict[int, Tensor], list[str]]:
+    """Updates by client from the nodes' answers, and what was wrong with the answers left out.
+
+    A node says itself which client it is, so no number may be taken on trust: one that does not exist would
+    end the server, one named twice would silence another client. Of two such answers the first counts.
+
+    >>> collect([], clients=2)
+    ({}, [])
+    """
+    updates: dict[int, Tensor] = {}
+    complaints = []
+    for answer in answers:
+        if answer.has_error():
+            complaints.append(f"a node answers with an error: {answer.error.reason}")
+            continue
+        client = int(answer.content["metrics"]["client"])
+        if not 0 <= client < clients:
+            complaints.append(f"a node calls itself client {client}; valid are 0 to {clients - 1}")
+        elif client in updates:
+            complaints.append(f"two nodes call themselves client {client}")
+        else:
+            updates[client] = as_weights(answer.content["arrays"])
+    return dict(sorted(updates.items())), complaints
 
 
 def _flower_rounds(grid, nodes: list[int], made: Setup, weights: Tensor) -> Tensor:

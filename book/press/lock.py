@@ -26,7 +26,7 @@ def main() -> int:
         )
         torch = re.search(r"^torch==\S+", before, re.MULTILINE)
         words = [torch.group()] if torch else []
-        subprocess.run([*pip, "install", "--quiet", *words, f"{ROOT}[chain,models,book,dev]"], check=True)
+        subprocess.run([*pip, "install", "--quiet", *words, f"{ROOT}[chain,privacy,models,book,dev]"], check=True)
         listed = subprocess.run([*pip, "freeze", "--all"], check=True, capture_output=True, text=True).stdout
     (ROOT / "requirements.lock").write_text(HEADER + clean(listed), encoding="utf-8")
     return 0

@@ -1,0 +1,321 @@
+"""All clients as one computation, against one client after the other: the same weights but for rounding."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from deepfake_kit import federated, federated_batched
+from deepfake_kit.diffusion import NoiseSchedule, UNet
+from deepfake_kit.federated import Plan, train
+from deepfake_kit.federated_batched import BatchedWorker
+from deepfake_kit.federated_client import FlatWeights, LocalOptimizer, Worker, client_seed
+
+SCHEDULE = NoiseSchedule.linear(50)
+
+
+def unet(**more):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        settings = {"channels": (8, 12), "blocks": 1, "stem": 2, "precision": "float32", **more}
+        net = UNet(**settings)
+        generator = torch.Generator().manual_seed(1)
+        with torch.no_grad():  # the last layers start at zero, where no gradient would pass
+            for parameter in net.parameters():
+                parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    return net
+
+
+class Odd(nn.Module):
+    """Tied weights, a frozen one, batch statistics and a whole-number buffer; eps(x, t) of [N, 1, 8, 8]."""
+
+    def __init__(self):
+        super().__init__()
+        generator = torch.Generator().manual_seed(3)
+        self.one, self.two = nn.Conv2d(1, 1, 3, padding=1, bias=False), nn.Conv2d(1, 1, 3, padding=1)
+        self.two.weight = self.one.weight
+        self.frozen = nn.Parameter(torch.full((1,), 0.7), requires_grad=False)
+        self.norm = nn.BatchNorm2d(1)
+        with torch.no_grad():
+            self.one.weight.copy_(0.3 * torch.randn(1, 1, 3, 3, generator=generator))
+            self.two.bias.fill_(0.1)
+
+    def forward(self, x, t):
+        return self.two(self.norm(self.frozen * self.one(x)))
+
+
+def plan(**more):
+    return Plan(**{"rounds": 2, "local_steps": 3, "batch_size": 2, "lr": 0.003, "seed": 5, **more})
+
+
+def toy(dtype=torch.float32, clients=4):
+    """Images, and parts of 1, 4, 7, ... of them."""
+    sizes = [1 + 3 * k for k in range(clients)]
+    images = torch.rand(sum(sizes), 1, 8, 8, generator=torch.Generator().manual_seed(2), dtype=dtype)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(4))
+    return images * 2 - 1, list(order.split(sizes))
+
+
+def both(make, p, dtype=torch.float32, clients=4, **more):
+    """Weights after a run of each engine, and how far the run moved them."""
+    images, parts = toy(dtype, clients)
+    found, histories = [], []
+    for engine in ("loop", "batched"):
+        net = make().to(dtype)
+        start = FlatWeights(net).read()
+        histories.append(train(net, images, parts, SCHEDULE, p, engine=engine, **more))
+        found.append(FlatWeights(net).read())
+    near = 1e-5 if getattr(net, "precision", "float32") == "float32" else 0.03
+    torch.testing.assert_close(*(torch.tensor(h.losses) for h in histories), atol=near, rtol=near)
+    assert histories[0].participants == histories[1].participants
+    gap = float((found[0] - found[1]).abs().max())
+    return gap, float((found[0] - start).abs().max())
+
+
+CASES = {
+    "adamw": {},
+    "sgd": {"optimizer": "sgd", "lr": 0.05},
+    "fedprox": {"prox": 0.4, "optimizer": "sgd", "lr": 0.05},
+    "two of four a round": {"sampled": 2, "rounds": 3},
+    "median of equals": {"rule": "median", "weighting": "uniform"},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_float64_weights_agree_to_ten_digits(case):
+    """Rounding aside the engines compute the same, so in float64 hardly anything may differ."""
+    gap, moved = both(unet, plan(**CASES[case]), torch.float64)
+    assert gap < 1e-10 and moved > 1e-3
+
+
+@pytest.mark.parametrize("case", ["sgd", "fedprox"])
+def test_float32_weights_agree_to_rounding(case):
+    gap, moved = both(unet, plan(**CASES[case]))
+    assert gap < 1e-6 and moved > 1e-3
+
+
+def test_float32_adamw_agrees_where_a_gradient_is_not_rounding_itself():
+    """Adam divides a gradient by its size: where it is all rounding, a step in either direction is right.
+
+    Such weights are those whose gradient vanishes: convolution biases before a norm, here.
+    """
+    images, parts = toy()
+    net, p = unet(), plan(rounds=1)
+    start = FlatWeights(net).read()
+    rows, _ = BatchedWorker(net, p)(start, images, parts, SCHEDULE, 0, [0, 1, 2, 3])
+    alone = torch.stack([Worker(net, p)(start, images, parts[k], SCHEDULE, 0, k)[0] for k in range(4)])
+    gap = (rows - alone).abs()
+    assert gap.median() < 1e-7 and gap.quantile(0.97) < 1e-5
+    assert gap.max() <= 2 * p.lr * p.local_steps  # not even those can be further apart than both have gone
+
+
+@pytest.mark.parametrize("clients", [1, 2])
+def test_few_clients_and_a_client_with_one_image(clients):
+    gap, moved = both(unet, plan(), torch.float64, clients)
+    assert gap < 1e-10 and moved > 1e-3
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_batches_of_one_image(precision):
+    """Sizes of one leave the order of memory open, which once broke the group norms."""
+    gap, moved = both(lambda: unet(channels=(8,), precision=precision), plan(batch_size=1, rounds=1, **CASES["sgd"]))
+    assert gap < 0.2 * moved
+
+
+def test_tied_frozen_and_counted_weights():
+    gap, moved = both(Odd, plan(optimizer="sgd", lr=0.05), torch.float64)
+    assert gap < 1e-10 and moved > 1e-3
+    net = Odd()
+    train(net, *toy(), SCHEDULE, plan(), engine="batched")
+    assert net.frozen.item() == pytest.approx(0.7) and net.norm.num_batches_tracked == 6
+
+
+def test_conditions_reach_the_model_image_by_image():
+    labels = torch.nn.functional.one_hot(torch.arange(22) % 3).double()
+
+    def make():
+        return unet(condition_dim=3)
+
+    gap, moved = both(make, plan(), torch.float64, conditions=labels)
+    assert gap < 1e-10 and moved > 1e-3
+    images, parts = toy(torch.float64)
+    ends = []
+    for rows in (labels, labels.roll(1, 0)):
+        net = make().double()
+        train(net, images, parts, SCHEDULE, plan(), conditions=rows)
+        ends.append(FlatWeights(net).read())
+    assert (ends[0] - ends[1]).abs().max() > 1e-4  # other labels, other weights
+    with pytest.raises(ValueError, match=r"conditions has shape \(21, 3\) on cpu; one row for each of 22"):
+        train(make().double(), images, parts, SCHEDULE, plan(), conditions=labels[:21])
+
+
+def test_groups_bound_the_memory_and_change_nothing():
+    images, parts = toy(torch.float64)
+    net, p = unet().double(), plan(rounds=1)
+    start = FlatWeights(net).read()
+    kept = start.clone()
+    whole = BatchedWorker(net, p)(start, images, parts, SCHEDULE, 0, [3, 0, 2])
+    parted = BatchedWorker(net, p, at_once=2)(start, images, parts, SCHEDULE, 0, [3, 0, 2])
+    torch.testing.assert_close(whole, parted, atol=1e-12, rtol=0)
+    assert torch.equal(start, kept) and torch.equal(FlatWeights(net).read(), kept)  # both only read
+    with pytest.raises(ValueError, match="at_once must be >= 1; got 0"):
+        BatchedWorker(net, p, at_once=0)
+    with pytest.raises(ValueError, match=r"start has shape \(2,\); these weights need"):
+        BatchedWorker(net, p)(torch.zeros(2), images, parts, SCHEDULE, 0, [0])
+
+
+def test_the_comparison_can_fail(monkeypatch):
+    """Clients that draw with another's seed, or a proximal anchor that is forgotten, are far outside."""
+    monkeypatch.setattr(federated_batched, "client_seed", lambda s, r, k: client_seed(s, r, k + 1))
+    assert both_without_losses(plan())[0] > 1e-4
+    monkeypatch.undo()
+    images, parts = toy(torch.float64)
+    p = plan(prox=0.4, optimizer="sgd", lr=0.05)
+    net = unet().double()
+    start = FlatWeights(net).read()
+    without, _ = BatchedWorker(net, replace(p, prox=0.0))(start, images, parts, SCHEDULE, 0, [1])
+    alone, _ = Worker(net, p)(start, images, parts[1], SCHEDULE, 0, 1)
+    assert (without[0] - alone).abs().max() > 1e-4
+
+
+def both_without_losses(p):
+    images, parts = toy(torch.float64)
+    ends = []
+    for engine in ("loop", "batched"):
+        net = unet().double()
+        train(net, images, parts, SCHEDULE, p, engine=engine)
+        ends.append(FlatWeights(net).read())
+    return [float((ends[0] - ends[1]).abs().max())]
+
+
+def test_bfloat16_is_the_models_own_choice_in_both_engines():
+    images, parts = toy()
+    p, losses = plan(rounds=3, local_steps=4, batch_size=8), {}
+    for precision in ("float32", "bfloat16"):
+        for engine in ("loop", "batched"):
+            net = unet(precision=precision)
+            losses[precision, engine] = train(net, images, parts, SCHEDULE, p, engine=engine).losses[-1]
+            assert FlatWeights(net).read().dtype == torch.float32
+    assert losses["bfloat16", "batched"] == pytest.approx(losses["bfloat16", "loop"], rel=0.03)
+    assert losses["bfloat16", "batched"] != losses["float32", "batched"]  # so it did compute in bfloat16
+
+
+def test_without_a_compiler_a_warning_tells_and_the_run_goes_on(monkeypatch):
+    def broken(function):
+        def fails(*args):
+            raise RuntimeError("no C++ compiler\nand many more lines")
+
+        return fails
+
+    images, parts = toy(torch.float64)
+    plain, fallen = unet().double(), unet().double()
+    train(plain, images, parts, SCHEDULE, plan(), engine="batched")
+    monkeypatch.setattr(torch, "compile", broken)
+    with pytest.warns(UserWarning, match="goes on without it: no C\\+\\+ compiler$") as caught:
+        train(fallen, images, parts, SCHEDULE, plan(), engine="compiled")
+    assert len([w for w in caught if "torch.compile" in str(w.message)]) == 1  # said once, not every step
+    assert torch.equal(FlatWeights(plain).read(), FlatWeights(fallen).read())
+
+
+def test_a_fault_of_the_model_is_not_taken_for_the_compilers(monkeypatch):
+    class Faulty(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.b = nn.Parameter(torch.zeros(1))
+
+        def forward(self, x, t):
+            raise ValueError("the model's own fault")
+
+    monkeypatch.setattr(torch, "compile", lambda function: function)
+    images, parts = toy()
+    with warnings.catch_warnings(), pytest.raises(ValueError, match="the model's own fault"):
+        warnings.simplefilter("ignore")
+        train(Faulty(), images, parts, SCHEDULE, plan(), engine="compiled")
+
+
+def test_unknown_engine_and_images_elsewhere_are_refused():
+    images, parts = toy()
+    with pytest.raises(ValueError, match="unknown engine 'batch'; did you mean 'batched'"):
+        train(unet(), images, parts, SCHEDULE, plan(), engine="batch")
+    with pytest.raises(ValueError, match="images lie on cpu, the model on meta; move one to the other"):
+        train(unet().to("meta"), images, parts, SCHEDULE, plan())
+
+
+def test_a_run_is_resumed_by_the_engine_that_began_it(tmp_path):
+    images, parts = toy()
+    train(unet(), images, parts, SCHEDULE, plan(), engine="batched", checkpoint=tmp_path / "run.pt")
+    with pytest.raises(ValueError, match="belongs to another run: engine was 'batched', is 'loop'"):
+        train(unet(), images, parts, SCHEDULE, plan(), checkpoint=tmp_path / "run.pt")
+
+
+def test_nothing_passes_from_client_to_client_through_a_worker():
+    """Moments, anchors and weights of the client before are gone: a worn worker equals a new one, bit for bit."""
+    images, parts = toy()
+    for p in (plan(), plan(prox=0.4)):
+        net = unet()
+        start = FlatWeights(net).read()
+        FlatWeights(net).write(start - 0.1)  # nor from what the model held when the worker was made
+        worn = Worker(net, p)
+        worn(start + 0.1, images, parts[3], SCHEDULE, 0, 3)
+        again = worn(start, images, parts[1], SCHEDULE, 0, 1)
+        fresh = federated.local_update(unet(), start, images, parts[1], SCHEDULE, p, 0, 1)
+        assert torch.equal(again[0], fresh[0]) and again[1] == fresh[1]
+
+
+def test_flat_weights_copy_both_ways_and_round_whole_numbers():
+    net = nn.BatchNorm1d(2)
+    flat = FlatWeights(net)
+    read = flat.read()
+    read.fill_(9)
+    kept = flat.read()
+    flat.write(torch.arange(9.0))
+    assert kept.tolist() == [1, 1, 0, 0, 0, 0, 1, 1, 0]  # later weights do not reach what was handed out
+    flat.write(kept)
+    assert net.weight.tolist() == [1, 1] and flat.read().tolist() == [1, 1, 0, 0, 0, 0, 1, 1, 0]
+    flat.write(torch.tensor([1, 2, 3, 4, 5, 6, 7, 8, 8.6]))
+    assert net.num_batches_tracked == 9 and net.running_var.tolist() == [7, 8]
+    with pytest.raises(ValueError, match=r"vector has shape \(8,\); these weights need \(9,\)"):
+        flat.write(torch.zeros(8))
+
+
+@pytest.mark.parametrize(("name", "torchs"), [("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)])
+def test_the_local_optimiser_is_torchs_bit_for_bit(name, torchs):
+    more = {"fused": True} if name == "adamw" else {}
+    mine, theirs = (nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 2)) for _ in range(2))
+    start = {key: value.clone() for key, value in mine.state_dict().items()}
+    spare = nn.Parameter(torch.ones(2))  # never has a gradient, so nothing may move it
+    ours = LocalOptimizer([*mine.parameters(), spare], plan(optimizer=name, lr=0.03))
+    inputs = torch.randn(9, 4, 5, generator=torch.Generator().manual_seed(0))
+    for _ in range(2):  # the second time after a restart
+        mine.load_state_dict(start)
+        theirs.load_state_dict(start)
+        ours.restart()
+        optimizer = torchs(theirs.parameters(), lr=0.03, **more)
+        for x in inputs:
+            for net, o in ((mine, ours), (theirs, optimizer)):
+                o.zero_grad()
+                (net(x) ** 2).sum().backward()
+                o.step()
+        assert all(torch.equal(a, b) for a, b in zip(mine.parameters(), theirs.parameters(), strict=True))
+    assert not torch.equal(mine[0].weight, start["0.weight"]) and spare.tolist() == [1, 1]
+
+
+def test_a_first_round_does_not_import_torchs_compiler():
+    """That import takes longer than a small run; it comes with the first optimiser class that is made."""
+    code = """
+import sys, torch
+from deepfake_kit.diffusion import NoiseSchedule, UNet
+from deepfake_kit.federated import Plan, partition_iid, train
+train(UNet(channels=(8,), blocks=1), torch.zeros(4, 1, 8, 8), partition_iid(4, 2, 0), NoiseSchedule.linear(),
+      Plan(1, 1, 1, 0.1), engine=sys.argv[1])
+print("torch._dynamo" in sys.modules)
+"""
+    for engine in ("loop", "batched"):
+        done = subprocess.run([sys.executable, "-c", code, engine], capture_output=True, text=True, check=True)
+        assert done.stdout.split() == ["False"], engine
