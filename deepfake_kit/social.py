@@ -84,8 +84,8 @@ PLATFORMS = {
         sources={
             "sides": "measured: variants medium (1200, served by default) and large (2048), issue 153 of "
             "afar1/fieldtheory-cli, 2026",
-            "quality": "reported: N. O'Brien of Twitter, developer forum 2018, recounted by C. Erdmann, "
-            "Better image quality in your Twitter tweets, 2022",
+            "quality": "reported: N. O'Brien of Twitter, Upcoming changes to PNG image support, developer forum "
+            "2018: 85 wherever the upload's quality is higher",
             "subsampling": "assumed: libjpeg's default below quality 90",
             "progressive": "reported: H. Kermani of Twitter, talk at Mobile @Scale London 2016, summed up in How "
             "Twitter handles 3,000 images per second; first of the goals of Twitter's own "

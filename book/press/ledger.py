@@ -15,7 +15,7 @@ def totals(results: list[dict]) -> str:
     """Counts a paper, as a Markdown table."""
     lines = [
         "| paper | rows | text holds | text faulty or unclear | "
-        + " | ".join(v.replace("-", " ") for v in claims.VERDICTS)
+        + " | ".join(_heading(verdict) for verdict in claims.VERDICTS)
         + " |",
         "|---|" + "---:|" * (3 + len(claims.VERDICTS)),
     ]
@@ -33,6 +33,15 @@ def totals(results: list[dict]) -> str:
         lines.append(f"| {record['short']} ({record['year']}) | " + " | ".join(map(str, counts)) + " |")
     lines.append("| **all** | " + " | ".join(f"**{n}**" for n in sums) + " |")
     return "\n".join(lines)
+
+
+def _heading(verdict: str) -> str:
+    """A verdict as a column's heading; soft hyphens let eight columns fit beside the contents list."""
+    words = verdict.replace("-", " ")
+    for whole, parted in {"reproduced": "repro-duced", "contradicted": "contra-dicted", "comparable": "compa-rable",
+                          "attempted": "attemp-ted"}.items():
+        words = words.replace(whole, parted.replace("-", "\u00ad"))
+    return words
 
 
 def table(results: list[dict]) -> str:
