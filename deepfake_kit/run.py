@@ -160,8 +160,11 @@ class Run:
         """
         import json
 
-        body = df.to_html(classes="kit-table", border=0, float_format=lambda x: f"{x:.{digits}g}", na_rep="–",
-                          escape=False)
+        # pandas gives the index's name a row of its own; as the columns' name it stands in the corner.
+        named = df.columns.nlevels == 1 and df.index.name is not None
+        shown = df.rename_axis(index=None, columns=df.index.name) if named else df
+        body = shown.to_html(classes="kit-table", border=0, float_format=lambda x: f"{x:.{digits}g}", na_rep="–",
+                             escape=False)
         # A scrolling box must be reachable by keyboard, hence the tabindex and the label.
         label = html.escape(_plain(caption) or id, quote=True)
         box = (f'<div class="kit-scroll" id="{self._anchor("tab", id)}" tabindex="0" role="region" '

@@ -164,3 +164,12 @@ def test_after_photographs_of_people_every_figure_must_say_what_it_shows(shown):
         words = dict(alt=ALT, caption="c", show_photographs=shows)
         published = outputs(lambda id=id, words=words: opened.figure(id, plt.figure(), **words))
         assert published[0][1]["deepfake_kit"]["photographs_of_people"] is shows
+
+
+def test_the_name_of_a_tables_index_stands_in_the_corner_and_not_in_a_row_of_its_own(shown):
+    opened, outputs = shown
+    frame = pd.DataFrame({"loss": [0.1, 0.2]}, index=pd.Index(["a", "b"], name="device"))
+    (data, _), *_ = outputs(lambda: opened.table("named", frame, caption="c"))
+    head = data["text/html"].split("</thead>")[0]
+    assert head.count("<tr") == 1 and "device" in head and "loss" in head
+    assert frame.index.name == "device"
