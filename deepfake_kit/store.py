@@ -271,8 +271,12 @@ def unpack(data: bytes, like: dict, dtype: str = "float32") -> dict:
     ----------
     data : bytes
     like : dict of str to Tensor
-        Names, shapes, types and devices to restore.
+        Names, shapes, types and devices to restore, and their order.
     dtype : {"float32", "float16"}
+
+    Returns
+    -------
+    dict of str to Tensor
 
     Raises
     ------
@@ -291,7 +295,7 @@ def unpack(data: bytes, like: dict, dtype: str = "float32") -> dict:
         part = flat[start:start + like[name].numel()].astype(np.float32)
         state[name] = torch.from_numpy(part).reshape(like[name].shape).to(like[name])
         start += like[name].numel()
-    return state
+    return {name: state[name] for name in like}  # a flat vector of them must fit the model's order
 
 
 def _format(dtype: str) -> str:

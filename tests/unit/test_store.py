@@ -220,3 +220,10 @@ def test_bad_packing_is_refused():
         unpack(b"1234", {"w": torch.zeros(2)})
     with pytest.raises(ValueError, match="dtype must be"):
         pack({"w": torch.zeros(2)}, "int8")
+
+
+def test_parameters_come_back_in_the_order_of_the_model():
+    state = {"weight": torch.arange(3.0), "bias": torch.tensor([7.0])}
+    back = unpack(pack(state), state)
+    assert list(back) == ["weight", "bias"]
+    assert torch.cat(list(back.values())).tolist() == [0.0, 1.0, 2.0, 7.0]
