@@ -152,15 +152,15 @@ def _sample_swap(model: nn.Module, n: int, random) -> Tensor:
 
 
 KINDS: dict[str, Kind] = {
-    "gan": Kind("GAN", {"steps": 1000, "batch_size": 32, "lr": 1e-3, "channels": [96, 64, 32, 16], "latent": 64,
+    "gan": Kind("GAN", {"steps": 800, "batch_size": 32, "lr": 1e-3, "channels": [96, 64, 32, 16], "latent": 64,
                         "grow": 0.4, "r1_weight": 1.0, "ema_decay": 0.99},
                 lambda size, s, random: _pair_gan(size, s, random)[0], _train_pair(_pair_gan), _sample_gan),
-    "style-gan": Kind("style-based GAN", {"steps": 450, "batch_size": 32, "lr": 1.5e-3, "channels": [96, 64, 32, 16],
+    "style-gan": Kind("style-based GAN", {"steps": 360, "batch_size": 32, "lr": 1.5e-3, "channels": [96, 64, 32, 16],
                                           "latent": 64, "depth": 4, "grow": 0.0, "r1_weight": 1.0, "ema_decay": 0.99},
                       lambda size, s, random: _pair_style(size, s, random)[0], _train_pair(_pair_style), _sample_gan),
     "vae": Kind("VAE", {"steps": 1000, "batch_size": 32, "lr": 1e-3, "width": 384, "latent": 32, "noise": 0.25},
                 _build_vae, _train_vae, _sample_vae),
-    "ddpm": Kind("DDPM", {"steps": 2000, "batch_size": 128, "lr": 1e-3, "components": 160, "width": 256, "depth": 3,
+    "ddpm": Kind("DDPM", {"steps": 1500, "batch_size": 128, "lr": 1e-3, "components": 160, "width": 256, "depth": 3,
                           "channels": [32, 64], "blocks": 1, "pixel_share": 0.2, "pixel_batch_size": 16,
                           "pixel_lr": 3e-3, "ema_decay": 0.995}, _build_ddpm, _train_ddpm, sample_ddpm),
     "swap": Kind("face swap", {"steps": 800, "batch_size": 16, "lr": 3e-3, "width": 256, "latent": 8, "shared": True,
