@@ -161,14 +161,9 @@ def test_an_approved_measurement_that_nobody_makes_stops_the_build(book):
     assert done.returncode == 1 and "no chapter measures it" in done.stderr
 
 
-def test_killed_at_any_moment_it_resumes(book):
-    """Kill the whole build while one chapter is done and the other is not; then build again."""
-    small_book.write(book, "91_demo", small_book.FIGURE, 'run.claim("demo-eq-1", 3)')
-    small_book.write(
-        book, "92_other", "import time\ntime.sleep(12)", small_book.FIGURE.replace("It rises", "It climbs")
-    )
-    before, site = executed(book), os.readlink(book / "_build" / "html")
-    process = subprocess.Popen(
+def start_build(book):
+    """A build in a process group of its own, so that all of it can be killed at once."""
+    return subprocess.Popen(
         [sys.executable, "-m", "press", "build"],
         cwd=book,
         env=small_book.environment(book),
@@ -176,6 +171,16 @@ def test_killed_at_any_moment_it_resumes(book):
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+
+
+def test_killed_at_any_moment_it_resumes(book):
+    """Kill the whole build while one chapter is done and the other is not; then build again."""
+    small_book.write(book, "91_demo", small_book.FIGURE, 'run.claim("demo-eq-1", 3)')
+    small_book.write(
+        book, "92_other", "import time\ntime.sleep(12)", small_book.FIGURE.replace("It rises", "It climbs")
+    )
+    before, site = executed(book), os.readlink(book / "_build" / "html")
+    process = start_build(book)
     deadline = time.monotonic() + 60
     while executed(book)["91_demo"] == before["91_demo"] or not finished(book, "91_demo", before):
         assert time.monotonic() < deadline and process.poll() is None
@@ -195,14 +200,7 @@ def test_killed_at_any_moment_it_resumes(book):
 def test_killed_while_the_pages_are_made_it_resumes(book):
     small_book.write(book, "92_other", small_book.FIGURE.replace("It rises", "It climbs"))
     site = Path(os.readlink(book / "_build" / "html"))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "press", "build"],
-        cwd=book,
-        env=small_book.environment(book),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    process = start_build(book)
     deadline = time.monotonic() + 120
     sites = book / "_build" / "sites"
     while not [path for path in sites.glob("*/source/notebooks") if site.parts[1] not in path.parts]:
