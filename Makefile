@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PROFILE ?= book
+WORKERS ?= 2
 BIN := $(VENV)/bin
 export VENV
 export PATH := $(abspath $(BIN)):$(PATH)
@@ -21,7 +22,7 @@ book: environment  ## execute what changed, render, inspect, publish to _build/h
 	@python -m press build --profile $(PROFILE)
 
 test: environment  ## run the tests (those of the finished pages too, if the book is built)
-	@python -m pytest
+	@OMP_NUM_THREADS=1 python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 test-flower: environment  ## the federated chapter over real Flower processes, in an environment of its own
 	@python tests/flower/run.py

@@ -103,8 +103,8 @@ def _run(options) -> int:
     with tqdm(total=1, desc=f"{about.name} ({options.profile})", unit="cell", file=sys.stderr) as bar:
         def show(done: int, total: int, seconds: float) -> None:
             bar.total, bar.n = total, done
-            left = max(0.0, 60 * about.minutes[options.profile] - seconds)
-            bar.set_postfix_str(f"about {left:.0f} s left")
+            left = 60 * about.minutes[options.profile] - seconds
+            bar.set_postfix_str(f"about {left:.0f} s left" if left > 0 else "longer than stated")
 
         path = execute.run(options.chapter, options.profile, parameters, limit_seconds=options.limit, progress=show,
                            output=Path(options.output) if options.output else None)

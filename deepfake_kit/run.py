@@ -283,7 +283,9 @@ class Run:
         metadata = dict(metadata or {})
         if record is not None:
             metadata[METADATA_KEY] = self._record(record)
-        if get_ipython() is not None:
+        shell = get_ipython()
+        # A terminal would print an empty line for a record that only a notebook keeps.
+        if shell is not None and (hasattr(shell, "kernel") or data.get("text/plain")):
             publish_display_data(data, metadata)
 
     def _under(self, id: str, what: str, caption: str) -> None:

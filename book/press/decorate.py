@@ -11,8 +11,8 @@ from deepfake_kit.run import METADATA_KEY
 CAPTION = re.compile(r'<p class="kit-caption">.*?</p>', re.DOTALL)
 
 
-def decorated(notebook):
-    """The notebook as Sphinx shall see it.
+def decorated(notebook, number: int):
+    """The notebook of chapter `number` as Sphinx shall see it; its title begins with that number.
 
     myst-nb takes alternative text and caption from a cell's metadata, not from the output's, and gives
     them to every output of that cell. So a figure is put into a cell of its own, which shows no code.
@@ -23,6 +23,8 @@ def decorated(notebook):
         If a cell holds two figures.
     """
     cells = []
+    title = next(cell for cell in notebook.cells if cell.cell_type == "markdown" and cell.source.startswith("# "))
+    title.source = f"# {number} · {title.source[2:]}"  # "chapter 4" in the text is found in the contents
     for index, cell in enumerate(notebook.cells):
         if cell.cell_type != "code":
             cells.append(cell)

@@ -32,7 +32,8 @@ def _row(result: dict) -> str:
     about = settings.load(result["chapter"])
     data = "<br>".join(f"{html.escape(name)}: {', '.join(splits)}" for name, splits in _sets(result).items()) or "none"
     counts = {kind: sum(record["type"] == kind for record in result["records"]) for kind in ("check", "claim")}
-    cells = [f'<th scope="row"><a href="../notebooks/{result["chapter"]}.html">{html.escape(about.title)}</a></th>',
+    title = f"{int(result['chapter'][:2])} · {html.escape(about.title)}"
+    cells = [f'<th scope="row"><a href="../notebooks/{result["chapter"]}.html">{title}</a></th>',
              f"<td>{result['status']}</td>", f"<td>{result['seconds']:.0f} s</td>",
              f"<td>{60 * about.minutes[result['profile']]:.0f} s</td>", f"<td>{result['peak_memory_mb']:.0f} MiB</td>",
              f"<td>{result['profile']}, {result['seed']}</td>", f'<td class="kit-words">{data}</td>',

@@ -89,7 +89,7 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
         executed = root / "_build" / "executed" / plan["profile"] / name / row["key"]
         notebook = nbformat.read(executed / "notebook.ipynb", as_version=4)
         (downloads / f"{name}.ipynb").write_text(sources.stamped(nbformat.writes(notebook), address), encoding="utf-8")
-        nbformat.write(decorate.decorated(notebook), source / "notebooks" / f"{name}.ipynb")
+        nbformat.write(decorate.decorated(notebook, int(name[:2])), source / "notebooks" / f"{name}.ipynb")
         results.append(json.loads((executed / "results.json").read_text(encoding="utf-8")))
     for page, (mark, make) in MARKS.items():
         path = source / page

@@ -64,6 +64,12 @@ def test_the_page_shows_what_the_notebook_made(built):
     assert "Demonstration 91" in health and "passed" in health
 
 
+def test_title_and_contents_carry_the_number_that_the_text_uses(built):
+    assert re.search(r"<h1>91 · Chapter 91_demo", page(built, "91_demo"))
+    assert "92 · Chapter 92_other" in page(built, "91_demo"), "the contents do not number the chapters"
+    assert "91 · Demonstration 91" in (built / "_build" / "html" / "book" / "health.html").read_text()
+
+
 def test_the_download_is_the_notebook_that_ran(built):
     notebook = json.loads((built / "_build" / "html" / "_sources" / "notebooks" / "91_demo.ipynb").read_text())
     sources = ["".join(cell["source"]) for cell in notebook["cells"]]

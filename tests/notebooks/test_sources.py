@@ -63,9 +63,21 @@ def test_no_branches_on_the_profile(path):
     assert not [cell.source for cell in cells(path) if re.search(r"\bif\b.*\b(smoke|profile)\b", cell.source)]
 
 
+def test_it_begins_with_its_title(path):
+    first = nbformat.read(path, as_version=4).cells[0]
+    assert first.cell_type == "markdown" and first.source.startswith("# ")
+
+
 def test_cells_are_short(path):
-    long = {cell.id: len(cell.source.splitlines()) for cell in cells(path) if len(cell.source.splitlines()) > 30}
-    assert not long
+    """At most 25 lines that say something."""
+    lines = {cell.id: sum(bool(line.strip()) for line in cell.source.splitlines()) for cell in cells(path)}
+    assert not {name: count for name, count in lines.items() if count > 25}
+
+
+def test_lines_fit_a_page(path):
+    """Wider code must be scrolled on a laptop, on the page and in JupyterLab."""
+    shown = [cell for cell in cells(path) if "remove-cell" not in cell.metadata.get("tags", [])]
+    assert not [line for cell in shown for line in cell.source.splitlines() if len(line) > 118]
 
 
 def test_markdown_reads_well_on_colab(path):

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from IPython import get_ipython
 from IPython.testing.globalipapp import start_ipython
 from IPython.utils.capture import capture_output
 
@@ -21,9 +22,10 @@ ALT = "A line that rises by one from each of the three points to the next."
 
 
 @pytest.fixture
-def shown():
-    """A fresh run, and a function that returns what a call published."""
+def shown(monkeypatch):
+    """A fresh run, and a function that returns what a call published in a notebook."""
     start_ipython()
+    monkeypatch.setattr(get_ipython(), "kernel", "what tells a notebook from a terminal", raising=False)
     with capture_output():
         opened = run.start(CHAPTER, profile="smoke", seed=3)
 
@@ -33,6 +35,16 @@ def shown():
         return [(output.data, output.metadata) for output in captured.outputs]
 
     return opened, outputs
+
+
+def test_a_terminal_shows_no_empty_lines(capsys):
+    start_ipython()
+    assert not hasattr(get_ipython(), "kernel")
+    opened = run.start(CHAPTER, profile="smoke", seed=3)
+    opened.value("n", 3)
+    assert capsys.readouterr().out == ""
+    opened.say("There are {count} points.", count=3)
+    assert "There are 3 points." in capsys.readouterr().out
 
 
 def test_start_seeds_every_generator():
