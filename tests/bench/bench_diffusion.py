@@ -6,7 +6,8 @@ Both networks take 28x28x1 images, batches of 64 and AdamW in this one process. 
 networks and keep the minimum, so that other work on the machine disturbs both alike; trust the ratios, not
 the seconds. The second part trains both on the same Fashion-MNIST images in turns of a few seconds until each
 has had the same number of training seconds, and follows the held-out noise-prediction error. Both are trained on the
-noise; ours reads its network's output as a velocity (:mod:`deepfake_kit.velocity`), which costs nothing.
+noise; ours reads its network's output as a velocity (:mod:`deepfake_kit.velocity`), which costs nothing. The best
+linear guess (:mod:`deepfake_kit.linear_denoiser`), which needs no training, stands beside both.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 
 from deepfake_kit.diffusion import NoiseSchedule, UNet, q_sample, train_step
+from deepfake_kit.linear_denoiser import LinearDenoiser
 from deepfake_kit.velocity import NoiseFromVelocity
 
 CHANNELS = (64, 80)  # 1.70 M parameters with a 2x2 stem and two blocks a resolution
@@ -113,7 +115,7 @@ def equal_seconds(
     return {name: s["rows"] for name, s in state.items()}
 
 
-def plot(rows: dict[str, list], path: Path) -> None:
+def plot(rows: dict[str, list], linear: float, path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
@@ -123,6 +125,7 @@ def plot(rows: dict[str, list], path: Path) -> None:
     for name, points in rows.items():
         seconds, steps, error = zip(*points, strict=True)
         axis.plot(seconds, error, marker="o", label=f"{name} ({steps[-1]} steps)")
+    axis.axhline(linear, color="gray", linestyle=":", label="best linear guess, no training")
     axis.set(xlabel="training seconds", ylabel="held-out noise-prediction error", yscale="log")
     axis.legend()
     figure.savefig(path, dpi=150)
@@ -179,23 +182,27 @@ def main() -> None:
         f"{'ratio':24}{'':>12}{result['step_ratio']:>10.3f}{result['forward_ratio']:>11.3f}   (aim: 0.25)"
     )
     if arguments.seconds:
+        train_images, test_images = read_images(arguments.data, "train"), read_images(arguments.data, "t10k")[:512]
+        linear = held_out_error(LinearDenoiser(train_images, schedule), test_images, schedule)
         rows = equal_seconds(
             models,
-            read_images(arguments.data, "train"),
-            read_images(arguments.data, "t10k")[:512],
+            train_images,
+            test_images,
             arguments.seconds,
             max(1.0, arguments.seconds / 10),
             arguments.rate,
         )
         result["held_out"] = rows
+        result["held_out_linear"] = linear
         result["held_out_ratio"] = rows[ours][-1][2] / rows[theirs][-1][2]
         for name in models:
             print(
                 f"{name:24}{rows[name][-1][1]:>12,} steps in {rows[name][-1][0]:.0f} s: "
                 f"error {rows[name][-1][2]:.4f}"
             )
+        print(f"{'best linear guess':24}{0:>12,} steps: error {linear:.4f}")
         print(f"{'ratio':24}{'':>12}{result['held_out_ratio']:>10.3f}   (aim: at most 0.5)")
-        plot(rows, arguments.out / "bench_diffusion.png")
+        plot(rows, linear, arguments.out / "bench_diffusion.png")
     (arguments.out / "bench_diffusion.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
 
 
