@@ -13,6 +13,7 @@ its own.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -150,12 +151,19 @@ ATTRIBUTES: dict[str, Attribute] = {
 _PERSON, _SCENE, _NOISE = 1, 2, 3
 
 
-def philox(seed: int, index: int, purpose: int) -> np.random.Philox:
-    """Open the counter-based stream of one face: key (seed, index), counter set by the purpose."""
-    return np.random.Philox(
-        key=np.array([seed, index], dtype=np.uint64),
-        counter=np.array([0, 0, 0, purpose], dtype=np.uint64),
-    )
+def streams(seed: int, indices: np.ndarray, purpose: int) -> Iterator[np.random.Philox]:
+    """Open the counter-based stream of each face: key (seed, index), counter set by the purpose.
+
+    One generator is set to the start of each stream in turn: five times as fast as a new one for each.
+    """
+    philox = np.random.Philox(key=0)
+    state = philox.state
+    state["state"]["counter"][:] = (0, 0, 0, purpose)
+    state["state"]["key"][0] = seed
+    for index in indices:
+        state["state"]["key"][1] = index
+        philox.state = state
+        yield philox
 
 
 @lru_cache(maxsize=1)
@@ -165,26 +173,27 @@ def _quantiles() -> np.ndarray:
     return torch.special.ndtri(middles).float().numpy()
 
 
-def camera_noise(seed: int, index: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normal float32 noise of one face, the same in every batch.
+def camera_noise(seed: int, indices: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Standard normal float32 noise [n, *shape] of some faces, for each the same in every batch.
 
     Sixteen random bits choose a quantile: three times as fast as the ziggurat, and no value
     lies beyond 4.3 standard deviations.
     """
     count = math.prod(shape)
-    bits = philox(seed, index, _NOISE).random_raw(-(-count // 4)).astype("<u8").view("<u2")[:count]
-    return _quantiles()[bits].reshape(shape)
+    noise = np.empty((len(indices), count), np.float32)
+    for row, philox in zip(noise, streams(seed, indices, _NOISE), strict=True):
+        bits = philox.random_raw(-(-count // 4)).astype("<u8", copy=False).view("<u2")[:count]
+        _quantiles().take(bits, out=row, mode="clip")  # nothing to clip, but NumPy then skips a copy
+    return noise.reshape(-1, *shape)
 
 
 class _Uniforms:
     """Hands out the columns of a [n, k] table of uniforms one by one."""
 
     def __init__(self, seed: int, indices: np.ndarray, purpose: int, columns: int = 96):
-        self._table = (
-            np.stack([np.random.Generator(philox(seed, int(i), purpose)).random(columns) for i in indices])
-            if len(indices)
-            else np.zeros((0, columns))
-        )
+        self._table = np.empty((len(indices), columns))
+        for row, philox in zip(self._table, streams(seed, indices, purpose), strict=True):
+            np.random.Generator(philox).random(out=row)
         self._next = 0
 
     def unit(self) -> np.ndarray:
@@ -293,16 +302,24 @@ def check_column(name: str, given, n: int) -> np.ndarray:
     """
     one_of("attribute", name, (*ATTRIBUTES, *IDENTITY_NAMES))
     attribute = ATTRIBUTES.get(name, Attribute("person", low=-1))
-    column = np.asarray(given)
+    try:
+        column = np.asarray(given)
+    except ValueError as problem:
+        raise ValueError(f"{name}: got {given!r}; valid: one value, or one for each of the {n} faces") from problem
     if column.ndim > 1 or (column.ndim == 1 and len(column) != n):
         raise ValueError(
             f"{name}: got shape {column.shape}; valid: one value, or one for each of the {n} faces"
         )
     column = np.broadcast_to(column, (n,))
     if attribute.values:
-        for value in pd.unique(column.astype(object)):
+        column = column.astype(object)
+        try:
+            found = pd.unique(column)
+        except TypeError:  # something that cannot be looked up, such as a dict
+            found = column
+        for value in found:
             one_of(name, value, attribute.values)
-        return column.astype(object)
+        return column
     if column.dtype.kind not in "iuf":
         raise ValueError(f"{name}: got {given!r}; valid: {attribute.describe()}")
     inside = (column >= attribute.low) & (column <= attribute.high)

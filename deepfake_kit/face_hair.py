@@ -9,12 +9,14 @@ from deepfake_kit.face_shapes import (
     F32,
     View,
     arch,
+    at_least,
     attach,
     bump,
     cells,
     coverage,
     ellipse,
     over,
+    reaches,
     soft,
     strands,
     tint,
@@ -81,9 +83,9 @@ def _mass(view: View, width: np.ndarray) -> np.ndarray:
     """Distance to the outline of the hair: an arch that hangs down, or a round head of curls."""
     p = view.p
     y = view.Y - p.hair_y
-    low = np.maximum(y, F32(0))
+    low = at_least(y.copy())
     low *= p.is_round * p.hair_low
-    np.minimum(y, F32(0), out=y)
+    np.clip(y, F32(-np.inf), F32(0), out=y)
     y += low
     return ellipse(view.X - p.hair_x, y, width, p.hair_h)
 
@@ -92,7 +94,7 @@ def hair_behind(view: View) -> None:
     """Paint the mass of long hair that hangs behind neck and shoulders."""
     p = view.p
     texture = _texture(view, 977.0)
-    distance = _mass(view, p.hair_w + F32(0.05) * np.maximum(view.Y, F32(0)))
+    distance = _mass(view, p.hair_w + F32(0.05) * at_least(view.Y.copy()))
     distance += (texture - F32(0.5)) * p.rough
     np.maximum(distance, view.Y - p.hair_end - (texture - F32(0.5)) * F32(0.08), out=distance)
     alpha = coverage(distance, np.maximum(view.px, F32(0.02)))
@@ -138,6 +140,7 @@ def hair_front(view: View) -> None:
     _paint(view, alpha, texture, sheen)
 
 
+@reaches(lambda p: (-0.26, 0.26, -0.98, -0.50))
 def bun(view: View) -> None:
     """Tie the hair to a bun on top of the head."""
     p = view.p
@@ -151,16 +154,14 @@ def bun(view: View) -> None:
     _paint(view, alpha, texture, bump(x, y + F32(0.03), radius, radius * F32(0.5)) * F32(0.4))
 
 
+@reaches(lambda p: (-p.head_w - 0.18, p.head_w + 0.18, p.eye_y + 0.05, p.head_low + 0.08))
 def facial_hair(view: View) -> None:
     """Grow stubble, a moustache, a goatee or a full beard around the mouth."""
-    part = view.crop(-0.60, 0.60, -0.02, 0.82)
-    if part is None:
-        return
-    p = part.p
-    x = part.X - p.mouth_x
+    p = view.p
+    x = view.X - p.mouth_x
     ax = np.abs(x)
-    y = part.Y - p.mouth_y
-    texture = strands((x * F32(2.2) + part.Y * F32(0.5)) * F32(300) + p.phase)
+    y = view.Y - p.mouth_y
+    texture = strands((x * F32(2.2) + view.Y * F32(0.5)) * F32(300) + p.phase)
     jitter = (texture - F32(0.5)) * F32(0.05)
 
     lip_top = p.open_up + p.lip_up * F32(1.1)
@@ -172,21 +173,21 @@ def facial_hair(view: View) -> None:
     )
     chin = ellipse(x, y - p.open_down - F32(0.22), F32(0.15), F32(0.17))
     # The beard is what lies outside an arch-shaped bare face, below the ears.
-    bare = arch(x, -(part.Y - p.nose_y - F32(0.10)), p.head_w * F32(0.70), F32(0.21))
-    np.maximum(bare, part.Y - p.mouth_y - p.open_down - p.lip_low - F32(0.02), out=bare)
-    jaw = np.maximum(-bare, -(part.Y - p.eye_y - F32(0.12)))
+    bare = arch(x, -(view.Y - p.nose_y - F32(0.10)), p.head_w * F32(0.70), F32(0.21))
+    np.maximum(bare, view.Y - p.mouth_y - p.open_down - p.lip_low - F32(0.02), out=bare)
+    jaw = np.maximum(-bare, -(view.Y - p.eye_y - F32(0.12)))
     distance = np.full_like(x, F32(9))
     for shape, worn in ((moustache, p.wears_moustache), (chin, p.wears_goatee), (jaw, p.wears_beard)):
         np.minimum(distance, np.where(worn > 0, shape, F32(9)), out=distance)
     distance += jitter
-    alpha = coverage(distance, np.maximum(part.px, F32(0.05)))
+    alpha = coverage(distance, np.maximum(view.px, F32(0.05)))
     alpha *= p.beard_dense
-    on_lips = part.label == LABEL["mouth"]
+    on_lips = view.label == LABEL["mouth"]
     alpha *= ~on_lips
     tone = texture * F32(0.7)
     tone += F32(0.45)
-    over(part, alpha, p.beard_rgb, tone=tone)
+    over(view, alpha, p.beard_rgb, tone=tone)
     dense = alpha > F32(0.5)
-    dense &= part.label == LABEL["skin"]
-    dense &= part.alpha > F32(0.5)
-    np.copyto(part.label, np.uint8(LABEL["beard"]), where=dense)
+    dense &= view.label == LABEL["skin"]
+    dense &= view.alpha > F32(0.5)
+    np.copyto(view.label, np.uint8(LABEL["beard"]), where=dense)

@@ -35,9 +35,15 @@ def _colour(rows) -> np.ndarray:
     return np.asarray(rows, F32).reshape(-1, 3)[:, :, None, None]
 
 
-def parameters(identity: np.ndarray, table: dict[str, np.ndarray], size: int) -> SimpleNamespace:
-    """Turn identity [n, K] and attribute columns [n] into what the layers read, [n, 1, 1] each."""
-    who = SimpleNamespace(**{name: identity[:, k].astype(float) for k, name in enumerate(IDENTITY_NAMES)})
+def _named(identity: np.ndarray) -> SimpleNamespace:
+    return SimpleNamespace(**{name: identity[:, k].astype(float) for k, name in enumerate(IDENTITY_NAMES)})
+
+
+def parameters(
+    identity: np.ndarray, texture: np.ndarray, table: dict[str, np.ndarray], size: int
+) -> SimpleNamespace:
+    """Turn identity and texture [n, K] and attribute columns [n] into what the layers read, [n, 1, 1] each."""
+    who = _named(identity)
     at = SimpleNamespace(**table)
     n = len(identity)
     q = SimpleNamespace()
@@ -46,6 +52,7 @@ def parameters(identity: np.ndarray, table: dict[str, np.ndarray], size: int) ->
     turn, nod = np.sin(yaw), np.sin(pitch)
     q.cos, q.sin = np.cos(roll), np.sin(roll)
     q.cos_body, q.sin_body = np.cos(roll * 0.75), np.sin(roll * 0.75)
+    q.cos_lean, q.sin_lean = np.cos(roll * 0.25), np.sin(roll * 0.25)  # of the body in the picture
     q.zoom, q.shift_x, q.shift_y = at.zoom * 1.12, at.shift_x, at.shift_y + 0.02
 
     q.head_w = 0.485 * (1 + 0.105 * who.face_width)
@@ -130,7 +137,8 @@ def parameters(identity: np.ndarray, table: dict[str, np.ndarray], size: int) ->
     _hair(q, who, at, turn, nod)
     _wear(q, at, turn)
     _light(q, at)
-    q.phase = (who.face_width * 977 + who.nose_width * 613 + who.cheeks * 391 + 3000) % 4096
+    strands = _named(texture)
+    q.phase = (strands.face_width * 977 + strands.nose_width * 613 + strands.cheeks * 391 + 3000) % 4096
 
     shaped = SimpleNamespace(size=size)
     for name, value in vars(q).items():

@@ -20,7 +20,7 @@ from deepfake_kit import face_wear as wear
 from deepfake_kit.face_attributes import camera_noise
 from deepfake_kit.face_features import LABEL
 from deepfake_kit.face_parameters import parameters
-from deepfake_kit.face_shapes import F32, View, bump, coverage, over
+from deepfake_kit.face_shapes import F32, View, at_least, bump, coverage, over, unit
 
 CAMERA = ("exposure", "saturation", "blur", "noise")
 PIXELS_PER_CHUNK = 524288  # 128 faces of 64 x 64, enough that two threads seldom wait for each other
@@ -29,17 +29,18 @@ PIXELS_PER_CHUNK = 524288  # 128 faces of 64 x 64, enough that two threads seldo
 def _head(view: View) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Signed distance to the head, and the position on it in units of its half-axes."""
     p = view.p
-    down = np.maximum(view.Y, F32(0))
-    below = down * (F32(1) / p.head_low)
+    # Far below the chin the jaw would narrow to nothing and open again: half a head further down is enough.
+    below = view.Y * (F32(1) / p.head_low)
+    np.clip(below, F32(0), F32(1.5), out=below)
     square = below * below
     nx = view.X - p.jaw_shift * square
     width = F32(1) - p.jaw * square
     middle = below * (F32(1) - below)
-    np.maximum(middle, F32(0), out=middle)
+    at_least(middle)
     width += p.cheek * middle * F32(4)
     width *= p.head_w
     nx /= width
-    ny = np.minimum(view.Y, F32(0))
+    ny = np.clip(view.Y, F32(-np.inf), F32(0))
     ny *= F32(1) / p.head_up
     ny += below
     xx = nx * nx
@@ -48,7 +49,7 @@ def _head(view: View) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     xx *= yy
     xx *= p.square * (view.Y > 0)
     field -= xx
-    np.maximum(field, F32(0), out=field)
+    at_least(field)
     distance = np.sqrt(field)
     distance -= F32(1)
     distance *= F32(0.55)
@@ -63,30 +64,32 @@ def _shade(view: View, nx: np.ndarray, ny: np.ndarray) -> None:
     nz = nx * nx
     nz += ny * ny
     np.subtract(F32(1), nz, out=nz)
-    np.maximum(nz, F32(0.02), out=nz)
+    at_least(nz, 0.02)
     np.sqrt(nz, out=nz)
     facing = nx * p.light_x
     facing += ny * p.light_y
     facing += nz * p.light_z
     wrapped = facing + F32(0.38)
     wrapped *= F32(1 / 1.38)
-    np.maximum(wrapped, F32(0), out=wrapped)
-    np.minimum(wrapped, F32(1), out=wrapped)
+    unit(wrapped)
     wrapped *= p.contrast * F32(1.12)
     wrapped += F32(1.06) - p.contrast
     dim = F32(1) - wrapped
-    np.maximum(dim, F32(0), out=dim)
+    at_least(dim)
+    factor = np.empty_like(dim)
     for channel, (cool, warm) in enumerate(((-0.03, 0.07), (0.05, 0.0), (0.10, -0.09))):
-        factor = dim * F32(-cool)
+        np.multiply(dim, F32(-cool), out=factor)
         factor += F32(1)
         factor *= wrapped
-        factor *= F32(1) + p.warm * F32(warm)
+        if warm:
+            factor *= F32(1) + p.warm * F32(warm)
         view.paint[:, channel] *= factor
     # The half vector between light and camera (0, 0, 1), not normalised: enough for a soft gloss.
     spot = bump(nx - p.light_x * F32(0.45), ny - p.light_y * F32(0.45) + F32(0.10), F32(0.42), F32(0.34))
     spot *= p.gloss
     spot *= view.label == LABEL["skin"]
-    view.paint += spot[:, None]
+    for channel in range(3):
+        view.paint[:, channel] += spot
 
 
 def _camera(paint: np.ndarray, p: SimpleNamespace, noise: np.ndarray) -> None:
@@ -98,7 +101,7 @@ def _camera(paint: np.ndarray, p: SimpleNamespace, noise: np.ndarray) -> None:
     grey *= F32(1) - p.saturation
     paint *= p.saturation[:, None]
     paint += grey[:, None]
-    np.maximum(paint, F32(0), out=paint)
+    at_least(paint)
     side = p.blur[:, None]
     middle = F32(1) - F32(2) * side
     for axis in (2, 3):
@@ -113,11 +116,11 @@ def _camera(paint: np.ndarray, p: SimpleNamespace, noise: np.ndarray) -> None:
         paint += both
     # Highlights roll off smoothly instead of clipping.
     knee = paint - F32(0.70)
-    np.maximum(knee, F32(0), out=knee)
+    at_least(knee)
     paint -= knee
     rolled = knee / (knee * F32(3.0) + F32(1))
     paint += rolled
-    np.minimum(paint, F32(1), out=paint)
+    np.clip(paint, F32(0), F32(1), out=paint)
     # Gamma 2 turns noise that grows as sqrt(signal) into noise of one strength.
     np.sqrt(paint, out=paint)
     noise *= p.noise[:, None]
@@ -125,57 +128,67 @@ def _camera(paint: np.ndarray, p: SimpleNamespace, noise: np.ndarray) -> None:
     paint *= F32(255)
     paint += F32(0.5)
     np.floor(paint, out=paint)
-    np.maximum(paint, F32(0), out=paint)
-    np.minimum(paint, F32(255), out=paint)
+    np.clip(paint, F32(0), F32(255), out=paint)
     paint /= F32(255)
 
 
 def render_chunk(
-    identity: np.ndarray, table: dict[str, np.ndarray], seed: int, indices: np.ndarray, size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Render one chunk: images float32 [n, 3, size, size] in [0, 1] and labels uint8 [n, size, size]."""
-    n = len(indices)
-    p = parameters(identity, table, size)
+    identity: np.ndarray,
+    texture: np.ndarray,
+    table: dict[str, np.ndarray],
+    seed: int,
+    indices: np.ndarray,
+    images: np.ndarray,
+    masks: list[np.ndarray],
+) -> None:
+    """Draw one chunk into `images`, float32 [n, 3, size, size] in [0, 1], and a mask a region, bool [n, size, size]."""
+    n, size = len(images), images.shape[-1]
+    p = parameters(identity, texture, table, size)
     line = (np.arange(size, dtype=F32) + F32(0.5)) * F32(2 / size) - F32(1)
-    plane = np.ones((n, size, size), F32)
-    across, down = plane * line[None, None, :], plane * line[None, :, None]
-    dx, dy = across - p.shift_x, down - p.shift_y
-    X = (dx * p.cos + dy * p.sin) / p.zoom
-    Y = (dy * p.cos - dx * p.sin) / p.zoom
+    across, down = (np.broadcast_to(axis, (n, size, size)) for axis in (line[None, None, :], line[None, :, None]))
+    dx, dy = line[None, None, :] - p.shift_x, line[None, :, None] - p.shift_y
+    X = dx * p.cos + dy * p.sin
+    X /= p.zoom
+    Y = dy * p.cos - dx * p.sin
+    Y /= p.zoom
     px = (F32(2 / size) / p.zoom).astype(F32)
     label = np.zeros((n, size, size), np.uint8)
-    room = View(across, down, px, np.empty((n, 3, size, size), F32), label, plane, p)
+    room = View(across, down, px, images, label, np.ones((n, size, size), F32), p)
     wear.background(room)
     body = replace(room, X=X, Y=Y)
-    body.only((p.is_behind[:, 0, 0] > 0), hair.hair_behind)
-    wear.neck_and_clothes(body)
+    body.layer(hair.hair_behind, p.is_behind[:, 0, 0] > 0)
+    body.layer(wear.neck)
+    body.layer(wear.clothes)
+    body.layer(wear.collar, p.is_collar[:, 0, 0] > 0)
+    body.layer(wear.turtleneck, p.is_high[:, 0, 0] > 0)
 
     distance, nx, ny = _head(body)
     alpha = coverage(distance, px)
     head = replace(body, paint=np.empty((n, 3, size, size), F32), alpha=alpha)
     head.paint[:] = p.skin
-    features.ears(head)
+    head.layer(features.right_ear)
+    head.layer(features.left_ear)
     np.copyto(label, np.uint8(LABEL["skin"]), where=alpha > F32(0.5))
-    features.cheeks(head)
-    features.sockets(head)
-    head.only(p.forehead_lines[:, 0, 0] > 0, features.forehead_lines)
-    head.only(p.freckles[:, 0, 0] > 0, features.freckles)
-    features.nose(head)
-    features.mouth(head)
-    head.only(p.wears_moustache[:, 0, 0] > 0, hair.facial_hair)
-    features.eyes(head)
-    features.brows(head)
+    head.layer(features.cheeks)
+    head.layer(features.sockets)
+    head.layer(features.forehead_lines, p.forehead_lines[:, 0, 0] > 0)
+    head.layer(features.freckles, p.freckles[:, 0, 0] > 0)
+    head.layer(features.nose)
+    head.layer(features.mouth)
+    head.layer(hair.facial_hair, p.wears_moustache[:, 0, 0] > 0)
+    head.layer(features.eyes)
+    head.layer(features.brows)
     hair.hair_front(head)
-    head.only(p.is_bun[:, 0, 0] > 0, hair.bun)
-    head.only(p.glasses != "none", wear.glasses)
-    head.only(p.hat != "none", wear.hat)
+    head.layer(hair.bun, p.is_bun[:, 0, 0] > 0)
+    head.layer(wear.glasses, p.glasses != "none")
+    wear.hat(head)
     _shade(head, nx, ny)
     over(room, head.alpha, head.paint)
 
     step = max(1, PIXELS_PER_CHUNK // 4 // size**2)  # three channels at once fill the cache sooner
     for first in range(0, n, step):
         rows = slice(first, first + step)
-        noise = np.stack([camera_noise(seed, int(i), (3, size, size)) for i in indices[rows]])
         part = SimpleNamespace(**{name: getattr(p, name)[rows] for name in CAMERA})
-        _camera(room.paint[rows], part, noise)
-    return room.paint, label
+        _camera(images[rows], part, camera_noise(seed, indices[rows], (3, size, size)))
+    for value, mask in enumerate(masks):
+        np.equal(label, value, out=mask)

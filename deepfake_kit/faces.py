@@ -56,6 +56,9 @@ class Faces:
         nothing of expression, pose or light.
     seed : int
         The seed the faces were drawn from.
+    texture : torch.Tensor
+        float32 [N, 21]: the identity whose strands of hair, leaves and lamps are drawn. It is `identity`
+        itself, except after a counterfactual, which must not move them.
     """
 
     images: torch.Tensor
@@ -63,6 +66,7 @@ class Faces:
     masks: dict[str, torch.Tensor]
     identity: torch.Tensor
     seed: int
+    texture: torch.Tensor
 
     def __len__(self) -> int:
         return len(self.images)
@@ -115,19 +119,12 @@ def draw(n: int, seed: int, size: int = 64, *, start: int = 0, people=None, **fi
     >>> faces.images.shape, faces.attributes.glasses.unique().tolist()
     (torch.Size([4, 3, 32, 32]), ['round'])
     """
-    for name, value, low, high in (
-        ("n", n, 0, 10**9),
-        ("seed", seed, 0, 2**64 - 1),
-        ("start", start, 0, 2**63),
-        ("size", size, SMALLEST, LARGEST),
-    ):
-        _whole(name, value, low, high)
+    _whole("n", n, 0, 10**9)
+    _whole("seed", seed, 0, 2**64 - 1)
+    _whole("start", start, 0, 2**63 - 1 - n)
+    _whole("size", size, SMALLEST, LARGEST)
     indices = np.arange(start, start + n, dtype=np.int64)
-    people = indices if people is None else np.asarray(people)
-    if people.shape != (n,) or people.dtype.kind not in "iu" or (people < 0).any():
-        raise ValueError(
-            f"people: got shape {people.shape}, dtype {people.dtype}; valid: {n} whole numbers >= 0"
-        )
+    people = indices if people is None else _indices("people", people, n)
     persons, who = np.unique(people, return_inverse=True)
     identity, columns = sample_people(seed, persons)
     identity = identity[who]
@@ -142,7 +139,7 @@ def draw(n: int, seed: int, size: int = 64, *, start: int = 0, people=None, **fi
     return render(table, identity, seed, size)
 
 
-def render(attributes: pd.DataFrame, identity, seed: int, size: int = 64) -> Faces:
+def render(attributes: pd.DataFrame, identity, seed: int, size: int = 64, *, texture=None) -> Faces:
     """Draw a table of attributes; the camera noise of a row follows its ``index`` and the seed.
 
     Parameters
@@ -153,6 +150,8 @@ def render(attributes: pd.DataFrame, identity, seed: int, size: int = 64) -> Fac
         [N, 21] in [-1, 1], named by :data:`IDENTITY_NAMES`.
     seed, size : int
         As in :func:`draw`.
+    texture : array or torch.Tensor, optional
+        As :attr:`Faces.texture`; by default `identity`.
 
     Returns
     -------
@@ -171,37 +170,36 @@ def render(attributes: pd.DataFrame, identity, seed: int, size: int = 64) -> Fac
     """
     _whole("size", size, SMALLEST, LARGEST)
     _whole("seed", seed, 0, 2**64 - 1)
+    if not isinstance(attributes, pd.DataFrame):
+        raise ValueError(
+            f"attributes: got {type(attributes).__name__}; valid: a pandas table, as in Faces.attributes"
+        )
     missing = [name for name in ("index", *ATTRIBUTES) if name not in attributes]
     if missing:
         raise ValueError(
             f"attributes: got no column {missing[0]!r}; valid: a table with index and all of ATTRIBUTES"
         )
     n = len(attributes)
-    identity = np.array(identity, dtype=np.float32)
-    if identity.shape != (n, len(IDENTITY_NAMES)) or not (np.abs(identity) <= 1).all():
-        raise ValueError(
-            f"identity: got shape {identity.shape}; valid: ({n}, {len(IDENTITY_NAMES)}), values in [-1, 1]"
-        )
+    identity = _identity("identity", identity, n)
+    texture = identity.copy() if texture is None else _identity("texture", texture, n)
     table = {name: check_column(name, attributes[name].to_numpy(), n) for name in ATTRIBUTES}
-    indices = attributes["index"].to_numpy()
+    indices = _indices("index", attributes["index"], n)
     images = np.empty((n, 3, size, size), np.float32)
-    labels = np.empty((n, size, size), np.uint8)
+    masks = [np.empty((n, size, size), bool) for _ in REGIONS]
     step = max(1, PIXELS_PER_CHUNK // size**2)
 
     def work(first: int) -> None:
         rows = slice(first, first + step)
-        images[rows], labels[rows] = render_chunk(
-            identity[rows], {name: column[rows] for name, column in table.items()}, seed, indices[rows], size
-        )
+        columns = {name: column[rows] for name, column in table.items()}
+        shape = (identity[rows], texture[rows])
+        render_chunk(*shape, columns, seed, indices[rows], images[rows], [mask[rows] for mask in masks])
 
     # NumPy lets go of the interpreter lock inside its loops, so threads share the chunks.
     with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
         list(pool.map(work, range(0, n, step)))
-    labels = torch.from_numpy(labels)
-    masks = {region: labels == value for value, region in enumerate(REGIONS)}
-    return Faces(
-        torch.from_numpy(images), attributes.reset_index(drop=True), masks, torch.from_numpy(identity), seed
-    )
+    visible = {region: torch.from_numpy(mask) for region, mask in zip(REGIONS, masks, strict=True)}
+    images, identity, texture = (torch.from_numpy(array) for array in (images, identity, texture))
+    return Faces(images, attributes.reset_index(drop=True), visible, identity, seed, texture)
 
 
 def counterfactual(faces: Faces, attribute: str, value) -> Counterfactual:
@@ -223,7 +221,7 @@ def counterfactual(faces: Faces, attribute: str, value) -> Counterfactual:
     Raises
     ------
     ValueError
-        For an unknown attribute (with the nearest valid name) or a value out of range.
+        For anything but Faces, an unknown attribute (with the nearest valid name) or a value out of range.
 
     Examples
     --------
@@ -231,14 +229,49 @@ def counterfactual(faces: Faces, attribute: str, value) -> Counterfactual:
     >>> bool(counterfactual(faces, "glasses", "square").changed.any())
     True
     """
+    if not isinstance(faces, Faces):
+        raise ValueError(f"faces: got {type(faces).__name__}; valid: Faces, from draw or render")
     column = check_column(attribute, value, len(faces))
     table, identity = faces.attributes.copy(), faces.identity.clone()
     if attribute in ATTRIBUTES:
         table[attribute] = column
     else:
         identity[:, IDENTITY_NAMES.index(attribute)] = torch.as_tensor(column, dtype=identity.dtype)
-    after = render(table, identity, faces.seed, faces.images.shape[-1])
+    after = render(table, identity, faces.seed, faces.images.shape[-1], texture=faces.texture)
     return Counterfactual(faces, after, (after.images != faces.images).any(dim=1))
+
+
+def _identity(name: str, given, n: int) -> np.ndarray:
+    """A copy as float32 [n, 21] in [-1, 1]."""
+    wanted = (n, len(IDENTITY_NAMES))
+    try:
+        if isinstance(given, torch.Tensor):  # NumPy's own conversion of a tensor warns from NumPy 2 on
+            given = given.detach().cpu().numpy()
+        identity = np.array(given, dtype=np.float32)
+    except (TypeError, ValueError) as problem:
+        raise ValueError(f"{name}: got {type(given).__name__}, no numbers; valid: {wanted}, in [-1, 1]") from problem
+    if identity.shape != wanted:
+        raise ValueError(f"{name}: got shape {identity.shape}; valid: {wanted}, values in [-1, 1]")
+    outside = identity[~(np.abs(identity) <= 1)]
+    if outside.size:
+        raise ValueError(f"{name}: got {outside[0]:g}; valid: {wanted}, values in [-1, 1]")
+    return identity
+
+
+def _indices(name: str, given, n: int) -> np.ndarray:
+    """Whole numbers [n] from 0 on, which choose random streams."""
+    try:
+        column = np.asarray(given)
+    except ValueError as problem:
+        raise ValueError(f"{name}: got {given!r}; valid: {n} whole numbers >= 0") from problem
+    if column.size == 0:
+        column = column.astype(np.int64)  # an empty list is one of whole numbers too
+    if column.shape != (n,) or column.dtype.kind not in "iu" or (column < 0).any():
+        negative = f", {column.min()}" if column.dtype.kind == "i" and column.size and column.min() < 0 else ""
+        raise ValueError(
+            f"{name}: got shape {column.shape}, dtype {column.dtype}{negative}; valid: {n} whole numbers >= 0"
+        )
+    return column
 
 
 def _whole(name: str, value, low: int, high: int) -> None:

@@ -3,8 +3,8 @@ r"""What Facebook, Telegram and Twitter do to a picture on its way to a reader.
 A platform (1) strips the metadata, (2) shrinks a picture whose longer side exceeds a cap,
 (3) codes it again as JPEG with its own quality and with half the colour resolution (4:2:0).
 Boato et al. (*TrueFace*, IJCB 2022) shared 60,000 faces for real; no platform publishes its
-pipeline, so :data:`PLATFORMS` gathers what has been measured, reported or can be read in
-source code, with the source and its kind beside every number.
+pipeline, so :mod:`deepfake_kit.social_platforms` gathers what is known, with the source and the
+kind of evidence beside every number, and :func:`sensitivity` says how much hangs on the rest.
 
 JPEG quality q scales the quantization table Q of Annex K by S/100, where S = 5000/q below
 q = 50 and S = 200 - 2q from there on (the rule of the Independent JPEG Group; Wallace, "The
@@ -15,111 +15,35 @@ from __future__ import annotations
 
 import io
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
 
+from deepfake_kit.metrics import check_pictures, psnr, ssim
+from deepfake_kit.social_platforms import ALTERNATIVES, PLATFORMS, Platform, platform_table
 from deepfake_kit.valid import one_of
 
+__all__ = [
+    "PLATFORMS",
+    "TRUEFACE_SIDE",
+    "platform_report",
+    "platform_table",
+    "sensitivity",
+    "share",
+    "share_with_record",
+    "upload",
+]
 #: Side in pixels of the pictures that TrueFace uploaded (FFHQ and StyleGAN, 1024 x 1024).
 TRUEFACE_SIDE = 1024
-
-
-@dataclass(frozen=True)
-class Platform:
-    """One documented pipeline. ``sources`` says for each parameter where the number comes from."""
-
-    sides: tuple[int, ...]
-    quality: tuple[int, int]
-    subsampling: str
-    progressive: bool
-    filter: str
-    sources: dict[str, str] = field(default_factory=dict)
-
-
-PLATFORMS = {
-    "facebook": Platform(
-        sides=(720, 960, 2048),
-        quality=(75, 85),
-        subsampling="4:2:0",
-        progressive=True,
-        filter="lanczos",
-        sources={
-            "sides": "reported: the widths 720, 960, 2048 of Facebook's upload advice; 720 measured by "
-            "Castiglione et al., A forensic analysis of images on online social networks, INCoS 2011",
-            "quality": "measured: 75 by the author of a steganography tool, quoted by R. Heinrich, 2017; "
-            "85 by a reader's identify run, Signal Processing Stack Exchange question 74275, 2021",
-            "subsampling": "assumed: libjpeg's default below quality 90",
-            "progressive": "measured: the same question 74275",
-            "filter": "reported: S. Odio of Facebook, who names GraphicsMagick's Lanczos filter, interviewed by "
-            "P. Yuen, An in depth look at Facebook's new photo service, 2010",
-            "metadata": "measured: Castiglione et al. 2011, EXIF removed",
-        },
-    ),
-    "telegram": Platform(
-        sides=(1280,),
-        quality=(80, 87),
-        subsampling="4:2:0",
-        progressive=True,
-        filter="bilinear",
-        sources={
-            "sides": "source code: PhotoSideLimit = 1280 (option: 2560), Telegram Desktop, localimageloader.cpp",
-            "quality": "source code: 80 in Telegram for Android, SendMessagesHelper.generatePhotoSizes; "
-            "87 in Telegram Desktop, localimageloader.cpp",
-            "subsampling": "source code: Telegram Desktop pull request 25596, 4:4:4 only from quality 90 on",
-            "progressive": "source code: setProgressiveScanWrite in Telegram Desktop, localimageloader.cpp",
-            "filter": "source code: Qt::SmoothTransformation in Telegram Desktop, a bilinear filter",
-            "metadata": "source code: only the pixels are written again",
-        },
-    ),
-    "twitter": Platform(
-        sides=(1200, 2048),
-        quality=(85, 85),
-        subsampling="4:2:0",
-        progressive=True,
-        filter="lanczos",
-        sources={
-            "sides": "measured: variants medium (1200, served by default) and large (2048), issue 153 of "
-            "afar1/fieldtheory-cli, 2026",
-            "quality": "reported: N. O'Brien of Twitter, Upcoming changes to PNG image support, developer forum "
-            "2018: 85 wherever the upload's quality is higher",
-            "subsampling": "assumed: libjpeg's default below quality 90",
-            "progressive": "reported: H. Kermani of Twitter, talk at Mobile @Scale London 2016, summed up in How "
-            "Twitter handles 3,000 images per second; first of the goals of Twitter's own "
-            "ios-twitter-image-pipeline, README",
-            "filter": "assumed: the one that Facebook names",
-            "metadata": "measured: the press council IPTC's test of 15 sites, Exif and IPTC fields removed, told by "
-            "British Journal of Photography, March 2013",
-        },
-    ),
-}
 _SUBSAMPLING = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
-_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "lanczos": Image.Resampling.LANCZOS}
-
-
-def platform_table() -> pd.DataFrame:
-    """List every parameter of every platform with its value, the kind of evidence and the source.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns platform, parameter, value, evidence (measured, reported, source code, assumed), source.
-
-    Examples
-    --------
-    >>> sorted(platform_table().evidence.unique())
-    ['assumed', 'measured', 'reported', 'source code']
-    """
-    rows = []
-    for name, platform in PLATFORMS.items():
-        for parameter, source in platform.sources.items():
-            value = "stripped" if parameter == "metadata" else getattr(platform, parameter)
-            evidence, _, text = source.partition(":")
-            rows.append((name, parameter, str(value), evidence, text.strip()))
-    return pd.DataFrame(rows, columns=["platform", "parameter", "value", "evidence", "source"])
+_FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
 
 
 def share(
@@ -196,27 +120,30 @@ def share_with_record(
     >>> share_with_record(images, "twitter", seed=0)[1].quality.tolist()
     [85, 85]
     """
-    rule = PLATFORMS[one_of("platform", platform, PLATFORMS)]
-    _check_images(images)
+    one_of("platform", platform, PLATFORMS)
+    return _pass(images, platform, PLATFORMS[platform], seed, upload_side, quality)
+
+
+def _pass(
+    images: torch.Tensor, platform: str, rule: Platform, seed: int, upload_side: int, quality: int | None
+) -> tuple[torch.Tensor, pd.DataFrame]:
+    """Send a batch through `rule`, with the random draws of `platform`."""
+    check_pictures("images", images)
     _whole("seed", seed, 0, 2**64 - 1)
     _whole("upload_side", upload_side, 1, 2**31)
     if quality is not None:
         _whole("quality", quality, 1, 100)
     pixels = (images.detach().cpu().double() * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     shared = np.empty_like(pixels)
-    purpose = sorted(PLATFORMS).index(platform)
+    purpose = 16 + sorted(PLATFORMS).index(platform)
 
     def work(i: int) -> tuple[int, int, int, int]:
-        rng = np.random.Generator(
-            np.random.Philox(
-                key=np.array([seed, i], np.uint64), counter=np.array([0, 0, 0, 16 + purpose], np.uint64)
-            )
-        )
+        key, counter = np.array([seed, i], np.uint64), np.array([0, 0, 0, purpose], np.uint64)
+        rng = np.random.Generator(np.random.Philox(key=key, counter=counter))
         cap = rule.sides[int(rng.integers(len(rule.sides)))]
         drawn = int(rng.integers(rule.quality[0], rule.quality[1] + 1))
         height, width = pixels[i].shape[:2]
-        share_of_side = min(1.0, cap / upload_side)
-        stored = (max(1, round(height * share_of_side)), max(1, round(width * share_of_side)))
+        stored = _stored(height, width, cap / upload_side)
         used = drawn if quality is None else quality
         code = _encode(Image.fromarray(pixels[i]), rule, stored, used)
         with Image.open(io.BytesIO(code)) as seen:
@@ -230,13 +157,9 @@ def share_with_record(
     with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
         rows = list(pool.map(work, range(len(pixels))))
     record = pd.DataFrame(rows, columns=["quality", "height", "width", "bytes"])
-    error = ((shared.astype(np.float64) - pixels) ** 2).mean(axis=(1, 2, 3)) / 255**2
-    with np.errstate(divide="ignore"):
-        record["psnr"] = -10 * np.log10(error)
-    out = (
-        torch.from_numpy(shared).permute(0, 3, 1, 2).to(images.dtype).div_(255).contiguous().to(images.device)
-    )
-    return out, record
+    before, after = (torch.from_numpy(batch).permute(0, 3, 1, 2) for batch in (pixels, shared))
+    record["psnr"] = psnr(before.double() / 255, after.double() / 255).numpy()
+    return after.to(images.dtype).div_(255).contiguous().to(images.device), record
 
 
 def upload(file: bytes, platform: str, *, quality: int | None = None, side: int | None = None) -> bytes:
@@ -259,7 +182,7 @@ def upload(file: bytes, platform: str, *, quality: int | None = None, side: int 
     Raises
     ------
     ValueError
-        For an unknown platform or a file that is no picture.
+        For an unknown platform, a quality or side out of range, or a file that is no picture.
 
     Examples
     --------
@@ -270,6 +193,8 @@ def upload(file: bytes, platform: str, *, quality: int | None = None, side: int 
     rule = PLATFORMS[one_of("platform", platform, PLATFORMS)]
     quality = rule.quality[1] if quality is None else _whole("quality", quality, 1, 100)
     side = max(rule.sides) if side is None else _whole("side", side, 1, 65500)
+    if not isinstance(file, bytes | bytearray | memoryview):
+        raise ValueError(f"file: got {type(file).__name__}; valid: the bytes of a JPEG or PNG file")
     try:
         with Image.open(io.BytesIO(file)) as opened:
             picture = opened.convert("RGB")
@@ -277,9 +202,7 @@ def upload(file: bytes, platform: str, *, quality: int | None = None, side: int 
         raise ValueError(
             f"file: got {len(file)} bytes that are no whole picture ({problem}); valid: a JPEG or PNG file"
         ) from problem
-    share_of_side = min(1.0, side / max(picture.size))
-    stored = (max(1, round(picture.height * share_of_side)), max(1, round(picture.width * share_of_side)))
-    return _encode(picture, rule, stored, quality)
+    return _encode(picture, rule, _stored(picture.height, picture.width, side / max(picture.size)), quality)
 
 
 def platform_report(images: torch.Tensor, seed: int, *, upload_side: int = TRUEFACE_SIDE) -> pd.DataFrame:
@@ -301,80 +224,64 @@ def platform_report(images: torch.Tensor, seed: int, *, upload_side: int = TRUEF
     >>> platform_report(images, seed=0).index.tolist()
     ['facebook', 'telegram', 'twitter']
     """
-    rows = {}
-    for platform in PLATFORMS:
-        shared, record = share_with_record(images, platform, seed, upload_side=upload_side)
-        rows[platform] = {
-            "quality": record.quality.mean(),
-            "side": record[["height", "width"]].max(axis=1).mean(),
-            "bytes": record.bytes.mean(),
-            "psnr": record.psnr.mean(),
-            "ssim": float(ssim(images, shared).mean()),
-        }
+    rows = {name: _damage(images, name, rule, seed, upload_side) for name, rule in PLATFORMS.items()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("platform")
 
 
-def ssim(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    r"""Structural similarity of two batches, one number an image.
-
-    .. math:: \frac{(2\mu_x\mu_y + c_1)(2\sigma_{xy} + c_2)}
-                   {(\mu_x^2 + \mu_y^2 + c_1)(\sigma_x^2 + \sigma_y^2 + c_2)}
-
-    averaged over all positions and channels of an 11 x 11 Gaussian window with standard deviation
-    1.5, :math:`c_1 = 0.01^2`, :math:`c_2 = 0.03^2` (Wang et al., "Image quality assessment: from error
-    visibility to structural similarity", 2004, Eq. 13).
+def sensitivity(images: torch.Tensor, seed: int, *, upload_side: int = TRUEFACE_SIDE) -> pd.DataFrame:
+    """Say how much the report would change if an inferred parameter were another one.
 
     Parameters
     ----------
-    x, y : torch.Tensor
-        float [N, 3, H, W] in [0, 1], H and W at least 11.
+    images, seed, upload_side
+        As :func:`platform_report`; each row draws the same qualities and sizes.
 
     Returns
     -------
-    torch.Tensor
-        [N] in [-1, 1]; 1 for equal images.
+    pandas.DataFrame
+        One row for each inferred parameter and each value that it might have: platform, parameter, value, used
+        (bool: the value that :func:`share` takes), bytes, psnr (dB) and ssim, means over the batch.
 
     Raises
     ------
     ValueError
-        For shapes that differ, or images smaller than the window.
+        As :func:`share`.
 
     Examples
     --------
-    >>> images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    >>> ssim(images, images).tolist()
-    [1.0, 1.0]
+    >>> images = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    >>> sensitivity(images, seed=0).query("platform == 'facebook'").value.tolist()
+    ['4:2:0', '4:2:2', '4:4:4']
     """
-    _check_images(x)
-    _check_images(y)
-    if x.shape != y.shape or min(x.shape[2:]) < 11:
-        raise ValueError(
-            f"x, y: got shapes {tuple(x.shape)} and {tuple(y.shape)}; valid: equal, sides of at least 11"
-        )
-    offsets = torch.arange(-5, 6, dtype=torch.float64)
-    window = torch.exp(-(offsets**2) / (2 * 1.5**2))
-    window /= window.sum()
-    a, b = x.double().cpu(), y.double().cpu()
+    rows = []
+    table = platform_table()
+    for name, parameter in table.loc[table.evidence == "inferred", ["platform", "parameter"]].itertuples(index=False):
+        for value in ALTERNATIVES[parameter]:
+            damage = _damage(images, name, replace(PLATFORMS[name], **{parameter: value}), seed, upload_side)
+            used = value == getattr(PLATFORMS[name], parameter)
+            rows.append((name, parameter, value, used, damage["bytes"], damage["psnr"], damage["ssim"]))
+    return pd.DataFrame(rows, columns=["platform", "parameter", "value", "used", "bytes", "psnr", "ssim"])
 
-    def sliding(side: int) -> torch.Tensor:
-        """Weights [side - 10, side]: row i averages the eleven positions from i on."""
-        return sum(weight * torch.eye(side, dtype=torch.float64)[i : side - 10 + i] for i, weight in enumerate(window))
 
-    # The window is a product of a column and a row, so two matrix products average over all of its positions:
-    # thirty times as fast as a grouped convolution in double precision.
-    down, across = sliding(a.shape[2]), sliding(a.shape[3]).T
+def _damage(images: torch.Tensor, platform: str, rule: Platform, seed: int, upload_side: int) -> dict[str, float]:
+    """Means over a batch that went through `rule`."""
+    check_pictures("images", images)
+    if min(images.shape[2:]) < 11:
+        raise ValueError(f"images: got shape {tuple(images.shape)}; valid: sides of at least 11 pixels")
+    shared, record = _pass(images, platform, rule, seed, upload_side, None)
+    return {
+        "quality": record.quality.mean(),
+        "side": record[["height", "width"]].max(axis=1).mean(),
+        "bytes": record.bytes.mean(),
+        "psnr": record.psnr.mean(),
+        "ssim": float(ssim(images, shared).mean()),
+    }
 
-    def mean(plane: torch.Tensor) -> torch.Tensor:
-        return down @ plane @ across
 
-    mean_a, mean_b = mean(a), mean(b)
-    var_a, var_b = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2
-    cov = mean(a * b) - mean_a * mean_b
-    c1, c2 = 0.01**2, 0.03**2
-    quotient = ((2 * mean_a * mean_b + c1) * (2 * cov + c2)) / (
-        (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
-    )
-    return quotient.mean(dim=(1, 2, 3)).to(x.dtype)
+def _stored(height: int, width: int, share_of_side: float) -> tuple[int, int]:
+    """Height and width after shrinking, never enlarging, at least one pixel each."""
+    share_of_side = min(1.0, share_of_side)
+    return max(1, round(height * share_of_side)), max(1, round(width * share_of_side))
 
 
 def _encode(picture: Image.Image, rule: Platform, stored: tuple[int, int], quality: int) -> bytes:
@@ -391,17 +298,6 @@ def _encode(picture: Image.Image, rule: Platform, stored: tuple[int, int], quali
         progressive=rule.progressive,
     )
     return buffer.getvalue()
-
-
-def _check_images(images) -> None:
-    if not isinstance(images, torch.Tensor) or not images.is_floating_point():
-        given = f"dtype {images.dtype}" if isinstance(images, torch.Tensor) else type(images).__name__
-        raise ValueError(f"images: got {given}; valid: a float tensor [N, 3, H, W] in [0, 1]")
-    if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < 1:
-        raise ValueError(f"images: got shape {tuple(images.shape)}; valid: [N, 3, H, W]")
-    if images.numel() and not bool(((images >= 0) & (images <= 1)).all()):
-        low, high = float(images.min()), float(images.max())
-        raise ValueError(f"images: got values from {low:g} to {high:g}; valid: finite values in [0, 1]")
 
 
 def _whole(name: str, value, low: int, high: int) -> int:

@@ -86,3 +86,55 @@ def test_grain_finds_planted_noise_on_flat_and_edged_images(sigma):
 def test_grain_names_bad_input():
     with pytest.raises(ValueError, match="images has shape"):
         metrics.grain(torch.zeros(3, 3))
+
+
+def test_ssim_matches_a_direct_sum_over_windows():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(1, 3, 13, 12, generator=generator, dtype=torch.float64)
+    y = (x + 0.2 * torch.rand(x.shape, generator=generator, dtype=torch.float64)).clamp(0, 1)
+    t = np.arange(11) - 5
+    w = np.exp(-(t[:, None] ** 2 + t[None, :] ** 2) / (2 * 1.5**2))
+    w /= w.sum()
+    values = []
+    for c in range(3):
+        for i in range(3):
+            for j in range(2):
+                a, b = x[0, c, i : i + 11, j : j + 11].numpy(), y[0, c, i : i + 11, j : j + 11].numpy()
+                ma, mb = (w * a).sum(), (w * b).sum()
+                va, vb, cov = (
+                    (w * (a - ma) ** 2).sum(),
+                    (w * (b - mb) ** 2).sum(),
+                    (w * (a - ma) * (b - mb)).sum(),
+                )
+                values.append(
+                    (2 * ma * mb + 1e-4) * (2 * cov + 9e-4) / ((ma**2 + mb**2 + 1e-4) * (va + vb + 9e-4))
+                )
+    assert float(metrics.ssim(x, y)) == pytest.approx(np.mean(values), abs=1e-10)
+
+
+def test_ssim_and_psnr_know_equal_images_and_fall_with_noise():
+    generator = torch.Generator().manual_seed(0)
+    x = 0.25 + 0.5 * torch.rand(4, 3, 24, 20, generator=generator)
+    assert torch.equal(metrics.ssim(x, x), torch.ones(4)) and metrics.psnr(x, x).isinf().all()
+    noise = torch.rand(x.shape, generator=generator) - 0.5
+    little, much = x + 0.02 * noise, x + 0.2 * noise
+    assert (metrics.ssim(x, little) > metrics.ssim(x, much)).all()
+    # Uniform noise of width w has variance w^2 / 12.
+    for image, width in ((little, 0.02), (much, 0.2)):
+        assert metrics.psnr(x, image).numpy() == pytest.approx(-10 * np.log10(width**2 / 12), abs=0.3)
+
+
+@pytest.mark.parametrize("measure", [metrics.psnr, metrics.ssim])
+def test_bad_pictures_are_named(measure):
+    good = torch.full((1, 3, 16, 16), 0.5)
+    cases = [
+        (good, good[..., :12], r"\(1, 3, 16, 16\) and \(1, 3, 16, 12\)"),
+        (good, good.byte(), "y: .*uint8"),
+        (good.numpy(), good, "x: .*ndarray"),
+        (good * 3, good, "x: .*1.5"),
+        (good, good[0], "y: .*3, 16"),
+        (good * float("nan"), good, "x: .*nan"),
+    ]
+    for x, y, message in cases:
+        with pytest.raises(ValueError, match=message):
+            measure(x, y)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 from PIL.JpegImagePlugin import get_sampling
 
-from deepfake_kit import faces, social
+from deepfake_kit import faces, social, social_platforms
 
 
 @pytest.fixture(scope="module")
@@ -121,30 +121,6 @@ def test_the_longer_side_is_capped():
     assert Image.open(io.BytesIO(social.upload(buffer.getvalue(), "facebook", side=720))).size == (720, 360)
 
 
-def test_ssim_matches_a_direct_sum_over_windows():
-    generator = torch.Generator().manual_seed(0)
-    x = torch.rand(1, 3, 13, 12, generator=generator, dtype=torch.float64)
-    y = (x + 0.2 * torch.rand(x.shape, generator=generator, dtype=torch.float64)).clamp(0, 1)
-    t = np.arange(11) - 5
-    w = np.exp(-(t[:, None] ** 2 + t[None, :] ** 2) / (2 * 1.5**2))
-    w /= w.sum()
-    values = []
-    for c in range(3):
-        for i in range(3):
-            for j in range(2):
-                a, b = x[0, c, i : i + 11, j : j + 11].numpy(), y[0, c, i : i + 11, j : j + 11].numpy()
-                ma, mb = (w * a).sum(), (w * b).sum()
-                va, vb, cov = (
-                    (w * (a - ma) ** 2).sum(),
-                    (w * (b - mb) ** 2).sum(),
-                    (w * (a - ma) * (b - mb)).sum(),
-                )
-                values.append(
-                    (2 * ma * mb + 1e-4) * (2 * cov + 9e-4) / ((ma**2 + mb**2 + 1e-4) * (va + vb + 9e-4))
-                )
-    assert float(social.ssim(x, y)) == pytest.approx(np.mean(values), abs=1e-10)
-
-
 def test_the_report_and_the_sources_are_whole(batch):
     report = social.platform_report(batch, seed=0)
     assert list(report.index) == ["facebook", "telegram", "twitter"]
@@ -155,7 +131,28 @@ def test_the_report_and_the_sources_are_whole(batch):
     for name in social.PLATFORMS:
         mine = table[table.platform == name]
         assert set(mine.parameter) == {"sides", "quality", "subsampling", "progressive", "filter", "metadata"}
-        assert mine.source[mine.evidence != "assumed"].str.len().gt(8).all()
+        assert mine.source.str.len().gt(8).all()
+    assert set(table.evidence) <= {"measured", "reported", "source code", "inferred"}
+
+
+def test_sensitivity_tries_every_inferred_parameter_and_changes_nothing_else(batch):
+    table = social.sensitivity(batch, seed=0)
+    inferred = social.platform_table().query("evidence == 'inferred'")
+    assert {*zip(table.platform, table.parameter)} == {*zip(inferred.platform, inferred.parameter)}
+    assert (table.groupby(["platform", "parameter"]).used.sum() == 1).all()
+    report = social.platform_report(batch, seed=0)
+    for row in table[table.used].itertuples():
+        assert row.value == getattr(social.PLATFORMS[row.platform], row.parameter)
+        assert [row.bytes, row.psnr, row.ssim] == report.loc[row.platform, ["bytes", "psnr", "ssim"]].tolist()
+    for _, rows in table[table.parameter == "subsampling"].groupby("platform"):
+        by = rows.set_index("value")  # more colour samples: a larger file that is nearer to the upload
+        assert by.bytes["4:2:0"] < by.bytes["4:2:2"] < by.bytes["4:4:4"]
+        assert by.psnr["4:2:0"] < by.psnr["4:2:2"] < by.psnr["4:4:4"]
+    # A filter is used only where a picture is shrunk: none at 128 pixels under caps of 1200 and 2048.
+    plain = social.sensitivity(batch, seed=0, upload_side=128).query("parameter == 'filter'")
+    assert plain.value.tolist() == ["lanczos", "bicubic", "bilinear"] and plain.psnr.nunique() == 1
+    shrunk = social.sensitivity(batch, seed=0, upload_side=4096).query("parameter == 'filter'").set_index("value")
+    assert shrunk.psnr["lanczos"] > shrunk.psnr["bicubic"] > shrunk.psnr["bilinear"]
 
 
 @settings(max_examples=40, deadline=None)
@@ -200,7 +197,14 @@ GOOD = torch.full((1, 3, 16, 16), 0.5)
         (lambda: social.share(GOOD, "twitter", 0, upload_side=0), ["upload_side", "0"]),
         (lambda: social.upload(b"not a picture", "twitter"), ["file", "13 bytes"]),
         (lambda: social.upload(as_file(GOOD[0])[:40], "twitter"), ["file", "40 bytes"]),
-        (lambda: social.ssim(GOOD, GOOD[..., :12]), ["(1, 3, 16, 16)", "(1, 3, 16, 12)"]),
+        (lambda: social.upload("a.jpg", "twitter"), ["file", "str", "bytes"]),
+        (lambda: social.upload(b"", "twitter", side=0), ["side", "0"]),
+        (lambda: social.share(GOOD, ["twitter"], 0), ["platform", "twitter"]),
+        (lambda: social.share(GOOD, "twitter", "0"), ["seed", "'0'", "whole"]),
+        (lambda: social.share(GOOD, "twitter", 0, quality=85.0), ["quality", "85.0", "whole"]),
+        (lambda: social.platform_report(GOOD.byte(), 0), ["images", "uint8"]),
+        (lambda: social.platform_report(GOOD[..., :8], 0), ["images", "(1, 3, 16, 8)", "11"]),
+        (lambda: social.sensitivity(GOOD * 2 - 1.5, 0), ["images", "-0.5"]),
     ],
 )
 def test_bad_input_is_named(call, words):
@@ -215,4 +219,4 @@ def test_no_images_are_a_batch_too():
 
 
 def test_examples_run():
-    assert doctest.testmod(social).failed == 0
+    assert doctest.testmod(social).failed == 0 and doctest.testmod(social_platforms).failed == 0
