@@ -79,11 +79,17 @@ class Run:
         """Load a data set with :func:`deepfake_kit.data.load` and remember which bytes were used."""
         from deepfake_kit import data
 
-        found = data.load(name, split, **options)
-        self.data.append({"name": found.name, "split": split, "count": len(found.images), "sha256": found.sha256,
+        return self.take(data.load(name, split, **options))
+
+    def take(self, found):
+        """Remember which bytes a :class:`deepfake_kit.data.Dataset` holds, and return it.
+
+        For a set that was not opened by :meth:`load`, such as a chapter's own stand-in.
+        """
+        self.data.append({"name": found.name, "split": found.split, "count": len(found.images), "sha256": found.sha256,
                           "stand_in": bool(found.stand_in), "description": found.description,
                           "photographs_of_people": bool(getattr(found, "photographs_of_people", False))})
-        self._publish({"text/plain": ""}, {"type": "data", "id": f"{name}-{split}", **self.data[-1]})
+        self._publish({"text/plain": ""}, {"type": "data", "id": f"{found.name}-{found.split}", **self.data[-1]})
         return found
 
     def settings_table(self):

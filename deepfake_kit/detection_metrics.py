@@ -1,0 +1,207 @@
+r"""How well scores tell fakes from real images, with intervals.
+
+A score is any number that is higher for images held to be fake; the decision is ``score > threshold``. Intervals are
+95 %: DeLong's for the area under the ROC curve, Wilson's for shares, bootstrap over images for the rest.
+"""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+Z = 1.959963984540054  # 97.5 % point of the standard normal distribution
+
+
+def _both(scores, is_fake) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of fakes and of real images, float64, after checking that both exist."""
+    s, y = np.asarray(scores, float), np.asarray(is_fake)
+    if s.ndim != 1 or y.shape != s.shape:
+        raise ValueError(f"scores, is_fake: got shapes {s.shape} and {y.shape}; valid: [N] both")
+    if not np.isfinite(s).all():
+        raise ValueError(f"scores: got {np.count_nonzero(~np.isfinite(s))} that are not finite; valid: finite numbers")
+    if not np.isin(y, (0, 1)).all() or len(np.unique(y)) < 2:
+        raise ValueError(f"is_fake: got the values {np.unique(y).tolist()}; valid: 0 and 1, both present")
+    return s[y == 1], s[y == 0]
+
+
+def wins(fakes: np.ndarray, reals: np.ndarray) -> np.ndarray:
+    """[m, n] table: 1 where fake i scores above real image j, 1/2 for a tie; its mean is the area under the curve.
+
+    >>> wins(np.array([1.0, 0.0]), np.array([0.0])).tolist()
+    [[1.0], [0.5]]
+    """
+    return (fakes[:, None] > reals[None]) + 0.5 * (fakes[:, None] == reals[None])
+
+
+def auc(scores, is_fake) -> float:
+    r"""Area under the ROC curve: :math:`P(s_{fake}>s_{real})+\frac12P(s_{fake}=s_{real})`.
+
+    >>> auc([0.9, 0.4, 0.6, 0.1], [1, 1, 0, 0])
+    0.75
+    """
+    return float(wins(*_both(scores, is_fake)).mean())
+
+
+def delong_interval(scores, is_fake) -> tuple[float, float]:
+    r"""95 % interval of the area under the ROC curve (DeLong, DeLong and Clarke-Pearson, *Biometrics* 1988).
+
+    .. math:: \widehat{\mathrm{var}} = \frac{S_{10}}{m}+\frac{S_{01}}{n}
+
+    with the sample variances over fakes (real images) of the share of real images (fakes) on the right side.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper end, clipped to [0, 1]; it shrinks to a point where the classes are apart.
+
+    Raises
+    ------
+    ValueError
+        As :func:`evaluate`, and for fewer than 2 images of a class.
+
+    Examples
+    --------
+    >>> delong_interval([2.0, 3.0, 0.0, 1.0], [1, 1, 0, 0])
+    (1.0, 1.0)
+    """
+    table = wins(*_both(scores, is_fake))
+    if min(table.shape) < 2:
+        raise ValueError(f"is_fake: got {table.shape[0]} fakes and {table.shape[1]} real; valid: at least 2 of each")
+    m, n = table.shape
+    half = Z * math.sqrt(table.mean(1).var(ddof=1) / m + table.mean(0).var(ddof=1) / n)
+    return max(0.0, float(table.mean()) - half), min(1.0, float(table.mean()) + half)
+
+
+def wilson_interval(right: int, of: int) -> tuple[float, float]:
+    r"""95 % interval of a share :math:`\hat p` of n (Wilson 1927).
+
+    .. math:: \frac{\hat p+z^2/2n\pm z\sqrt{\hat p(1-\hat p)/n+z^2/4n^2}}{1+z^2/n}
+
+    >>> [round(x, 4) for x in wilson_interval(420, 500)]
+    [0.8053, 0.8695]
+    """
+    if not 0 <= right <= of or of < 1:
+        raise ValueError(f"right, of: got {right} of {of}; valid: 0 <= right <= of, of >= 1")
+    p, k = right / of, Z * Z / of
+    half = Z * math.sqrt(p * (1 - p) / of + k / (4 * of))
+    return (p + k / 2 - half) / (1 + k), (p + k / 2 + half) / (1 + k)
+
+
+def equal_error_rate(scores, is_fake) -> float:
+    """Where the ROC curve, straight between its corners, misses as many fakes as it accuses real images.
+
+    >>> equal_error_rate([0.9, 0.4, 0.6, 0.1], [1, 1, 0, 0])
+    0.5
+    """
+    fakes, reals = _both(scores, is_fake)
+    cuts = np.unique(np.concatenate([fakes, reals]))[::-1]                     # called fake: at or above the cut
+    found = np.concatenate([[0], np.searchsorted(np.sort(-fakes), -cuts, side="right") / len(fakes)])
+    false_alarms = np.concatenate([[0], np.searchsorted(np.sort(-reals), -cuts, side="right") / len(reals)])
+    gap = false_alarms + found - 1                       # rises along the curve, from -1 to 1
+    i = int(np.flatnonzero(gap >= 0)[0])
+    if gap[i] == 0:
+        return float(false_alarms[i])
+    share = -gap[i - 1] / (gap[i] - gap[i - 1])
+    return float(false_alarms[i - 1] + share * (false_alarms[i] - false_alarms[i - 1]))
+
+
+def f1_score(scores, is_fake, threshold: float = 0.0) -> float:
+    """Harmonic mean of precision and recall of "fake"; 0 where no fake is found.
+
+    >>> f1_score([1.0, -1.0, 2.0, -2.0], [1, 1, 0, 0])
+    0.5
+    """
+    called, fake = np.asarray(scores, float) > threshold, np.asarray(is_fake) == 1
+    return float(2 * (called & fake).sum() / max(1, called.sum() + fake.sum()))
+
+
+def evaluate(scores, is_fake, threshold: float = 0.0, repeats: int = 200, seed: int = 0) -> dict[str, float]:
+    """Area under the ROC curve, accuracy, F1 and equal error rate, each with a 95 % interval.
+
+    Parameters
+    ----------
+    scores : array [N]
+        Higher means fake.
+    is_fake : array [N]
+        1 for fake, 0 for real; both must occur at least twice.
+    threshold : float
+        Above it an image is called fake. It must not be chosen on these images.
+    repeats, seed : int
+        Of the bootstrap for F1 and the equal error rate: fakes and real images are drawn anew apart from each other.
+
+    Returns
+    -------
+    dict of str to float
+        ``auc``, ``accuracy``, ``f1``, ``eer``, each also with ``_low`` and ``_high``.
+
+    Raises
+    ------
+    ValueError
+        For shapes that differ, scores that are not finite, or a class that is missing.
+
+    Examples
+    --------
+    >>> found = evaluate([2.0, 1.0, -1.0, 0.5, -2.0, -0.5], [1, 1, 1, 0, 0, 0])
+    >>> round(found["auc"], 4), round(found["accuracy"], 4)
+    (0.7778, 0.6667)
+    """
+    fakes, reals = _both(scores, is_fake)
+    s, y = np.asarray(scores, float), np.asarray(is_fake)
+    right = int((fakes > threshold).sum() + (reals <= threshold).sum())
+    found = {"auc": auc(s, y), "accuracy": right / len(s), "f1": f1_score(s, y, threshold),
+             "eer": equal_error_rate(s, y)}
+    found["auc_low"], found["auc_high"] = delong_interval(s, y)
+    found["accuracy_low"], found["accuracy_high"] = wilson_interval(right, len(s))
+    random = np.random.default_rng(seed)
+    labels = np.repeat([1, 0], (len(fakes), len(reals)))
+    drawn = [np.concatenate([random.choice(fakes, len(fakes)), random.choice(reals, len(reals))])
+             for _ in range(repeats)]
+    for name, of in (("f1", lambda z: f1_score(z, labels, threshold)), ("eer", lambda z: equal_error_rate(z, labels))):
+        found[f"{name}_low"], found[f"{name}_high"] = np.quantile([of(z) for z in drawn], (0.025, 0.975)).tolist()
+    return found
+
+
+def auc_difference(scores_a, scores_b, is_fake, repeats: int = 2000, seed: int = 0) -> tuple[float, float, float]:
+    """Mean area under the curve over runs, A minus B, with a 95 % bootstrap interval over runs and images.
+
+    Run s of A and run s of B are a pair (same seed) and saw the same test images; both pairings are kept. Each
+    repetition draws runs, fakes and real images anew, so the interval covers luck in training and luck in the images.
+
+    Parameters
+    ----------
+    scores_a, scores_b : array [S, N]
+        One row a run.
+    is_fake : array [N]
+    repeats, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    tuple of float
+        Difference, lower and upper end.
+
+    Raises
+    ------
+    ValueError
+        If the two differ in shape, or as :func:`evaluate`.
+
+    Examples
+    --------
+    >>> a = np.array([[2.0, 3.0, 0.0, 1.0]])
+    >>> auc_difference(a, a, [1, 1, 0, 0])
+    (0.0, 0.0, 0.0)
+    """
+    a, b = np.atleast_2d(scores_a), np.atleast_2d(scores_b)
+    if a.shape != b.shape:
+        raise ValueError(f"scores_a, scores_b: got shapes {a.shape} and {b.shape}; valid: equal, [runs, N]")
+    tables = np.stack([wins(*_both(x, is_fake)) - wins(*_both(z, is_fake)) for x, z in zip(a, b)])
+    runs, m, n = tables.shape
+    random = np.random.default_rng(seed)
+    draws = np.empty(repeats)
+    for k in range(repeats):
+        runs_drawn = np.bincount(random.integers(0, runs, runs), minlength=runs) / runs
+        fakes = random.multinomial(m, np.full(m, 1 / m)) / m
+        reals = random.multinomial(n, np.full(n, 1 / n)) / n
+        draws[k] = runs_drawn @ (tables @ reals @ fakes)
+    low, high = np.quantile(draws, (0.025, 0.975))
+    return float(tables.mean()), float(low), float(high)

@@ -1,0 +1,201 @@
+"""Losses of the detection chapters: contrastive (chapter 9) and single-center (chapter 7)."""
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def _check_views(name: str, z: Tensor, dimensions: int) -> None:
+    if z.ndim != dimensions or not z.is_floating_point():
+        letters = "[V, N, D]" if dimensions == 3 else "[N, D]"
+        raise ValueError(f"{name}: got {z.dtype} {tuple(z.shape)}; valid: float {letters}")
+
+
+def nt_xent(z_a: Tensor, z_b: Tensor, temperature: float = 0.5) -> Tensor:
+    r"""Normalised, temperature-scaled cross entropy of two views of each image (Chen et al. 2020, Eq. 1).
+
+    .. math:: \ell_{i,j} = -\log\frac{\exp(\mathrm{sim}(z_i,z_j)/\tau)}
+                                      {\sum_{k=1}^{2N}\mathbb 1_{k\ne i}\exp(\mathrm{sim}(z_i,z_k)/\tau)},
+              \qquad \mathrm{sim}(u,v) = \frac{u^\top v}{\lVert u\rVert\,\lVert v\rVert},
+
+    averaged over the 2N pairs (i, j) and (j, i) of two views of one image. Marogna's thesis prints it rightly as
+    Eq. (2.3).
+
+    Parameters
+    ----------
+    z_a, z_b : Tensor float [N, D]
+        Row n of both belongs to image n. Only directions count, not lengths.
+    temperature : float
+        :math:`\tau`, above 0.
+
+    Returns
+    -------
+    Tensor, scalar
+        :math:`\log(2N-1)` where all embeddings are equal.
+
+    Raises
+    ------
+    ValueError
+        For shapes that are not [N, D] and equal, fewer than 2 images, or a temperature that is not above 0.
+
+    Examples
+    --------
+    >>> round(nt_xent(torch.ones(2, 4), torch.ones(2, 4), 0.07).item(), 4)
+    1.0986
+    """
+    _check_views("z_a", z_a, 2)
+    _check_views("z_b", z_b, 2)
+    if z_a.shape != z_b.shape or len(z_a) < 2:
+        raise ValueError(f"z_a, z_b: got {tuple(z_a.shape)} and {tuple(z_b.shape)}; valid: equal, at least 2 rows")
+    return multi_view_nt_xent(torch.stack([z_a, z_b]), temperature)
+
+
+def multi_view_nt_xent(z: Tensor, temperature: float = 0.5) -> Tensor:
+    r"""NT-Xent for V views of each image: the mean over an anchor's V - 1 positives (Khosla et al. 2020, Eq. 2).
+
+    .. math:: \ell_i = -\frac{1}{V-1}\sum_{p\in P(i)}
+              \log\frac{\exp(\mathrm{sim}(z_i,z_p)/\tau)}{\sum_{k\ne i}\exp(\mathrm{sim}(z_i,z_k)/\tau)}
+
+    With two views it is :func:`nt_xent`.
+
+    Parameters
+    ----------
+    z : Tensor float [V, N, D]
+        At least 2 views of at least 2 images.
+    temperature : float
+        Above 0.
+
+    Returns
+    -------
+    Tensor, scalar
+
+    Raises
+    ------
+    ValueError
+        For another shape, or a temperature that is not above 0.
+
+    Examples
+    --------
+    >>> round(multi_view_nt_xent(torch.ones(3, 2, 4)).item(), 4)
+    1.6094
+    """
+    _check_views("z", z, 3)
+    if min(z.shape[:2]) < 2:
+        raise ValueError(f"z: got shape {tuple(z.shape)}; valid: at least 2 views of at least 2 images")
+    if not temperature > 0:
+        raise ValueError(f"temperature: got {temperature}; valid: more than 0")
+    views, n, _ = z.shape
+    unit = F.normalize(z.flatten(0, 1), dim=1)
+    itself = torch.eye(views * n, dtype=torch.bool, device=z.device)
+    logits = (unit @ unit.T / temperature).masked_fill(itself, -torch.inf)
+    image = torch.arange(n, device=z.device).repeat(views)
+    positive = (image[:, None] == image) & ~itself
+    shares = logits.log_softmax(1).masked_fill(~positive, 0)
+    return -(shares.sum(1) / (views - 1)).mean()
+
+
+def _check_labelled(features: Tensor, is_fake: Tensor, center: Tensor) -> Tensor:
+    """`is_fake` as bool [N], after the three arguments have been found to fit together."""
+    if features.ndim != 2 or not features.is_floating_point() or len(features) == 0:
+        raise ValueError(f"features: got {features.dtype} {tuple(features.shape)}; valid: float [N, D] with N >= 1")
+    if center.shape != features.shape[1:]:
+        raise ValueError(f"center: got shape {tuple(center.shape)}; valid: {tuple(features.shape[1:])}")
+    if is_fake.shape != features.shape[:1] or not bool(((is_fake == 0) | (is_fake == 1)).all()):
+        raise ValueError(f"is_fake: got {is_fake.dtype} {tuple(is_fake.shape)}; valid: {len(features)} times True or "
+                         "False, or 1 for fake and 0 for real")
+    return is_fake.bool()
+
+
+def center_distance(features: Tensor, center: Tensor, squared: bool = False) -> Tensor:
+    r"""Mean distance of features from a centre, :math:`d=\frac1N\sum_{i=1}^N\lVert f_i-C\rVert_2`.
+
+    The Hanyang report's Eqn. (2), which is garbled in print ("C^2"), read as in its source, Li et al., "Frequency-aware
+    discriminative feature learning supervised by single-center loss for face forgery detection", CVPR 2021.
+
+    Parameters
+    ----------
+    features : Tensor float [N, D]
+    center : Tensor float [D]
+    squared : bool
+        The other reading of the 2 that survived in print: the mean of :math:`\lVert f_i-C\rVert_2^2`.
+
+    Returns
+    -------
+    Tensor, scalar
+        0 for no features. At :math:`f_i=C`, where the norm has no derivative, the gradient is 0.
+
+    Examples
+    --------
+    >>> center_distance(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.zeros(2)).item()
+    2.5
+    """
+    if len(features) == 0:
+        return features.sum()
+    distance = torch.linalg.vector_norm(features - center, dim=1)
+    return (distance.square() if squared else distance).mean()
+
+
+def single_center_loss(features: Tensor, is_fake: Tensor, center: Tensor, margin: float = 0.3) -> Tensor:
+    r"""Pull real features to a centre and push fake ones a margin further away (Li et al., CVPR 2021).
+
+    .. math:: L = d_{real} + \max(d_{real} - d_{fake} + m\sqrt D,\ 0)
+
+    with :math:`d` from :func:`center_distance`. The Hanyang report's Eqn. (1) lost the minus sign and the
+    :math:`\sqrt D`; see :func:`single_center_loss_as_printed`.
+
+    Parameters
+    ----------
+    features : Tensor float [N, D]
+        One row an image.
+    is_fake : Tensor [N]
+        bool, or 1 for fake and 0 for real.
+    center : Tensor float [D]
+        The centre C of the real features; it is learned like a weight.
+    margin : float
+        :math:`m\ge0`, in units of :math:`\sqrt D`, so that it means the same for any number of features.
+
+    Returns
+    -------
+    Tensor, scalar
+        A class that is missing from the batch contributes nothing: without fakes :math:`d_{real}`, without reals
+        :math:`\max(m\sqrt D - d_{fake}, 0)`.
+
+    Raises
+    ------
+    ValueError
+        For features that are not [N, D], labels or a centre that do not fit them, or a negative margin.
+
+    Examples
+    --------
+    >>> features = torch.tensor([[1.0, 0.0, 0.0, 0.0], [3.0, 0.0, 0.0, 0.0]])
+    >>> single_center_loss(features, torch.tensor([False, True]), torch.zeros(4), margin=1.5).item()
+    2.0
+    """
+    fake = _check_labelled(features, is_fake, center)
+    if not margin >= 0:
+        raise ValueError(f"margin: got {margin}; valid: 0 or more")
+    real_part = center_distance(features[~fake], center)
+    if not fake.any():
+        return real_part
+    gap = real_part - center_distance(features[fake], center) + margin * features.shape[1] ** 0.5
+    return real_part + gap.clamp(min=0)
+
+
+def single_center_loss_as_printed(features: Tensor, is_fake: Tensor, center: Tensor, margin: float = 0.3) -> Tensor:
+    r"""The Hanyang report's Eqn. (1) to the letter, for comparison only: it pulls fakes in.
+
+    .. math:: L = d_{real} + \max(d_{real}\, d_{fake} + \text{margin},\ 0)
+
+    Its derivative with respect to :math:`d_{fake}` is :math:`+d_{real}`. Arguments, result and errors are those of
+    :func:`single_center_loss`; the margin is not multiplied by :math:`\sqrt D`.
+
+    >>> features = torch.tensor([[1.0, 0.0], [3.0, 0.0]])
+    >>> single_center_loss_as_printed(features, torch.tensor([0, 1]), torch.zeros(2), margin=0.5).item()
+    4.5
+    """
+    fake = _check_labelled(features, is_fake, center)
+    if not margin >= 0:
+        raise ValueError(f"margin: got {margin}; valid: 0 or more")
+    real_part = center_distance(features[~fake], center)
+    return real_part + (real_part * center_distance(features[fake], center) + margin).clamp(min=0)
