@@ -66,7 +66,7 @@ class LinearDenoiser(nn.Module):
         return (((1 - alpha_bar).sqrt() / spread * parts) @ self.directions.T).reshape(x.shape)
 
     def error(self, t: Tensor) -> Tensor:
-        r""":math:`\frac1d\sum_k\frac{\bar\alpha_t\lambda_k}{\bar\alpha_t\lambda_k+1-\bar\alpha_t}`, the error that stays.
+        r""":math:`\frac1d\sum_k\frac{\bar\alpha_t\lambda_k}{\bar\alpha_t\lambda_k+1-\bar\alpha_t}`: the error left.
 
         Mean squared, on new data with the same mean and covariance; :math:`\lambda_k` are the covariance's eigenvalues.
 
