@@ -250,7 +250,8 @@ class Run:
         AssertionError
             If the residual exceeds the tolerance or is not a number.
         """
-        size = abs(float(residual))
+        # A tensor that still remembers its gradient warns when it becomes a number.
+        size = abs(float(residual.detach() if hasattr(residual, "detach") else residual))
         if not size <= tolerance:
             raise AssertionError(f"check {id!r} failed: residual {size:g} > tolerance {tolerance:g} ({how})")
         text = f"checked: {how or id} (residual {size:.1e}, allowed {tolerance:.0e})"

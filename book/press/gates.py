@@ -251,6 +251,13 @@ def no_raw_maths(site: Path) -> list[str]:
 MACHINE_PATH = re.compile(r"(?:/home/|/root/|/Users/|/tmp/ipykernel_)[\w.@-]+[\w./@-]*")
 
 
+def no_warnings(site: Path) -> list[str]:
+    """No page shows a library's warning: it means nothing to a reader, or it should be heeded."""
+    return [f"{page}: shows the warning {' '.join(box.get_text().split())[:200]!r}"
+            for page in html_pages(site) for box in parse(site, page).select(".output.stderr")
+            if re.search(r"\w*Warning\b", box.get_text())]  # the progress bar of a download may stay
+
+
 def no_machine_paths(site: Path) -> list[str]:
     """No page and no downloadable notebook tells where on the builder's disk something lay."""
     problems = []
@@ -353,8 +360,8 @@ Gate = Callable[..., list[str]]
 
 FILE_GATES: list[Gate] = [
     no_error_output, every_page_exists, every_record_is_shown, every_picture_has_words, no_photographs_of_people,
-    links_hold, references_hold, numbers_have_results, no_raw_maths, no_machine_paths, nothing_loads_from_elsewhere,
-    no_page_is_heavy,
+    links_hold, references_hold, numbers_have_results, no_raw_maths, no_warnings, no_machine_paths,
+    nothing_loads_from_elsewhere, no_page_is_heavy,
 ]
 BROWSER_GATES: list[Gate] = [
     no_request_leaves, the_console_is_silent, every_formula_is_set, everyone_can_use_it, it_fits_a_phone,

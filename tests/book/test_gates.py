@@ -165,6 +165,7 @@ HTML_FAULTS = [  # gate, what was on the page, what is planted, words of the pro
     ("no_raw_maths", "<h1", "<p>where $\\beta_t$ is small</p><h1", "was not set as a formula"),
     ("no_raw_maths", "<h1", "<p>the loss $L_{cls}$ falls</p><h1", "$L_{cls}$ was not set as a formula"),
     ("no_raw_maths", "<h1", "<p>the loss L_{cls} falls</p><h1", "L_{cls} was not set as a formula"),
+    ("no_warnings", "<h1", '<div class="output stderr"><pre>kit.py:3: UserWarning: odd</pre></div><h1', "UserWarning: odd"),
     ("no_machine_paths", "<h1", "<p>/home/builder/kit.py:3: UserWarning</p><h1", "/home/builder/kit.py"),
     ("nothing_loads_from_elsewhere", "<head>", '<head><script src="https://cdn.example.org/a.js"></script>',
      "<script> loads"),

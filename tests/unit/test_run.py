@@ -138,6 +138,11 @@ def test_verify_passes_small_and_refuses_large_or_nan(shown):
             opened.verify("bad", residual, 1e-6)
 
 
+def test_verify_takes_a_tensor_that_remembers_its_gradient(shown, recwarn):
+    shown[1](lambda: shown[0].verify("gradient", torch.zeros(1, requires_grad=True).sum()))
+    assert not [warning for warning in recwarn if "requires_grad" in str(warning.message)]
+
+
 def test_claim_shows_the_verdict_and_an_anchor(shown, monkeypatch):
     opened, outputs = shown
     row = claims.find("ddtma-eq-1")
