@@ -23,6 +23,7 @@ from deepfake_kit.face_attributes import (
 )
 from deepfake_kit.face_features import REGIONS
 from deepfake_kit.face_renderer import PIXELS_PER_CHUNK, render_chunk
+from deepfake_kit.valid import whole
 
 __all__ = [
     "ATTRIBUTES",
@@ -119,10 +120,10 @@ def draw(n: int, seed: int, size: int = 64, *, start: int = 0, people=None, **fi
     >>> faces.images.shape, faces.attributes.glasses.unique().tolist()
     (torch.Size([4, 3, 32, 32]), ['round'])
     """
-    _whole("n", n, 0, 10**9)
-    _whole("seed", seed, 0, 2**64 - 1)
-    _whole("start", start, 0, 2**63 - 1 - n)
-    _whole("size", size, SMALLEST, LARGEST)
+    whole("n", n, 0, 10**9)
+    whole("seed", seed, 0, 2**64 - 1)
+    whole("start", start, 0, 2**63 - 1 - n)
+    whole("size", size, SMALLEST, LARGEST)
     indices = np.arange(start, start + n, dtype=np.int64)
     people = indices if people is None else _indices("people", people, n)
     persons, who = np.unique(people, return_inverse=True)
@@ -168,8 +169,8 @@ def render(attributes: pd.DataFrame, identity, seed: int, size: int = 64, *, tex
     >>> torch.equal(render(faces.attributes, faces.identity, seed=0, size=32).images, faces.images)
     True
     """
-    _whole("size", size, SMALLEST, LARGEST)
-    _whole("seed", seed, 0, 2**64 - 1)
+    whole("size", size, SMALLEST, LARGEST)
+    whole("seed", seed, 0, 2**64 - 1)
     if not isinstance(attributes, pd.DataFrame):
         raise ValueError(
             f"attributes: got {type(attributes).__name__}; valid: a pandas table, as in Faces.attributes"
@@ -272,9 +273,3 @@ def _indices(name: str, given, n: int) -> np.ndarray:
             f"{name}: got shape {column.shape}, dtype {column.dtype}{negative}; valid: {n} whole numbers >= 0"
         )
     return column
-
-
-def _whole(name: str, value, low: int, high: int) -> None:
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or not low <= value <= high:
-        raise ValueError(f"{name}: got {value!r}; valid: a whole number from {low} to {high}")

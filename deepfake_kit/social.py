@@ -24,7 +24,7 @@ from PIL import Image
 
 from deepfake_kit.metrics import check_pictures, psnr, ssim
 from deepfake_kit.social_platforms import ALTERNATIVES, PLATFORMS, Platform, platform_table
-from deepfake_kit.valid import one_of
+from deepfake_kit.valid import one_of, whole
 
 __all__ = [
     "PLATFORMS",
@@ -129,10 +129,10 @@ def _pass(
 ) -> tuple[torch.Tensor, pd.DataFrame]:
     """Send a batch through `rule`, with the random draws of `platform`."""
     check_pictures("images", images)
-    _whole("seed", seed, 0, 2**64 - 1)
-    _whole("upload_side", upload_side, 1, 2**31)
+    whole("seed", seed, 0, 2**64 - 1)
+    whole("upload_side", upload_side, 1, 2**31)
     if quality is not None:
-        _whole("quality", quality, 1, 100)
+        whole("quality", quality, 1, 100)
     pixels = (images.detach().cpu().double() * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     shared = np.empty_like(pixels)
     purpose = 16 + sorted(PLATFORMS).index(platform)
@@ -191,8 +191,8 @@ def upload(file: bytes, platform: str, *, quality: int | None = None, side: int 
     (1280, 640)
     """
     rule = PLATFORMS[one_of("platform", platform, PLATFORMS)]
-    quality = rule.quality[1] if quality is None else _whole("quality", quality, 1, 100)
-    side = max(rule.sides) if side is None else _whole("side", side, 1, 65500)
+    quality = rule.quality[1] if quality is None else whole("quality", quality, 1, 100)
+    side = max(rule.sides) if side is None else whole("side", side, 1, 65500)
     if not isinstance(file, bytes | bytearray | memoryview):
         raise ValueError(f"file: got {type(file).__name__}; valid: the bytes of a JPEG or PNG file")
     try:
@@ -298,10 +298,3 @@ def _encode(picture: Image.Image, rule: Platform, stored: tuple[int, int], quali
         progressive=rule.progressive,
     )
     return buffer.getvalue()
-
-
-def _whole(name: str, value, low: int, high: int) -> int:
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or not low <= value <= high:
-        raise ValueError(f"{name}: got {value!r}; valid: a whole number from {low} to {high}")
-    return int(value)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from numbers import Integral
 
 
 def one_of(argument: str, given, valid: Iterable[str]) -> str:
@@ -36,3 +37,24 @@ def one_of(argument: str, given, valid: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(given), names, n=1)
     hint = f" did you mean {near[0]!r}?" if near else ""
     raise ValueError(f"unknown {argument} {given!r};{hint} valid: {', '.join(names)}")
+
+
+def whole(argument: str, given, low: int, high: int) -> int:
+    """Return `given` as an int if it is a whole number, python's or numpy's, from `low` to `high`.
+
+    Raises
+    ------
+    ValueError
+        If it is not; True and False do not count as numbers.
+
+    Examples
+    --------
+    >>> whole("seed", 3, 0, 9)
+    3
+    >>> whole("seed", True, 0, 9)
+    Traceback (most recent call last):
+    ValueError: seed: got True; valid: a whole number from 0 to 9
+    """
+    if not isinstance(given, Integral) or isinstance(given, bool) or not low <= given <= high:
+        raise ValueError(f"{argument}: got {given!r}; valid: a whole number from {low} to {high}")
+    return int(given)
