@@ -32,10 +32,12 @@ site-test: environment  ## only the tests of the finished pages
 
 lint: environment  ## style, notebook form, workflow files
 	@ruff check .
+	@ruff format --check .
 	@python -m press normalise --check
 	@check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
-format: environment  ## strip outputs and machine metadata from the notebooks
+format: environment  ## one formatting for code; strip outputs and machine metadata from the notebooks
+	@ruff format .
 	@python -m press normalise
 
 chapter: environment  ## execute one chapter: make chapter CHAPTER=02_diffusion_math [PROFILE=smoke]

@@ -52,15 +52,11 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__.split("\n")[0], epilog="A cut download goes on where it stopped."
     )
     where = argparse.ArgumentParser(add_help=False)
-    where.add_argument(
-        "--root", type=Path, help="data folder (default: $DEEPFAKE_KIT_DATA, else the user's cache)"
-    )
+    where.add_argument("--root", type=Path, help="data folder (default: $DEEPFAKE_KIT_DATA, else the user's cache)")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in SETS:
         command = commands.add_parser(name, parents=[where], help=SOURCES[name].title)
-        command.add_argument(
-            "--accept-terms", action="store_true", help="you have read the terms and accept them"
-        )
+        command.add_argument("--accept-terms", action="store_true", help="you have read the terms and accept them")
         command.add_argument(
             "--from",
             dest="given",
@@ -69,12 +65,8 @@ def _parser() -> argparse.ArgumentParser:
             help="import files that you obtained yourself: a file, or the folder that holds them",
         )
         command.add_argument("--quiet", action="store_true", help="no progress bar")
-    verify = commands.add_parser(
-        "verify", parents=[where], help="check files against checksums and manifests"
-    )
-    verify.add_argument(
-        "sets", nargs="*", metavar="SET", choices=[*SETS, []], help="default: every set that is here"
-    )
+    verify = commands.add_parser("verify", parents=[where], help="check files against checksums and manifests")
+    verify.add_argument("sets", nargs="*", metavar="SET", choices=[*SETS, []], help="default: every set that is here")
     verify.add_argument("--deep", action="store_true", help="also decode every picture")
     commands.add_parser("list", parents=[where], help="which sets are where, and on which terms")
     return parser
@@ -104,10 +96,7 @@ def _list(root: Path | None) -> int:
 
 def _fetch(wanted: Source, options: argparse.Namespace) -> int:
     root = _root(options.root)
-    print(
-        f"{wanted.title}\n\nLicence:  {wanted.licence}\nTerms:    {wanted.terms}\nCite:     "
-        f"{wanted.citation}\n"
-    )
+    print(f"{wanted.title}\n\nLicence:  {wanted.licence}\nTerms:    {wanted.terms}\nCite:     {wanted.citation}\n")
     if not options.accept_terms:
         print("Nothing was fetched. If you accept these terms, run the command again with --accept-terms.")
         return 2
@@ -152,9 +141,7 @@ def _import(wanted: Source, given: Path, root: Path) -> Path:
         if wanted.name == "emnist" and path.suffix == ".zip":
             print(f"unpacking {path.name}")
             downloads.unpack_emnist(wanted, path, folder)
-        elif path.name == "img_align_celeba.zip" or (
-            path.suffix == ".zip" and path.name not in wanted.sha256
-        ):
+        elif path.name == "img_align_celeba.zip" or (path.suffix == ".zip" and path.name not in wanted.sha256):
             print(f"unpacking {path.name}")
             downloads.unpack(path, folder)
         else:
@@ -165,9 +152,7 @@ def _import(wanted: Source, given: Path, root: Path) -> Path:
         print(f"copying the folders of {laid_out}")
         for path in sorted(path for path in laid_out.rglob("*") if path.is_file()):
             _copy(path, folder / path.relative_to(given))
-    if not any(
-        place.found and place.folder.is_relative_to(folder) for place in data.locate(wanted.name, root)
-    ):
+    if not any(place.found and place.folder.is_relative_to(folder) for place in data.locate(wanted.name, root)):
         raise ValueError(
             f"--from {given}: what was imported into {folder} is not {wanted.title} in a known layout. "
             f"Expected: {' '.join(wanted.by_hand)}"

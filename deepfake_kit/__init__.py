@@ -10,6 +10,7 @@ A notebook needs one import and one call:
 sub-module that is loaded the first time it is used, so importing the package
 costs next to nothing.
 """
+
 from __future__ import annotations
 
 import importlib

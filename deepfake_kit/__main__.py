@@ -1,4 +1,5 @@
 """The command line: ``deepfake-kit doctor | run CHAPTER [-p name=value] | ledger``."""
+
 from __future__ import annotations
 
 import argparse
@@ -40,8 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="deepfake-kit", description="Tools of the book "
-                                     "'Deepfakes: made, shared, detected, defended'.")
+    parser = argparse.ArgumentParser(
+        prog="deepfake-kit", description="Tools of the book 'Deepfakes: made, shared, detected, defended'."
+    )
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -52,8 +54,14 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="execute one chapter", description="Execute one chapter's notebook.")
     run.add_argument("chapter", help="the notebook's name, e.g. 02_diffusion_math")
     run.add_argument("--profile", default="book", help="smoke, book (default) or paper")
-    run.add_argument("-p", dest="parameters", action="append", default=[], metavar="name=value",
-                     help="override one of the notebook's parameters; may be repeated")
+    run.add_argument(
+        "-p",
+        dest="parameters",
+        action="append",
+        default=[],
+        metavar="name=value",
+        help="override one of the notebook's parameters; may be repeated",
+    )
     run.add_argument("--output", help="where the executed notebook goes")
     run.add_argument("--limit", type=_seconds, metavar="SECONDS", help="stop the chapter after so long")
     run.set_defaults(command=_run)
@@ -101,13 +109,20 @@ def _run(options) -> int:
 
     about, parameters = _checked(options)
     with tqdm(total=1, desc=f"{about.name} ({options.profile})", unit="cell", file=sys.stderr) as bar:
+
         def show(done: int, total: int, seconds: float) -> None:
             bar.total, bar.n = total, done
             left = 60 * about.minutes[options.profile] - seconds
             bar.set_postfix_str(f"about {left:.0f} s left" if left > 0 else "longer than stated")
 
-        path = execute.run(options.chapter, options.profile, parameters, limit_seconds=options.limit, progress=show,
-                           output=Path(options.output) if options.output else None)
+        path = execute.run(
+            options.chapter,
+            options.profile,
+            parameters,
+            limit_seconds=options.limit,
+            progress=show,
+            output=Path(options.output) if options.output else None,
+        )
     found = results.collect(path)
     kinds = ("figure", "table", "explorable", "claim", "check")
     counts = ", ".join(f"{sum(r['type'] == kind for r in found['records'])} {kind}s" for kind in kinds)

@@ -6,6 +6,7 @@ library that cannot load. Declaring their signatures first is enough for
 transforms, models, data sets and timm. Where torchvision imports as it is, this
 does nothing.
 """
+
 from __future__ import annotations
 
 SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"

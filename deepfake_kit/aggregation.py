@@ -69,9 +69,7 @@ def _weights(weights, count: int, device=None) -> Tensor:
     """Weights as float64 that sum to 1."""
     weights = torch.as_tensor(weights, dtype=torch.float64, device=device)
     if weights.shape != (count,):
-        raise ValueError(
-            f"weights has shape {tuple(weights.shape)}; one number for each of {count} clients is needed"
-        )
+        raise ValueError(f"weights has shape {tuple(weights.shape)}; one number for each of {count} clients is needed")
     if not bool((weights.isfinite() & (weights >= 0)).all()) or float(weights.sum()) <= 0:
         raise ValueError(f"weights must be finite, >= 0 and not all 0; got {weights.tolist()}")
     return weights / weights.sum()
@@ -104,9 +102,7 @@ def weighted_mean(updates: Tensor, weights) -> Tensor:
     """
     weights = _weights(weights, len(updates), updates.device)
     total = torch.zeros(updates.shape[1], dtype=torch.float64, device=updates.device)
-    for weight, row in zip(
-        weights.tolist(), updates, strict=True
-    ):  # one row in float64 at a time, not the matrix
+    for weight, row in zip(weights.tolist(), updates, strict=True):  # one row in float64 at a time, not the matrix
         total.add_(row, alpha=weight)
     return total.to(updates.dtype)
 
@@ -255,12 +251,7 @@ class AdamState(NamedTuple):
 
 
 def fedadam_step(
-    reference: Tensor,
-    aggregate: Tensor,
-    state: AdamState | None,
-    lr: float,
-    betas=(0.9, 0.99),
-    tau: float = 1e-3,
+    reference: Tensor, aggregate: Tensor, state: AdamState | None, lr: float, betas=(0.9, 0.99), tau: float = 1e-3
 ) -> tuple[Tensor, AdamState]:
     r"""Adam at the server, fed with the clients' mean step :math:`\Delta`.
 

@@ -4,6 +4,7 @@ Over one test set the three measures constrain each other. Averaged over batches
 them, they do not mean the same any more: a batch without a positive has F1 = 0, a batch of one class has no AUC and
 libraries return 0. The positive class of Marogna's thesis is "real", a share of 70/150 of its images.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -74,8 +75,12 @@ def batch_f1(recall: float, false_positives: float, positives: float = REAL_SHAR
     def chance(k: int, n: int, q: float) -> float:
         return comb(n, k) * q**k * (1 - q) ** (n - k)
 
-    return sum(chance(k, batch, p) * chance(a, k, tpr) * chance(b, batch - k, fpr) * 2 * a / (a + b + k)
-               for k in range(1, batch + 1) for a in range(1, k + 1) for b in range(batch - k + 1))
+    return sum(
+        chance(k, batch, p) * chance(a, k, tpr) * chance(b, batch - k, fpr) * 2 * a / (a + b + k)
+        for k in range(1, batch + 1)
+        for a in range(1, k + 1)
+        for b in range(batch - k + 1)
+    )
 
 
 def batch_auc(auc: float, positives: float = REAL_SHARE, batch: int = 4) -> float:
@@ -90,8 +95,9 @@ def batch_auc(auc: float, positives: float = REAL_SHARE, batch: int = 4) -> floa
     return _share("auc", auc) * (1 - p**batch - (1 - p) ** batch)
 
 
-def possible_batch_f1(accuracy: float, positives: float = REAL_SHARE, batch: int = 4,
-                      points: int = 101) -> tuple[float, float]:
+def possible_batch_f1(
+    accuracy: float, positives: float = REAL_SHARE, batch: int = 4, points: int = 101
+) -> tuple[float, float]:
     """Smallest and largest expected F1 of a batch that an accuracy permits, over a grid of recalls.
 
     Examples
@@ -101,8 +107,10 @@ def possible_batch_f1(accuracy: float, positives: float = REAL_SHARE, batch: int
     """
     accuracy, p = _share("accuracy", accuracy), _share("positives", positives)
     low, high = max(0.0, accuracy - (1 - p)) / p, min(1.0, accuracy / p)
-    values = [batch_f1(tpr, min(1.0, max(0.0, 1 - (accuracy - p * tpr) / (1 - p))), p, batch)
-              for tpr in np.linspace(low, high, points).tolist()]
+    values = [
+        batch_f1(tpr, min(1.0, max(0.0, 1 - (accuracy - p * tpr) / (1 - p))), p, batch)
+        for tpr in np.linspace(low, high, points).tolist()
+    ]
     return min(values), max(values)
 
 
@@ -116,8 +124,9 @@ def batch_mean(metric: Callable, labels, scores, batch: int = 4) -> float:
     """
     labels, scores = np.asarray(labels), np.asarray(scores)
     if labels.shape != scores.shape or labels.ndim != 1 or len(labels) < batch or batch < 1:
-        raise ValueError(f"labels, scores, batch: got {labels.shape}, {scores.shape}, {batch}; "
-                         "valid: equal [N], N >= batch")
+        raise ValueError(
+            f"labels, scores, batch: got {labels.shape}, {scores.shape}, {batch}; valid: equal [N], N >= batch"
+        )
     full = len(labels) // batch * batch
     pairs = zip(labels[:full].reshape(-1, batch), scores[:full].reshape(-1, batch))
     return float(np.mean([metric(y, s) if 0 < y.sum() < batch else 0.0 for y, s in pairs]))

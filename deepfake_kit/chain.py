@@ -7,6 +7,7 @@ A task passes through publish, join, submit, (challenge, answer or slash,) aggre
 the contract refuses comes back as :class:`TaskRefused` with the contract's own word for it in ``.reason``.
 After Yang et al. (2024), IEEE Access ("DD-TMA"), Secs. II.B-II.E, which name these steps and specify none.
 """
+
 from __future__ import annotations
 
 from fractions import Fraction
@@ -26,8 +27,23 @@ from deepfake_kit.evm import (
     whole,
 )
 
-__all__ = ["BLOCK_GAS", "ETHER", "PHASES", "WAD", "Chain", "Contract", "Event", "Offer", "Receipt",
-           "TaskMarket", "TaskRefused", "source", "storage_gas", "to_wad", "transaction_gas"]
+__all__ = [
+    "BLOCK_GAS",
+    "ETHER",
+    "PHASES",
+    "WAD",
+    "Chain",
+    "Contract",
+    "Event",
+    "Offer",
+    "Receipt",
+    "TaskMarket",
+    "TaskRefused",
+    "source",
+    "storage_gas",
+    "to_wad",
+    "transaction_gas",
+]
 
 WAD = 10**18  # one, in the contract's fixed point
 PHASES = ("joining", "training", "over")
@@ -122,9 +138,21 @@ class TaskMarket(Chain):
 
     # -- the life of a task ------------------------------------------------------------
 
-    def publish(self, publisher: str, *, architecture: str, local_rounds: int, global_rounds: int,
-                learning_rate: float, data_size: int, unit: int, budget: int, stake: int, window: int,
-                value: int | None = None) -> int:
+    def publish(
+        self,
+        publisher: str,
+        *,
+        architecture: str,
+        local_rounds: int,
+        global_rounds: int,
+        learning_rate: float,
+        data_size: int,
+        unit: int,
+        budget: int,
+        stake: int,
+        window: int,
+        value: int | None = None,
+    ) -> int:
         """Publish a task and escrow its budget; returns the task's number.
 
         Parameters
@@ -154,10 +182,17 @@ class TaskMarket(Chain):
         ValueError
             If an argument cannot be encoded at all.
         """
-        args = (_bytes32("architecture", architecture), whole("local_rounds", local_rounds),
-                whole("global_rounds", global_rounds), to_wad("learning_rate", learning_rate),
-                whole("data_size", data_size), whole("unit", unit), whole("budget", budget),
-                whole("stake", stake), whole("window", window))
+        args = (
+            _bytes32("architecture", architecture),
+            whole("local_rounds", local_rounds),
+            whole("global_rounds", global_rounds),
+            to_wad("learning_rate", learning_rate),
+            whole("data_size", data_size),
+            whole("unit", unit),
+            whole("budget", budget),
+            whole("stake", stake),
+            whole("window", window),
+        )
         value = budget if value is None else value
         return self._contract.call("publish", *args, sender=publisher, value=value)
 
@@ -189,8 +224,9 @@ class TaskMarket(Chain):
             ``not_joined``, ``node_slashed``, ``joining_still_open``, ``round_not_open``, ``update_late``,
             ``task_ended``, ``already_submitted``, ``empty_hash``.
         """
-        self._contract.call("submit", whole("task_id", task_id), whole("round", round),
-                            _bytes32("digest", digest), sender=node)
+        self._contract.call(
+            "submit", whole("task_id", task_id), whole("round", round), _bytes32("digest", digest), sender=node
+        )
 
     def challenge(self, publisher: str, task_id: int, node: str, bond: int | None = None) -> None:
         """Demand that a node shows the bytes behind its hash, on chain; the bond is lost if it does."""
@@ -216,8 +252,9 @@ class TaskMarket(Chain):
             ``not_publisher``, ``task_ended``, ``joining_still_open``, ``wrong_round``, ``empty_hash``,
             ``dispute_open``, ``round_still_open`` (updates are missing and there is time left).
         """
-        self._contract.call("aggregate", whole("task_id", task_id), whole("round", round),
-                            _bytes32("digest", digest), sender=publisher)
+        self._contract.call(
+            "aggregate", whole("task_id", task_id), whole("round", round), _bytes32("digest", digest), sender=publisher
+        )
 
     def pay(self, sender: str, task_id: int, node: str) -> int:
         """Send a node what it has earned, and its stake once the task is over; returns the wei.
@@ -280,5 +317,3 @@ class TaskMarket(Chain):
         """Wei that came in, and that went to nodes as pay, went back, or are held: the two agree."""
         deposited, paid, refunded = self._contract.read("ledger")
         return {"deposited": deposited, "paid": paid, "refunded": refunded, "held": self.balance(self.address)}
-
-

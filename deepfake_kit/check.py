@@ -4,6 +4,7 @@ The graders of chapter NN are in ``deepfake_kit/exercises/chapter_NN.py``, a
 dictionary from the exercise's number to a function that returns ``None`` for a
 right answer and a hint for a wrong one.
 """
+
 from __future__ import annotations
 
 import importlib

@@ -4,6 +4,7 @@ One YAML file a paper lies in ``deepfake_kit/papers``. A row may say which numbe
 settles it (``measure``), what the paper prints for it (``printed``), how near is near
 enough (``tolerance``), and a weaker statement (``direction``) that may still hold.
 """
+
 from __future__ import annotations
 
 import operator

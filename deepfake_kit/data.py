@@ -126,9 +126,7 @@ class Located:
                 lines.append(f"    {place.where:20} {place.folder}: nothing")
                 continue
             role = "used" if place.used else "not used"
-            lines.append(
-                f"    {place.where:20} {place.folder}: {place.variant} ({', '.join(place.splits)}), {role}"
-            )
+            lines.append(f"    {place.where:20} {place.folder}: {place.variant} ({', '.join(place.splits)}), {role}")
             for path, size, good in place.files:
                 word = {True: "checksum good", False: "WRONG CHECKSUM", None: "no published checksum"}[good]
                 lines.append(f"        {path.name}, {size:,} bytes, {word}")
@@ -280,9 +278,7 @@ def locate(name: str, root: str | os.PathLike | None = None) -> Located:
     return Located(name, tuple(listed))
 
 
-def _found(
-    wanted: Source, root: str | os.PathLike | None, splits: Iterable[str]
-) -> list[tuple[str, places.Found]]:
+def _found(wanted: Source, root: str | os.PathLike | None, splits: Iterable[str]) -> list[tuple[str, places.Found]]:
     pairs = ((split, places.find(wanted, root, split)) for split in splits)
     return [(split, item) for split, item in pairs if item is not None]
 

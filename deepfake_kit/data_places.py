@@ -115,9 +115,7 @@ def _emnist_in(wanted: Source, where: str, folder: Path) -> list[Found]:
 def _idx_parts(folder: Path, prefixes: dict[str, str]) -> dict[str, tuple[Path, ...]]:
     parts = {}
     for split, prefix in prefixes.items():
-        pair = tuple(
-            _packed_or_not(folder / f"{prefix}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1")
-        )
+        pair = tuple(_packed_or_not(folder / f"{prefix}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1"))
         if all(pair):
             parts[split] = pair
     return parts

@@ -103,8 +103,7 @@ def _emnist(name: str, title: str, classes: tuple[str, ...]) -> Source:
         title=title,
         classes=classes,
         splits=("train", "test"),
-        licence="none named by the publisher (made from NIST Special Database 19, a work of the U.S. "
-        "government)",
+        licence="none named by the publisher (made from NIST Special Database 19, a work of the U.S. government)",
         terms="The publisher names no licence and asks that the paper be cited.",
         citation="Cohen, Afshar, Tapson, van Schaik 2017, EMNIST: an extension of MNIST to handwritten "
         "letters, "
@@ -186,8 +185,7 @@ _ALL = (
         name="fairface",
         title="FairFace, faces with annotated gender, age and race",
         licence="CC BY 4.0",
-        terms="Attribution to the authors. Labels are annotators' impressions, not facts about the persons. "
-        + _PEOPLE,
+        terms="Attribution to the authors. Labels are annotators' impressions, not facts about the persons. " + _PEOPLE,
         citation="Karkkainen and Joo 2021, FairFace, WACV",
         folders=("fairface-sub64", "faces/fairface-sub64", "fairface", "FairFace", "faces/fairface"),
         splits=("train", "val"),
@@ -204,8 +202,7 @@ _ALL = (
         name="celeba",
         title="CelebA, 202,599 aligned celebrity faces with 40 attributes",
         licence="non-commercial research only, by agreement with the Multimedia Laboratory, CUHK",
-        terms="Non-commercial research purposes only; no copying, publishing or distributing of any part. "
-        + _PEOPLE,
+        terms="Non-commercial research purposes only; no copying, publishing or distributing of any part. " + _PEOPLE,
         citation="Liu, Luo, Wang, Tang 2015, Deep Learning Face Attributes in the Wild, ICCV",
         folders=("celeba", "CelebA"),
         splits=("train", "val", "test"),
@@ -228,8 +225,7 @@ _ALL = (
         title="CASIA-FaceV5, 500 subjects with 5 photographs each, 640x480",
         licence="research only, on application to CASIA (biometrics.idealtest.org)",
         terms="Non-commercial research and education; no redistribution. " + _PEOPLE,
-        citation="CASIA Face Image Database Version 5.0, Institute of Automation, Chinese Academy of "
-        "Sciences",
+        citation="CASIA Face Image Database Version 5.0, Institute of Automation, Chinese Academy of Sciences",
         folders=("CASIA-FaceV5", "casia-facev5"),
         splits=("train", "test"),
         photographs_of_people=True,
@@ -278,8 +274,7 @@ _ALL = (
         name="ffhq-thumbnails",
         title="FFHQ thumbnails, 70,000 faces, 128x128",
         licence="CC BY-NC-SA 4.0 (NVIDIA); single photographs under the licences their authors chose",
-        terms="Non-commercial; not for development or improvement of facial recognition. Children occur. "
-        + _PEOPLE,
+        terms="Non-commercial; not for development or improvement of facial recognition. Children occur. " + _PEOPLE,
         citation="Karras, Laine, Aila 2019, A Style-Based Generator Architecture for GANs, arXiv:1812.04948",
         folders=("ffhq-thumbnails", "ffhq", "FFHQ"),
         splits=("train", "val"),

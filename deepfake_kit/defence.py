@@ -3,6 +3,7 @@ r"""Protecting a face by a perturbation that breaks the editor: projected gradie
 An *editor* is any differentiable callable from images float [N, 3, H, W] in [0, 1] to images of that shape. `epsilon`
 is the largest change of a value in these units: 0.025 here is the field's "0.05 on [-1, 1]", 6.4 grey levels.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -56,9 +57,15 @@ def random_start(images: Tensor, epsilon: float, generator: torch.Generator | No
     return project(images + epsilon * noise, images, epsilon)
 
 
-def pgd(editor: Editor | Sequence[Editor], images: Tensor, epsilon: float = 0.025, step: float = 0.005,
-        iterations: int = 10, generator: torch.Generator | None = None,
-        weights: Sequence[float] | None = None) -> Tensor:
+def pgd(
+    editor: Editor | Sequence[Editor],
+    images: Tensor,
+    epsilon: float = 0.025,
+    step: float = 0.005,
+    iterations: int = 10,
+    generator: torch.Generator | None = None,
+    weights: Sequence[float] | None = None,
+) -> Tensor:
     r"""Projected gradient ascent on the distance between the edits of the protected and of the original face.
 
     .. math:: z_{t+1} = \Pi\big(z_t + \alpha\,\mathrm{sign}\,\nabla_{z}\textstyle\sum_k w_k
@@ -116,8 +123,15 @@ def pgd(editor: Editor | Sequence[Editor], images: Tensor, epsilon: float = 0.02
     return z
 
 
-def printed_pgd(editor: Editor, images: Tensor, start: Tensor, epsilon: float = 0.025, step: float = 0.005,
-                iterations: int = 10, equation: int = 6) -> Tensor:
+def printed_pgd(
+    editor: Editor,
+    images: Tensor,
+    start: Tensor,
+    epsilon: float = 0.025,
+    step: float = 0.005,
+    iterations: int = 10,
+    equation: int = 6,
+) -> Tensor:
     r"""The two updates of Yang et al. (2024) as they are printed, with the same free numbers as :func:`pgd`.
 
     .. math:: \text{Eq. 6: } z_{t+1} = \Pi\{z_t + \alpha\nabla_{x}L(G(z_t),G(x))\}\qquad
@@ -156,8 +170,13 @@ def printed_pgd(editor: Editor, images: Tensor, start: Tensor, epsilon: float = 
 class _Block(nn.Module):
     def __init__(self, width: int):
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(width, width, 3, 1, 1), nn.InstanceNorm2d(width, affine=True), nn.ReLU(),
-                                  nn.Conv2d(width, width, 3, 1, 1), nn.InstanceNorm2d(width, affine=True))
+        self.body = nn.Sequential(
+            nn.Conv2d(width, width, 3, 1, 1),
+            nn.InstanceNorm2d(width, affine=True),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, 1, 1),
+            nn.InstanceNorm2d(width, affine=True),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x)
@@ -195,8 +214,12 @@ class Generator(nn.Module):
             layers += [nn.Conv2d(a, b, 4, 2, 1), nn.InstanceNorm2d(b, affine=True), nn.ReLU()]
         layers += [_Block(4 * width) for _ in range(4)]
         for a, b in ((4 * width, 2 * width), (2 * width, width), (width, width)):
-            layers += [nn.Upsample(scale_factor=2), nn.Conv2d(a, b, 3, 1, 1), nn.InstanceNorm2d(b, affine=True),
-                       nn.ReLU()]
+            layers += [
+                nn.Upsample(scale_factor=2),
+                nn.Conv2d(a, b, 3, 1, 1),
+                nn.InstanceNorm2d(b, affine=True),
+                nn.ReLU(),
+            ]
         self.body = nn.Sequential(*layers, nn.Conv2d(width, 3, 3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -217,8 +240,14 @@ class Recognizer(nn.Module):
 
     def __init__(self, width: int = 12):
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(3, width, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(width, 2 * width, 4, 2, 1),
-                                  nn.InstanceNorm2d(2 * width), nn.LeakyReLU(0.2), nn.Conv2d(2 * width, 1, 3, 1, 1))
+        self.body = nn.Sequential(
+            nn.Conv2d(3, width, 4, 2, 1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width, 2 * width, 4, 2, 1),
+            nn.InstanceNorm2d(2 * width),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(2 * width, 1, 3, 1, 1),
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         return self.body(images * 2 - 1)
@@ -254,10 +283,22 @@ def hinge_loss(perturbation: Tensor, limit: float) -> Tensor:
     return (perturbation.abs().amax((1, 2, 3)) - limit).clamp(min=0).mean()
 
 
-def train_dadfi(editors: Sequence[Editor], images: Tensor, taught: Sequence[Tensor], steps: int, *,
-                objective: str = "dadfi", bounded: bool = True, epsilon: float = 0.025, mu: float = 0.5,
-                batch_size: int = 16, lr: float = 2e-3, width: int = 8, seed: int = 0,
-                weights: Sequence[float] | None = None) -> tuple[Generator, list[dict[str, float]]]:
+def train_dadfi(
+    editors: Sequence[Editor],
+    images: Tensor,
+    taught: Sequence[Tensor],
+    steps: int,
+    *,
+    objective: str = "dadfi",
+    bounded: bool = True,
+    epsilon: float = 0.025,
+    mu: float = 0.5,
+    batch_size: int = 16,
+    lr: float = 2e-3,
+    width: int = 8,
+    seed: int = 0,
+    weights: Sequence[float] | None = None,
+) -> tuple[Generator, list[dict[str, float]]]:
     r"""Train the generator and its two recognisers.
 
     .. math:: \min_{\mathrm{Gen}}\max_{\mathrm{Ide}_x,\mathrm{Ide}_y}\;
@@ -307,8 +348,10 @@ def train_dadfi(editors: Sequence[Editor], images: Tensor, taught: Sequence[Tens
     check_steps(steps, batch_size)
     weights = [1.0] * len(editors) if weights is None else list(weights)
     if not len(weights) == len(taught) == len(editors) > 0:
-        raise ValueError(f"editors, taught and weights: got lengths {len(editors)}, {len(taught)} and {len(weights)}; "
-                         "valid: equal and at least 1")
+        raise ValueError(
+            f"editors, taught and weights: got lengths {len(editors)}, {len(taught)} and {len(weights)}; "
+            "valid: equal and at least 1"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         gen, ide_x, ide_y = Generator(epsilon, width, bounded), Recognizer(width), Recognizer(width)
@@ -331,8 +374,10 @@ def train_dadfi(editors: Sequence[Editor], images: Tensor, taught: Sequence[Tens
         else:
             value = recogniser_loss(ide_x(x), ide_x(protected.detach()))
             if uses_y:
-                value = value + sum(w * recogniser_loss(ide_y(a[who]), ide_y(y.detach()))
-                                    for w, a, y in zip(weights, aims, broken, strict=True))
+                value = value + sum(
+                    w * recogniser_loss(ide_y(a[who]), ide_y(y.detach()))
+                    for w, a, y in zip(weights, aims, broken, strict=True)
+                )
             opt_ide.zero_grad(set_to_none=True)
             (-value).backward()
             opt_ide.step()
@@ -342,8 +387,10 @@ def train_dadfi(editors: Sequence[Editor], images: Tensor, taught: Sequence[Tens
             if uses_y:
                 outputs = [ide_y(y) for y in broken]
                 loss = loss + sum(w * F.logsigmoid(-o).mean() for w, o in zip(weights, outputs, strict=True))
-                row |= {"y true": ide_y(aims[0][who]).sigmoid().mean().item(),
-                        "y false": outputs[0].sigmoid().mean().item()}
+                row |= {
+                    "y true": ide_y(aims[0][who]).sigmoid().mean().item(),
+                    "y false": outputs[0].sigmoid().mean().item(),
+                }
         loss = loss + mu * hinge_loss(delta, epsilon)
         opt_gen.zero_grad(set_to_none=True)
         loss.backward()

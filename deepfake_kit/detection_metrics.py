@@ -3,6 +3,7 @@ r"""How well scores tell fakes from real images, with intervals.
 A score is any number that is higher for images held to be fake; the decision is ``score > threshold``. Intervals are
 95 %: DeLong's for the area under the ROC curve, Wilson's for shares, bootstrap over images for the rest.
 """
+
 from __future__ import annotations
 
 import math
@@ -94,10 +95,10 @@ def equal_error_rate(scores, is_fake) -> float:
     0.5
     """
     fakes, reals = _both(scores, is_fake)
-    cuts = np.unique(np.concatenate([fakes, reals]))[::-1]                     # called fake: at or above the cut
+    cuts = np.unique(np.concatenate([fakes, reals]))[::-1]  # called fake: at or above the cut
     found = np.concatenate([[0], np.searchsorted(np.sort(-fakes), -cuts, side="right") / len(fakes)])
     false_alarms = np.concatenate([[0], np.searchsorted(np.sort(-reals), -cuts, side="right") / len(reals)])
-    gap = false_alarms + found - 1                       # rises along the curve, from -1 to 1
+    gap = false_alarms + found - 1  # rises along the curve, from -1 to 1
     i = int(np.flatnonzero(gap >= 0)[0])
     if gap[i] == 0:
         return float(false_alarms[i])
@@ -148,14 +149,19 @@ def evaluate(scores, is_fake, threshold: float = 0.0, repeats: int = 200, seed: 
     fakes, reals = _both(scores, is_fake)
     s, y = np.asarray(scores, float), np.asarray(is_fake)
     right = int((fakes > threshold).sum() + (reals <= threshold).sum())
-    found = {"auc": auc(s, y), "accuracy": right / len(s), "f1": f1_score(s, y, threshold),
-             "eer": equal_error_rate(s, y)}
+    found = {
+        "auc": auc(s, y),
+        "accuracy": right / len(s),
+        "f1": f1_score(s, y, threshold),
+        "eer": equal_error_rate(s, y),
+    }
     found["auc_low"], found["auc_high"] = delong_interval(s, y)
     found["accuracy_low"], found["accuracy_high"] = wilson_interval(right, len(s))
     random = np.random.default_rng(seed)
     labels = np.repeat([1, 0], (len(fakes), len(reals)))
-    drawn = [np.concatenate([random.choice(fakes, len(fakes)), random.choice(reals, len(reals))])
-             for _ in range(repeats)]
+    drawn = [
+        np.concatenate([random.choice(fakes, len(fakes)), random.choice(reals, len(reals))]) for _ in range(repeats)
+    ]
     for name, of in (("f1", lambda z: f1_score(z, labels, threshold)), ("eer", lambda z: equal_error_rate(z, labels))):
         found[f"{name}_low"], found[f"{name}_high"] = np.quantile([of(z) for z in drawn], (0.025, 0.975)).tolist()
     return found

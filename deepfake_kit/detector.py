@@ -4,6 +4,7 @@ r"""A vision transformer with low-rank adapters that tells generated faces from 
 asked, the single-center loss, :func:`predict` scores images and :func:`evaluate` judges the scores. Images are float
 [N, 3, H, W] in [0, 1]; where they are larger than the network's side, it sees crops.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -30,8 +31,15 @@ def _seeded(generator: torch.Generator | None):
         yield
 
 
-def small_vit(side: int = 64, patch: int = 16, width: int = 64, depth: int = 3, heads: int = 4, classes: int = 2,
-              generator: torch.Generator | None = None) -> nn.Module:
+def small_vit(
+    side: int = 64,
+    patch: int = 16,
+    width: int = 64,
+    depth: int = 3,
+    heads: int = 4,
+    classes: int = 2,
+    generator: torch.Generator | None = None,
+) -> nn.Module:
     """timm's vision transformer in a size for one thread, with random weights.
 
     Parameters
@@ -56,20 +64,24 @@ def small_vit(side: int = 64, patch: int = 16, width: int = 64, depth: int = 3, 
     torch.Size([2, 2])
     """
     if side % patch or width % heads:
-        raise ValueError(f"side, patch, width, heads: got {side}, {patch}, {width}, {heads}; valid: side a multiple of "
-                         "patch, width a multiple of heads")
+        raise ValueError(
+            f"side, patch, width, heads: got {side}, {patch}, {width}, {heads}; valid: side a multiple of "
+            "patch, width a multiple of heads"
+        )
     from deepfake_kit import _compat
 
     _compat.torchvision()
     from timm.models.vision_transformer import VisionTransformer
 
     with _seeded(generator):
-        return VisionTransformer(img_size=side, patch_size=patch, embed_dim=width, depth=depth, num_heads=heads,
-                                 num_classes=classes)
+        return VisionTransformer(
+            img_size=side, patch_size=patch, embed_dim=width, depth=depth, num_heads=heads, num_classes=classes
+        )
 
 
-def vit(name: str = "vit_base_patch16_224", pretrained: bool = False, classes: int = 2,
-        device: str | torch.device = "cpu") -> nn.Module:
+def vit(
+    name: str = "vit_base_patch16_224", pretrained: bool = False, classes: int = 2, device: str | torch.device = "cpu"
+) -> nn.Module:
     """A named transformer of timm.
 
     Parameters
@@ -104,13 +116,24 @@ def vit(name: str = "vit_base_patch16_224", pretrained: bool = False, classes: i
     except Exception as problem:  # the hub raises its own kinds of error, and different ones in each version
         if not pretrained:
             raise
-        raise ConnectionError(f"the pre-trained weights of {name!r} are not in the cache and could not be downloaded "
-                              f"({type(problem).__name__}); connect once, or take pretrained=False") from problem
+        raise ConnectionError(
+            f"the pre-trained weights of {name!r} are not in the cache and could not be downloaded "
+            f"({type(problem).__name__}); connect once, or take pretrained=False"
+        ) from problem
 
 
-def vit_lora(name: str | nn.Module = "vit_base_patch16_224", rank: int = 16, alpha: float = 32, dropout: float = 0.1,
-             pretrained: bool = True, *, classes: int = 2, train_head: bool = True,
-             device: str | torch.device = "cpu", generator: torch.Generator | None = None) -> nn.Module:
+def vit_lora(
+    name: str | nn.Module = "vit_base_patch16_224",
+    rank: int = 16,
+    alpha: float = 32,
+    dropout: float = 0.1,
+    pretrained: bool = True,
+    *,
+    classes: int = 2,
+    train_head: bool = True,
+    device: str | torch.device = "cpu",
+    generator: torch.Generator | None = None,
+) -> nn.Module:
     """A transformer whose attention layers are adapted by LoRA while its own weights stay frozen.
 
     The defaults are the Hanyang report's (Sec. 3.2.2); the adapted layer is ``qkv``, the one that report names.
@@ -156,8 +179,13 @@ def vit_lora(name: str | nn.Module = "vit_base_patch16_224", rank: int = 16, alp
     base = vit(name, pretrained, classes, device) if isinstance(name, str) else copy.deepcopy(name)
     import peft
 
-    config = peft.LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=["qkv"],
-                             modules_to_save=["head"] if train_head else None)
+    config = peft.LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        target_modules=["qkv"],
+        modules_to_save=["head"] if train_head else None,
+    )
     with _seeded(generator), torch.device(device):
         return peft.get_peft_model(base, config)
 
@@ -188,7 +216,7 @@ def _random_crops(images: Tensor, chosen: Tensor, side: int, generator: torch.Ge
     corner = torch.randint(0, room, (len(chosen), 2), generator=generator).tolist()
     mirror = torch.rand(len(chosen), generator=generator) < 0.5
     # Slices of the whole tensor, so that only the crops are copied.
-    out = torch.stack([images[k, :, i:i + side, j:j + side] for k, (i, j) in zip(chosen.tolist(), corner)])
+    out = torch.stack([images[k, :, i : i + side, j : j + side] for k, (i, j) in zip(chosen.tolist(), corner)])
     out[mirror] = out[mirror].flip(-1)
     return out
 
@@ -197,7 +225,7 @@ def _fixed_crops(images: Tensor, side: int) -> list[Tensor]:
     """The four corners and the middle; the whole image where it has the network's side."""
     end = images.shape[2] - side
     places = [(0, 0), (0, end), (end, 0), (end, end), (end // 2, end // 2)] if end else [(0, 0)]
-    return [images[:, :, i:i + side, j:j + side] for i, j in places]
+    return [images[:, :, i : i + side, j : j + side] for i, j in places]
 
 
 def _check(images: Tensor, side: int) -> None:
@@ -227,9 +255,19 @@ class Fitted:
     point: Tensor
 
 
-def fit(model: nn.Module, images: Tensor, is_fake: Tensor, *, epochs: int, lr: float = 1e-3, batch_size: int = 50,
-        center_weight: float = 0.0, margin: float = 0.3, generator: torch.Generator | None = None,
-        validation: tuple[Tensor, Tensor] | None = None) -> Fitted:
+def fit(
+    model: nn.Module,
+    images: Tensor,
+    is_fake: Tensor,
+    *,
+    epochs: int,
+    lr: float = 1e-3,
+    batch_size: int = 50,
+    center_weight: float = 0.0,
+    margin: float = 0.3,
+    generator: torch.Generator | None = None,
+    validation: tuple[Tensor, Tensor] | None = None,
+) -> Fitted:
     r"""Train with Adam on :math:`L_{CE}+w\,L_{SCL}`, a random crop of each image an epoch, mirrored half of the time.
 
     Parameters
@@ -260,8 +298,10 @@ def fit(model: nn.Module, images: Tensor, is_fake: Tensor, *, epochs: int, lr: f
     if is_fake.shape != images.shape[:1]:
         raise ValueError(f"is_fake: got shape {tuple(is_fake.shape)}; valid: [{len(images)}], one label an image")
     if epochs < 1 or batch_size < 1 or center_weight < 0:
-        raise ValueError(f"epochs, batch_size, center_weight: got {epochs}, {batch_size}, {center_weight}; "
-                         "valid: at least 1, at least 1, at least 0")
+        raise ValueError(
+            f"epochs, batch_size, center_weight: got {epochs}, {batch_size}, {center_weight}; "
+            "valid: at least 1, at least 1, at least 0"
+        )
     generator = generator or torch.Generator().manual_seed(int(torch.randint(2**62, (1,))))
     device = next(model.parameters()).device
     head, labels = _inner(model).head, is_fake.long()
@@ -275,7 +315,7 @@ def fit(model: nn.Module, images: Tensor, is_fake: Tensor, *, epochs: int, lr: f
             model.train()
             order = torch.randperm(len(images), generator=generator)
             sums = torch.zeros(2)
-            batches = order[:len(order) // batch_size * batch_size].split(batch_size)
+            batches = order[: len(order) // batch_size * batch_size].split(batch_size)
             for batch in batches:
                 x = _random_crops(images, batch, side, generator).to(device)
                 y = labels[batch].to(device)
@@ -305,8 +345,12 @@ def _logits(model: nn.Module, images: Tensor, batch_size: int = 250) -> Tensor:
     """Outputs of the head for each fixed crop: [crops, N, classes]."""
     model.eval()
     device, head = next(model.parameters()).device, _inner(model).head
-    return torch.stack([torch.cat([head(features(model, part.to(device))) for part in crop.split(batch_size)])
-                        for crop in _fixed_crops(images, side_of(model))])
+    return torch.stack(
+        [
+            torch.cat([head(features(model, part.to(device))) for part in crop.split(batch_size)])
+            for crop in _fixed_crops(images, side_of(model))
+        ]
+    )
 
 
 def predict(model: nn.Module, images: Tensor) -> Tensor:

@@ -1,4 +1,5 @@
 """Photographs and generated faces for a detector, or a stand-in that says so."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ class Pictures:
         if generator not in GENERATORS:
             raise ValueError(f"generator: got {generator!r}; valid: {', '.join(GENERATORS)}")
         reals = [i for i, source in enumerate(self.source) if source == "real"]
-        keep = reals[list(GENERATORS).index(generator)::2]
+        keep = reals[list(GENERATORS).index(generator) :: 2]
         return self[sorted(keep + [i for i, source in enumerate(self.source) if source == generator])]
 
     def __getitem__(self, index: list[int]) -> Pictures:
@@ -67,8 +68,9 @@ def load(run, split: str, side: int = 128, limit: int | None = None) -> Pictures
     except FileNotFoundError:
         found = run.take(stand_in(split, side, limit))
     names = {source: name for name, source in GENERATORS.items()}
-    return Pictures(found.images.float() / 255, found.labels.long(),
-                    [names.get(source, "real") for source in found.extra["source"]])
+    return Pictures(
+        found.images.float() / 255, found.labels.long(), [names.get(source, "real") for source in found.extra["source"]]
+    )
 
 
 def stand_in(split: str, side: int = 128, limit: int | None = None) -> Dataset:
@@ -89,7 +91,7 @@ def stand_in(split: str, side: int = 128, limit: int | None = None) -> Dataset:
     mean = digits[400:].mean(0)
     _, deviation, axes = np.linalg.svd(digits[400:] - mean, full_matrices=False)
     random = np.random.default_rng(start)
-    parts, sources = [digits[start:start + n]], ["ffhq"] * n
+    parts, sources = [digits[start : start + n]], ["ffhq"] * n
     for components, source in zip((8, 16), GENERATORS.values()):
         spread = deviation[:components] / np.sqrt(len(digits) - 400)
         parts.append(mean + random.standard_normal((n // 2, components)) * spread @ axes[:components])
@@ -97,7 +99,14 @@ def stand_in(split: str, side: int = 128, limit: int | None = None) -> Dataset:
     small = torch.from_numpy(np.concatenate(parts)).float().clamp(0, 1).reshape(-1, 1, 8, 8)
     large = torch.nn.functional.interpolate(small, size=(side, side), mode="bilinear").expand(-1, 3, -1, -1)
     keep = np.arange(2 * n) if limit is None else np.linspace(0, 2 * n - 1, min(limit, 2 * n)).round().astype(int)
-    return Dataset(images=(large * 255).round().byte()[keep].contiguous(),
-                   labels=torch.tensor([0] * n + [1] * n)[keep], name=NAME, split=split, stand_in=True, sha256=STAND_IN,
-                   description=f"stand-in: scikit-learn digits against sampled ones, {split}, {len(keep)} images",
-                   classes=("real", "fake"), extra={"source": [sources[i] for i in keep]})
+    return Dataset(
+        images=(large * 255).round().byte()[keep].contiguous(),
+        labels=torch.tensor([0] * n + [1] * n)[keep],
+        name=NAME,
+        split=split,
+        stand_in=True,
+        sha256=STAND_IN,
+        description=f"stand-in: scikit-learn digits against sampled ones, {split}, {len(keep)} images",
+        classes=("real", "fake"),
+        extra={"source": [sources[i] for i in keep]},
+    )

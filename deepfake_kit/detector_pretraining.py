@@ -3,6 +3,7 @@
 This stands in for ImageNet weights, which cannot be made on a laptop and are not downloaded while the book is built.
 What carries over from drawings to photographs is for the chapter to measure.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -44,12 +45,23 @@ def targets(faces: Faces) -> Targets:
     numbers = np.concatenate([table[names].to_numpy(float), faces.identity.double().numpy()], axis=1)
     spread = numbers.std(0)
     numbers = (numbers - numbers.mean(0))[:, spread > 0] / spread[spread > 0]
-    return Targets(torch.tensor(codes).T.contiguous(), [len(ATTRIBUTES[kind].values) for kind in KINDS],
-                   torch.from_numpy(numbers).float())
+    return Targets(
+        torch.tensor(codes).T.contiguous(),
+        [len(ATTRIBUTES[kind].values) for kind in KINDS],
+        torch.from_numpy(numbers).float(),
+    )
 
 
-def pretrain(model: nn.Module, faces: Faces, steps: int, *, lr: float = 2e-3, batch_size: int = 64, test: int = 0,
-             generator: torch.Generator | None = None) -> dict[str, tuple[float, float]]:
+def pretrain(
+    model: nn.Module,
+    faces: Faces,
+    steps: int,
+    *,
+    lr: float = 2e-3,
+    batch_size: int = 64,
+    test: int = 0,
+    generator: torch.Generator | None = None,
+) -> dict[str, tuple[float, float]]:
     """Train a transformer, in place, to read attributes from crops of drawn faces; its head is left as it was.
 
     Parameters
@@ -80,8 +92,10 @@ def pretrain(model: nn.Module, faces: Faces, steps: int, *, lr: float = 2e-3, ba
     """
     learn = len(faces.images) - test
     if steps < 0 or learn < 1 or test < 0:
-        raise ValueError(f"steps, test: got {steps} and {test} of {len(faces.images)} faces; valid: 0 or more, and at "
-                         "least one face to train on")
+        raise ValueError(
+            f"steps, test: got {steps} and {test} of {len(faces.images)} faces; valid: 0 or more, and at "
+            "least one face to train on"
+        )
     if steps == 0:
         return {}
     generator = generator or torch.Generator().manual_seed(0)
@@ -109,8 +123,10 @@ def pretrain(model: nn.Module, faces: Faces, steps: int, *, lr: float = 2e-3, ba
         return {}
     middle = (faces.images.shape[2] - side) // 2
     with torch.no_grad():
-        crops = faces.images[learn:, :, middle:middle + side, middle:middle + side].to(device)
+        crops = faces.images[learn:, :, middle : middle + side, middle : middle + side].to(device)
         found = reader(features(model, crops)).cpu().split(parts, dim=1)
     truth = wanted.classes[learn:]
-    return {kind: (float((found[k].argmax(1) == truth[:, k]).float().mean()),
-                   float(truth[:, k].bincount().max()) / test) for k, kind in enumerate(KINDS)}
+    return {
+        kind: (float((found[k].argmax(1) == truth[:, k]).float().mean()), float(truth[:, k].bincount().max()) / test)
+        for k, kind in enumerate(KINDS)
+    }

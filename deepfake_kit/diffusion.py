@@ -18,15 +18,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from deepfake_kit.diffusion_steps import (
-    NoiseSchedule,
-    Posterior,
-    ddim_step,
-    ddpm_step,
-    posterior,
-    predict_x0,
-    q_sample,
-)
+from deepfake_kit.diffusion_steps import NoiseSchedule, Posterior, ddim_step, ddpm_step, posterior, predict_x0, q_sample
 from deepfake_kit.diffusion_training import EMA, TrainLog, to_model_range, train, train_step
 from deepfake_kit.unet import UNet
 

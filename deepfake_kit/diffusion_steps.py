@@ -45,13 +45,9 @@ class NoiseSchedule:
     def __post_init__(self):
         betas = torch.as_tensor(self.betas, dtype=torch.float64)
         if betas.ndim != 1 or len(betas) == 0:
-            raise ValueError(
-                f"betas has shape {tuple(betas.shape)}; a vector with one variance per step is needed"
-            )
+            raise ValueError(f"betas has shape {tuple(betas.shape)}; a vector with one variance per step is needed")
         if not bool(((betas > 0) & (betas < 1)).all()):
-            raise ValueError(
-                f"betas runs from {betas.min():g} to {betas.max():g}; every value must lie in (0, 1)"
-            )
+            raise ValueError(f"betas runs from {betas.min():g} to {betas.max():g}; every value must lie in (0, 1)")
         object.__setattr__(self, "betas", betas)
         object.__setattr__(self, "alphas", 1 - betas)
         object.__setattr__(self, "alpha_bars", (1 - betas).cumprod(0))
@@ -151,9 +147,7 @@ def q_sample(x0: Tensor, t: int | Tensor, noise: Tensor, schedule: NoiseSchedule
     """
     check_step(t, schedule)
     if x0.shape != noise.shape:
-        raise ValueError(
-            f"noise has shape {tuple(noise.shape)}; it must have the shape of x0, {tuple(x0.shape)}"
-        )
+        raise ValueError(f"noise has shape {tuple(noise.shape)}; it must have the shape of x0, {tuple(x0.shape)}")
     alpha_bar = at_step(schedule.alpha_bars, t, x0)
     return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * noise
 

@@ -182,9 +182,7 @@ def train(
     losses, seconds, start = [], [], time.perf_counter()
     for step in range(steps):
         progress = max(0, step - warmup) / max(1, steps - warmup)
-        scale = min(1.0, (step + 1) / (warmup + 1)) * (
-            0.5 + 0.5 * math.cos(math.pi * progress) if decay else 1.0
-        )
+        scale = min(1.0, (step + 1) / (warmup + 1)) * (0.5 + 0.5 * math.cos(math.pi * progress) if decay else 1.0)
         for group in optimizer.param_groups:
             group["lr"] = lr * scale
         index = torch.randint(len(images), (batch_size,), generator=generator, device=images.device)

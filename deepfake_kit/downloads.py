@@ -107,9 +107,7 @@ class ResumingDownloader:
             answer.raise_for_status()
             # On a cut transfer urllib3 would throw the last block away; the length is compared below instead.
             answer.raw.enforce_content_length = False
-            resumed = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(
-                f"bytes {have}-"
-            )
+            resumed = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
             have = have if resumed else 0
             length = answer.headers.get("Content-Length")
             total = have + int(length) if length else None
@@ -246,8 +244,7 @@ def unpack(
                 expected = (sha256 or {}).get(name)
                 if expected and file_hashes.matches(partial, expected) is not True:
                     raise ValueError(
-                        f"{archive}!{member}: wrong checksum: expected {expected}, "
-                        f"found {file_hashes.of_file(partial)}"
+                        f"{archive}!{member}: wrong checksum: expected {expected}, found {file_hashes.of_file(partial)}"
                     )
                 os.replace(partial, target)
                 written += 1

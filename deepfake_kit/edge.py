@@ -5,6 +5,7 @@ Paissan et al., "PhiNets: a scalable backbone for low-power AI at the edge", 202
 Li et al., "MicroNet: improving image recognition with extremely low FLOPs", ICCV 2021 (arXiv:2108.05894). What the two
 papers leave open was settled by the numbers of their public code; the docstrings name each such choice.
 """
+
 from __future__ import annotations
 
 import torch
@@ -13,8 +14,10 @@ from torch.nn import functional as F
 
 from deepfake_kit.valid import one_of
 
-COUNTING_RULE = ("one multiply-accumulate for each product of a convolution or a linear layer; batch norm, "
-                 "activations, pooling and biases are not counted")
+COUNTING_RULE = (
+    "one multiply-accumulate for each product of a convolution or a linear layer; batch norm, "
+    "activations, pooling and biases are not counted"
+)
 
 
 def expansion(block: int, layers: int, t0: float = 5.0, beta: float = 0.75) -> float:
@@ -93,10 +96,17 @@ class PhiNetBlock(nn.Module):
         wide = make_divisible(int(factor * c_in), divisor)
         self.skip = stride == 1 and c_in == c_out
         self.layers = nn.Sequential(
-            nn.Conv2d(c_in, wide, 1, bias=False), _norm(wide), nn.Hardswish(), nn.Dropout2d(0.05),
-            nn.Conv2d(wide, wide, 3, stride, 1, groups=wide, bias=False), _norm(wide), nn.Hardswish(),
+            nn.Conv2d(c_in, wide, 1, bias=False),
+            _norm(wide),
+            nn.Hardswish(),
+            nn.Dropout2d(0.05),
+            nn.Conv2d(wide, wide, 3, stride, 1, groups=wide, bias=False),
+            _norm(wide),
+            nn.Hardswish(),
             SqueezeExcite(wide, make_divisible(max(1, int(wide / 6)), divisor)),
-            nn.Conv2d(wide, c_out, 1, bias=False), _norm(c_out))
+            nn.Conv2d(wide, c_out, 1, bias=False),
+            _norm(c_out),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.layers(x) if self.skip else self.layers(x)
@@ -146,15 +156,27 @@ class PhiNet(nn.Module):
             return make_divisible(int(alpha * base), divisor)
 
         stem, first = wide(48), wide(24)
-        self.stem = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(3, 3, 3, 2, groups=3, bias=False),
-                                  nn.Conv2d(3, stem, 1, bias=False), _norm(stem), nn.Hardswish())
-        self.first = nn.Sequential(nn.Dropout2d(0.05), nn.Conv2d(stem, stem, 3, 1, 1, groups=stem, bias=False),
-                                   _norm(stem), nn.Hardswish(), nn.Conv2d(stem, first, 1, bias=False), _norm(first))
+        self.stem = nn.Sequential(
+            nn.ZeroPad2d((0, 1, 0, 1)),
+            nn.Conv2d(3, 3, 3, 2, groups=3, bias=False),
+            nn.Conv2d(3, stem, 1, bias=False),
+            _norm(stem),
+            nn.Hardswish(),
+        )
+        self.first = nn.Sequential(
+            nn.Dropout2d(0.05),
+            nn.Conv2d(stem, stem, 3, 1, 1, groups=stem, bias=False),
+            _norm(stem),
+            nn.Hardswish(),
+            nn.Conv2d(stem, first, 1, bias=False),
+            _norm(first),
+        )
         blocks, channels = [], first
         for n in range(1, layers + 1):
             out = wide(24 * 2 ** (min((n - 1) // 2, 3)))
-            blocks.append(PhiNetBlock(channels, out, expansion(n, layers, t0, beta), 2 if n in (1, 3, 5, 7) else 1,
-                                      divisor))
+            blocks.append(
+                PhiNetBlock(channels, out, expansion(n, layers, t0, beta), 2 if n in (1, 3, 5, 7) else 1, divisor)
+            )
             channels = out
         self.blocks = nn.Sequential(*blocks)
         self.width = channels
@@ -207,13 +229,29 @@ class DynamicShiftMax(nn.Module):
 
 # Type, kernel, stride; channels in, hidden, out; groups of the first and of the last 1x1 and of the inner activations;
 # reduction.
-M1 = (("A", 3, 2, 6, 24, 8, 0, 2, 0, 8), ("A", 3, 2, 8, 32, 16, 0, 4, 8, 8), ("A", 5, 2, 16, 64, 16, 0, 4, 16, 8),
-      ("C", 5, 1, 16, 96, 32, 4, 4, 4, 8), ("C", 5, 2, 32, 192, 64, 8, 8, 8, 8), ("C", 3, 1, 64, 384, 96, 8, 8, 8, 16))
+M1 = (
+    ("A", 3, 2, 6, 24, 8, 0, 2, 0, 8),
+    ("A", 3, 2, 8, 32, 16, 0, 4, 8, 8),
+    ("A", 5, 2, 16, 64, 16, 0, 4, 16, 8),
+    ("C", 5, 1, 16, 96, 32, 4, 4, 4, 8),
+    ("C", 5, 2, 32, 192, 64, 8, 8, 8, 8),
+    ("C", 3, 1, 64, 384, 96, 8, 8, 8, 16),
+)
 VARIANTS = {"m1": M1}
 
 
-def micro_block(kind: str, kernel: int, stride: int, c_in: int, hidden: int, out: int, groups_in: int, groups_out: int,
-                inner: int, reduction: int) -> nn.Sequential:
+def micro_block(
+    kind: str,
+    kernel: int,
+    stride: int,
+    c_in: int,
+    hidden: int,
+    out: int,
+    groups_in: int,
+    groups_out: int,
+    inner: int,
+    reduction: int,
+) -> nn.Sequential:
     """One of MicroNet's blocks: A widens inside the k x 1 and 1 x k filters, C before them with a grouped 1x1.
 
     Examples
@@ -229,18 +267,33 @@ def micro_block(kind: str, kernel: int, stride: int, c_in: int, hidden: int, out
     if kind == "A":
         layers = _thin(c_in, 2 * c_in, hidden, kernel, stride)
         # The first block's inner activation is static in M1, so nothing has to be shuffled back.
-        layers += [DynamicShiftMax(hidden, inner, squeezed(hidden, reduction)), nn.ChannelShuffle(inner),
-                   nn.ChannelShuffle(hidden // 2)] if inner else [nn.ReLU6(), nn.ChannelShuffle(6)]
+        layers += (
+            [
+                DynamicShiftMax(hidden, inner, squeezed(hidden, reduction)),
+                nn.ChannelShuffle(inner),
+                nn.ChannelShuffle(hidden // 2),
+            ]
+            if inner
+            else [nn.ReLU6(), nn.ChannelShuffle(6)]
+        )
     else:
-        layers = [nn.Conv2d(c_in, hidden, 1, groups=groups_in, bias=False), nn.BatchNorm2d(hidden),
-                  DynamicShiftMax(hidden, inner, squeezed(hidden, reduction)), nn.ChannelShuffle(inner),
-                  *_thin(hidden, hidden, hidden, kernel, stride),
-                  DynamicShiftMax(hidden, hidden // inner, squeezed(hidden, reduction)),
-                  nn.ChannelShuffle(hidden // 4)]
+        layers = [
+            nn.Conv2d(c_in, hidden, 1, groups=groups_in, bias=False),
+            nn.BatchNorm2d(hidden),
+            DynamicShiftMax(hidden, inner, squeezed(hidden, reduction)),
+            nn.ChannelShuffle(inner),
+            *_thin(hidden, hidden, hidden, kernel, stride),
+            DynamicShiftMax(hidden, hidden // inner, squeezed(hidden, reduction)),
+            nn.ChannelShuffle(hidden // 4),
+        ]
     # The last activation of each block takes no maximum (K = 1).
-    layers += [nn.Conv2d(hidden, out, 1, groups=groups_out, bias=False), nn.BatchNorm2d(out),
-               DynamicShiftMax(out, groups_out, squeezed(out, reduction // 2), fusions=1),
-               nn.ChannelShuffle(groups_out), nn.ChannelShuffle(out // 2)]
+    layers += [
+        nn.Conv2d(hidden, out, 1, groups=groups_out, bias=False),
+        nn.BatchNorm2d(out),
+        DynamicShiftMax(out, groups_out, squeezed(out, reduction // 2), fusions=1),
+        nn.ChannelShuffle(groups_out),
+        nn.ChannelShuffle(out // 2),
+    ]
     return nn.Sequential(*layers)
 
 
@@ -273,11 +326,17 @@ class MicroNet(nn.Module):
         blocks = VARIANTS[one_of("variant", variant, VARIANTS)]
         self.width = 576
         self.layers = nn.Sequential(
-            nn.Conv2d(3, 3, (3, 1), (2, 1), (1, 0), bias=False), nn.BatchNorm2d(3),
-            nn.Conv2d(3, 6, (1, 3), (1, 2), (0, 1), groups=3, bias=False), nn.BatchNorm2d(6), nn.ChannelShuffle(3),
-            nn.ReLU6(), *(micro_block(*row) for row in blocks),
-            nn.Conv2d(blocks[-1][5], self.width, 1, groups=12, bias=False), nn.BatchNorm2d(self.width),
-            DynamicShiftMax(self.width, 12, self.width // 16, fusions=1))
+            nn.Conv2d(3, 3, (3, 1), (2, 1), (1, 0), bias=False),
+            nn.BatchNorm2d(3),
+            nn.Conv2d(3, 6, (1, 3), (1, 2), (0, 1), groups=3, bias=False),
+            nn.BatchNorm2d(6),
+            nn.ChannelShuffle(3),
+            nn.ReLU6(),
+            *(micro_block(*row) for row in blocks),
+            nn.Conv2d(blocks[-1][5], self.width, 1, groups=12, bias=False),
+            nn.BatchNorm2d(self.width),
+            DynamicShiftMax(self.width, 12, self.width // 16, fusions=1),
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """Images float [N, 3, H, W] to features [N, 576]."""
@@ -421,6 +480,9 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 def _thin(c_in: int, middle: int, out: int, kernel: int, stride: int) -> list[nn.Module]:
     """k x 1 and 1 x k filters in place of k x k, each channel on its own (Li et al. 2021, micro-factorisation)."""
     half = kernel // 2
-    return [nn.Conv2d(c_in, middle, (kernel, 1), (stride, 1), (half, 0), groups=c_in, bias=False),
-            nn.BatchNorm2d(middle),
-            nn.Conv2d(middle, out, (1, kernel), (1, stride), (0, half), groups=middle, bias=False), nn.BatchNorm2d(out)]
+    return [
+        nn.Conv2d(c_in, middle, (kernel, 1), (stride, 1), (half, 0), groups=c_in, bias=False),
+        nn.BatchNorm2d(middle),
+        nn.Conv2d(middle, out, (1, kernel), (1, stride), (0, half), groups=middle, bias=False),
+        nn.BatchNorm2d(out),
+    ]

@@ -3,6 +3,7 @@ r"""How far an edit was broken: distances between an edited face and a reference
 Yang et al. (2024) measure from the *unedited input*. The field (Ruiz et al. 2020, CMUA-Watermark 2022) measures from
 the *edit of the unprotected face*, as a mean square on [-1, 1]. Images are float [N, C, H, W] in [0, 1] throughout.
 """
+
 from __future__ import annotations
 
 import torch

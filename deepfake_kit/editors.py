@@ -8,6 +8,7 @@ as an attribute difference at every gated skip of a U-Net.
 They are stand-ins in one respect: drawn faces come with the *true* edited picture, so :func:`fit` minimises the
 distance to it. The published editors have no such pairs and learn from a discriminator and a cycle instead.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -23,8 +24,11 @@ from deepfake_kit.generators_common import check_images, check_steps, portraits,
 from deepfake_kit.valid import one_of
 
 #: What each edit sets. Every face of :func:`pairs` begins young, dark-haired and without glasses.
-EDITS = {"blond": {"hair_colour": "blond"}, "old": {"age": 80.0, "hair_colour": "white"},
-         "sunglasses": {"glasses": "sunglasses"}}
+EDITS = {
+    "blond": {"hair_colour": "blond"},
+    "old": {"age": 80.0, "hair_colour": "white"},
+    "sunglasses": {"glasses": "sunglasses"},
+}
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,11 @@ def pairs(n: int, seed: int, size: int = 32, start: int = 0) -> Pairs:
     torch.Size([2, 3, 3, 32, 32])
     """
     index = np.arange(start, start + n)
-    look = {"hair_colour": np.array(["black", "dark_brown", "brown"], dtype=object)[index % 3],
-            "hair_style": np.array(HAIR_STYLES[2:], dtype=object)[index % 10], "age": 20.0 + index * 7 % 16}
+    look = {
+        "hair_colour": np.array(["black", "dark_brown", "brown"], dtype=object)[index % 3],
+        "hair_style": np.array(HAIR_STYLES[2:], dtype=object)[index % 10],
+        "age": 20.0 + index * 7 % 16,
+    }
     before = portraits(n, seed, size, start=start, **look)
     after = []
     for change in EDITS.values():
@@ -140,8 +147,17 @@ class StarGAN(_Editor):
     def __init__(self, width: int = 16, blocks: int = 3):
         super().__init__()
         w = width
-        self.down = nn.Sequential(_conv(3 + len(EDITS), w), _norm(w), nn.ReLU(), _conv(w, 2 * w, 2), _norm(2 * w),
-                                  nn.ReLU(), _conv(2 * w, 4 * w, 2), _norm(4 * w), nn.ReLU())
+        self.down = nn.Sequential(
+            _conv(3 + len(EDITS), w),
+            _norm(w),
+            nn.ReLU(),
+            _conv(w, 2 * w, 2),
+            _norm(2 * w),
+            nn.ReLU(),
+            _conv(2 * w, 4 * w, 2),
+            _norm(4 * w),
+            nn.ReLU(),
+        )
         self.middle = nn.Sequential(*[_Residual(4 * w) for _ in range(blocks)])
         self.up1 = nn.Sequential(_conv(4 * w, 2 * w), _norm(2 * w), nn.ReLU())
         self.up2 = nn.Sequential(_conv(2 * w, w), _norm(w), nn.ReLU())
@@ -180,11 +196,22 @@ class StarGANv2(_Editor):
     def __init__(self, width: int = 16, style: int = 16):
         super().__init__()
         w = width
-        self.down = nn.Sequential(_conv(3, w), _norm(w), nn.ReLU(), _conv(w, 2 * w, 2), _norm(2 * w), nn.ReLU(),
-                                  _conv(2 * w, 4 * w, 2), _norm(4 * w), nn.ReLU(), _Residual(4 * w))
+        self.down = nn.Sequential(
+            _conv(3, w),
+            _norm(w),
+            nn.ReLU(),
+            _conv(w, 2 * w, 2),
+            _norm(2 * w),
+            nn.ReLU(),
+            _conv(2 * w, 4 * w, 2),
+            _norm(4 * w),
+            nn.ReLU(),
+            _Residual(4 * w),
+        )
         self.style = nn.Sequential(nn.Linear(len(EDITS), style), nn.ReLU(), nn.Linear(style, style))
-        self.layers = nn.ModuleList([_Styled(4 * w, 4 * w, style), _Styled(4 * w, 2 * w, style),
-                                     _Styled(2 * w, w, style)])
+        self.layers = nn.ModuleList(
+            [_Styled(4 * w, 4 * w, style), _Styled(4 * w, 2 * w, style), _Styled(2 * w, w, style)]
+        )
         self.out = _Styled(w, 3, style)
 
     def forward(self, x: Tensor, wish: Tensor) -> Tensor:
@@ -268,8 +295,14 @@ def new_editor(design: str, width: int = 16, seed: int = 0) -> _Editor:
         return DESIGNS[design](width)
 
 
-def fit(editor: nn.Module, drawn: Pairs, steps: int, batch_size: int = 16, lr: float = 2e-3,
-        generator: torch.Generator | None = None) -> list[float]:
+def fit(
+    editor: nn.Module,
+    drawn: Pairs,
+    steps: int,
+    batch_size: int = 16,
+    lr: float = 2e-3,
+    generator: torch.Generator | None = None,
+) -> list[float]:
     r"""Train on pairs by :math:`\lVert \mathrm{editor}(x, c) - y_c\rVert_1`; returns the loss of each step.
 
     Parameters
@@ -317,9 +350,17 @@ class EditProbe(nn.Module):
 
     def __init__(self, width: int = 12):
         super().__init__()
-        self.body = nn.Sequential(_conv(3, width, 2), nn.ReLU(), _conv(width, 2 * width, 2), nn.ReLU(),
-                                  _conv(2 * width, 4 * width, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten(),
-                                  nn.Linear(64 * width, len(EDITS)))
+        self.body = nn.Sequential(
+            _conv(3, width, 2),
+            nn.ReLU(),
+            _conv(width, 2 * width, 2),
+            nn.ReLU(),
+            _conv(2 * width, 4 * width, 2),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(4),
+            nn.Flatten(),
+            nn.Linear(64 * width, len(EDITS)),
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         return self.body(to_model(images))

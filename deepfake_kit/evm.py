@@ -3,6 +3,7 @@ r"""A chain in this process: accounts, a clock and contracts in a real Ethereum 
 Vyper compiles a contract, titanoboa puts it on a chain and py-evm executes the bytecode under the rules of the
 Prague upgrade, so gas, events and refusals are those of a public chain. Nothing is sent anywhere.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -19,8 +20,9 @@ try:
     import vyper
     from boa.contracts.event_decoder import RawLogEntry, decode_log
 except ImportError as error:
-    raise ImportError("deepfake_kit.chain needs titanoboa and vyper; install the extra: "
-                      'pip install "deepfake_kit[chain]"') from error
+    raise ImportError(
+        'deepfake_kit.chain needs titanoboa and vyper; install the extra: pip install "deepfake_kit[chain]"'
+    ) from error
 
 from boa.environment import Env
 from boa.util.abi import Address, abi_decode, abi_encode
@@ -246,8 +248,9 @@ class Contract:
         self.chain, self.address = chain, address
         self.functions = {entry["name"]: entry for entry in abi if entry["type"] == "function"}
         self.selectors = {name: method_id(_signature(entry)) for name, entry in self.functions.items()}
-        self.events = {int.from_bytes(keccak256(_signature(entry).encode())): entry
-                       for entry in abi if entry["type"] == "event"}
+        self.events = {
+            int.from_bytes(keccak256(_signature(entry).encode())): entry for entry in abi if entry["type"] == "event"
+        }
 
     def call_data(self, function: str, *args) -> bytes:
         """The bytes that ask for a function with these arguments: four of its hash, then the arguments."""
@@ -256,15 +259,20 @@ class Contract:
     def _execute(self, function: str, args, sender: str, value: int, modify: bool):
         data = self.call_data(function, *args)
         computation = self.chain._env.execute_code(
-            to_address=self.address, sender=sender, data=data, value=value, is_modifying=modify)
+            to_address=self.address, sender=sender, data=data, value=value, is_modifying=modify
+        )
         return data, computation
 
     def _result(self, function: str, computation):
         """What a function returned: nothing, one value, or a tuple; a struct is a tuple with names."""
         outputs = self.functions[function]["outputs"]
         values = abi_decode(_types(outputs), computation.output) if outputs else ()
-        made = tuple(_struct(function, *(part["name"] for part in output["components"]))(*value)
-                     if "components" in output else value for output, value in zip(outputs, values, strict=True))
+        made = tuple(
+            _struct(function, *(part["name"] for part in output["components"]))(*value)
+            if "components" in output
+            else value
+            for output, value in zip(outputs, values, strict=True)
+        )
         return made if len(made) > 1 else made[0] if made else None
 
     def read(self, function: str, *args):
@@ -313,8 +321,11 @@ class Contract:
 
 def _types(entries: list[dict]) -> str:
     """Types of arguments or results as the encoding rules write them, ``(uint256,address)``; structs nest."""
-    return "(" + ",".join(_types(entry["components"]) if "components" in entry else entry["type"]
-                          for entry in entries) + ")"
+    return (
+        "("
+        + ",".join(_types(entry["components"]) if "components" in entry else entry["type"] for entry in entries)
+        + ")"
+    )
 
 
 @cache
@@ -329,8 +340,10 @@ def _signature(entry: dict) -> str:
 def _decoded(chain: Chain, time: int, raw: RawLogEntry) -> Event:
     contract = chain._contracts[raw.address]
     log = decode_log(Address(contract.address), contract.events, raw)
-    fields = {name: x.hex() if isinstance(x, bytes) else str(x) if isinstance(x, str) else x
-              for name, x in zip(log._fields[1:], log[1:])}
+    fields = {
+        name: x.hex() if isinstance(x, bytes) else str(x) if isinstance(x, str) else x
+        for name, x in zip(log._fields[1:], log[1:])
+    }
     return Event(type(log).__name__, time, fields)
 
 

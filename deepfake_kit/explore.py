@@ -3,6 +3,7 @@
 The frames live in an ipywidgets ``Stack``; ``jslink`` ties it to the slider in the
 browser, so it moves on the published page, in JupyterLab and on Colab alike.
 """
+
 from __future__ import annotations
 
 import base64
@@ -48,14 +49,23 @@ def slider(frames: Sequence, labels: Sequence[str], name: str, alts: Sequence[st
     pages = []
     for frame, label, alt in zip(frames, labels, alts, strict=True):
         source = base64.b64encode(_png(frame)).decode()
-        pages.append(ipywidgets.HTML(
-            f'<div class="kit-frame"><p><strong>{html.escape(name)}: {html.escape(str(label))}</strong></p>'
-            f'<img src="data:image/png;base64,{source}" alt="{html.escape(alt, quote=True)}" '
-            f'style="width:100%;max-width:{width}px;background:white"></div>'))
+        pages.append(
+            ipywidgets.HTML(
+                f'<div class="kit-frame"><p><strong>{html.escape(name)}: {html.escape(str(label))}</strong></p>'
+                f'<img src="data:image/png;base64,{source}" alt="{html.escape(alt, quote=True)}" '
+                f'style="width:100%;max-width:{width}px;background:white"></div>'
+            )
+        )
     stack = ipywidgets.Stack(pages, selected_index=0)
-    handle = ipywidgets.IntSlider(min=0, max=len(pages) - 1, value=0, readout=False, description=name,
-                                  style={"description_width": "initial"},
-                                  layout=ipywidgets.Layout(width="100%", max_width=f"{width}px"))
+    handle = ipywidgets.IntSlider(
+        min=0,
+        max=len(pages) - 1,
+        value=0,
+        readout=False,
+        description=name,
+        style={"description_width": "initial"},
+        layout=ipywidgets.Layout(width="100%", max_width=f"{width}px"),
+    )
     ipywidgets.jslink((handle, "value"), (stack, "selected_index"))
     box = ipywidgets.VBox([handle, stack])
     box.add_class("kit-explorable")

@@ -71,20 +71,7 @@ HAIR_COLOURS = {  # name -> sRGB of the lit hair
     "grey": "#9a9895",
     "white": "#dcd9d3",
 }
-HAIR_STYLES = (
-    "bald",
-    "buzz",
-    "short",
-    "side_part",
-    "quiff",
-    "curly",
-    "afro",
-    "bob",
-    "fringe",
-    "long",
-    "wavy",
-    "bun",
-)
+HAIR_STYLES = ("bald", "buzz", "short", "side_part", "quiff", "curly", "afro", "bob", "fringe", "long", "wavy", "bun")
 FACIAL_HAIR = ("none", "stubble", "moustache", "goatee", "beard")
 GLASSES = ("none", "round", "square", "sunglasses")
 HATS = ("none", "beanie", "cap", "fedora")
@@ -307,9 +294,7 @@ def check_column(name: str, given, n: int) -> np.ndarray:
     except ValueError as problem:
         raise ValueError(f"{name}: got {given!r}; valid: one value, or one for each of the {n} faces") from problem
     if column.ndim > 1 or (column.ndim == 1 and len(column) != n):
-        raise ValueError(
-            f"{name}: got shape {column.shape}; valid: one value, or one for each of the {n} faces"
-        )
+        raise ValueError(f"{name}: got shape {column.shape}; valid: one value, or one for each of the {n} faces")
     column = np.broadcast_to(column, (n,))
     if attribute.values:
         column = column.astype(object)
@@ -327,8 +312,6 @@ def check_column(name: str, given, n: int) -> np.ndarray:
         raise ValueError(f"{name}: got {column[~inside][0]}; valid: {attribute.describe()}")
     if attribute.whole:
         if (column != np.round(column)).any():
-            raise ValueError(
-                f"{name}: got {column[column != np.round(column)][0]}; valid: {attribute.describe()}"
-            )
+            raise ValueError(f"{name}: got {column[column != np.round(column)][0]}; valid: {attribute.describe()}")
         return column.astype(np.int64)
     return column.astype(np.float64)

@@ -102,12 +102,7 @@ def eyes(view: View) -> None:
     shadow *= inside
     tint(view, shadow, (0.55, 0.58, 0.6))
     light = coverage(
-        ellipse(
-            iris_u * side - p.light_u,
-            iris_v + p.iris_r * F32(0.4),
-            p.iris_r * F32(0.27),
-            p.iris_r * F32(0.27),
-        ),
+        ellipse(iris_u * side - p.light_u, iris_v + p.iris_r * F32(0.4), p.iris_r * F32(0.27), p.iris_r * F32(0.27)),
         view.px,
     )
     light *= inside
@@ -166,9 +161,7 @@ def nose(view: View) -> None:
     length = p.nose_y - p.eye_y
     # The flank turned away from the light is darker than the one turned to it.
     for side in (-1.0, 1.0):
-        flank = bump(
-            x - F32(side) * wide * F32(0.62), bridge_y - F32(0.015), wide * F32(0.62), length * F32(0.75)
-        )
+        flank = bump(x - F32(side) * wide * F32(0.62), bridge_y - F32(0.015), wide * F32(0.62), length * F32(0.75))
         flank *= np.maximum(F32(0.22) - F32(side) * p.light_x * F32(0.42), F32(0.02))
         tint(view, flank, (0.75, 0.95, 1.0))
     ridge = bump(x + p.light_x * wide * F32(0.2), bridge_y, wide * F32(0.36), length * F32(0.66))

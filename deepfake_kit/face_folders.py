@@ -20,15 +20,7 @@ import numpy as np
 from deepfake_kit import readers
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
-FAIRFACE_RACES = (
-    "Black",
-    "East Asian",
-    "Indian",
-    "Latino_Hispanic",
-    "Middle Eastern",
-    "Southeast Asian",
-    "White",
-)
+FAIRFACE_RACES = ("Black", "East Asian", "Indian", "Latino_Hispanic", "Middle Eastern", "Southeast Asian", "White")
 FAIRFACE_AGES = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "more than 70")
 FAIRFACE_GENDERS = ("Male", "Female")
 TRUEFACE_PLATFORMS = ("Facebook", "Telegram", "Twitter", "Whatsapp")
@@ -53,9 +45,7 @@ class Layout:
     find: Callable[[Path], Path | None]
     index: Callable[[Path, str], Index]
 
-    def read(
-        self, folder: Path, split: str, size: int | None = 64, limit: int | None = None
-    ) -> readers.Parsed:
+    def read(self, folder: Path, split: str, size: int | None = 64, limit: int | None = None) -> readers.Parsed:
         """Decode at most `limit` evenly spaced pictures of a split, as centre squares of `size` (None: as
         is).
 
@@ -84,9 +74,7 @@ def _pictures(folder: Path) -> list[str]:
     return sorted(entry.name for entry in os.scandir(folder) if entry.name.lower().endswith(_SUFFIXES))
 
 
-def _same(
-    table: Path, listed: Sequence[str], present: Sequence[str], folder: Path, both_ways: bool = True
-) -> None:
+def _same(table: Path, listed: Sequence[str], present: Sequence[str], folder: Path, both_ways: bool = True) -> None:
     lost = sorted(set(listed) - set(present))
     if lost:
         raise ValueError(
@@ -130,8 +118,7 @@ def _index_fairface(folder: Path, split: str) -> Index:
     _same(table, [row["file"] for row in rows], present, folder)
     names = {"gender": FAIRFACE_GENDERS, "age": FAIRFACE_AGES, "race": FAIRFACE_RACES}
     codes = {
-        key: np.array([_code(table, key, row[key], valid) for row in rows], np.int64)
-        for key, valid in names.items()
+        key: np.array([_code(table, key, row[key], valid) for row in rows], np.int64) for key, valid in names.items()
     }
     extra = {
         **codes,
@@ -197,9 +184,7 @@ def _index_celeba(folder: Path, split: str) -> Index:
         where.setdefault(identity[name], set()).add(partition[name])
     persons = {identity[files[i]] for i in keep}
     shared = sum(len(where[person]) > 1 for person in persons)
-    attributes = np.array([[value == "1" for value in rows[i][1:]] for i in keep], np.uint8).reshape(
-        -1, len(names)
-    )
+    attributes = np.array([[value == "1" for value in rows[i][1:]] for i in keep], np.uint8).reshape(-1, len(names))
     labels = np.array([int(identity[files[i]]) for i in keep], np.int64)
     return Index(
         [images / files[i] for i in keep],
@@ -328,9 +313,7 @@ def _find_140k(folder: Path) -> Path | None:
 
 
 def _index_140k(folder: Path, split: str) -> Index:
-    files = [
-        f"{split}/{kind}/{name}" for kind in ("real", "fake") for name in _pictures(folder / split / kind)
-    ]
+    files = [f"{split}/{kind}/{name}" for kind in ("real", "fake") for name in _pictures(folder / split / kind)]
     for home in (folder, folder.parent, folder.parent.parent):
         table = home / f"{split}.csv"
         if table.is_file():
@@ -372,9 +355,7 @@ def _index_ffhq(folder: Path, split: str) -> Index:
         for name in _pictures(shelf):
             number = int(name[:5]) if re.fullmatch(r"\d{5}\.png", name) else -1
             if number < 0 or (shelf != folder and shelf.name != f"{number // 1000 * 1000:05d}"):
-                raise ValueError(
-                    f"{shelf / name}: not at a place of the FFHQ layout: NNNNN.png in 00000, 01000, ..."
-                )
+                raise ValueError(f"{shelf / name}: not at a place of the FFHQ layout: NNNNN.png in 00000, 01000, ...")
             numbered.append((number, shelf / name))
     first_val = 60_000
     chosen = sorted(item for item in numbered if (item[0] >= first_val) == (split == "val"))

@@ -166,10 +166,7 @@ def facial_hair(view: View) -> None:
 
     lip_top = p.open_up + p.lip_up * F32(1.1)
     moustache = ellipse(
-        ax - p.mouth_w * F32(0.42),
-        y + lip_top + F32(0.03) - ax * F32(0.22),
-        p.mouth_w * F32(0.62),
-        F32(0.036),
+        ax - p.mouth_w * F32(0.42), y + lip_top + F32(0.03) - ax * F32(0.22), p.mouth_w * F32(0.62), F32(0.036)
     )
     chin = ellipse(x, y - p.open_down - F32(0.22), F32(0.15), F32(0.17))
     # The beard is what lies outside an arch-shaped bare face, below the ears.

@@ -39,9 +39,7 @@ def _named(identity: np.ndarray) -> SimpleNamespace:
     return SimpleNamespace(**{name: identity[:, k].astype(float) for k, name in enumerate(IDENTITY_NAMES)})
 
 
-def parameters(
-    identity: np.ndarray, texture: np.ndarray, table: dict[str, np.ndarray], size: int
-) -> SimpleNamespace:
+def parameters(identity: np.ndarray, texture: np.ndarray, table: dict[str, np.ndarray], size: int) -> SimpleNamespace:
     """Turn identity and texture [n, K] and attribute columns [n] into what the layers read, [n, 1, 1] each."""
     who = _named(identity)
     at = SimpleNamespace(**table)
@@ -247,9 +245,7 @@ def _wear(q: SimpleNamespace, at: SimpleNamespace, turn) -> None:
     q.wall_x, q.wall_y = 0.45 * np.cos(angle), 0.45 * np.sin(angle)
     q.lamp = _colour(_hues((at.background_hue + 0.12) % 1, 0.25, np.minimum(value + 0.32, 1.0)))
     leafy = (at.background == "foliage")[:, None]
-    q.wall_a = np.where(leafy[..., None, None], q.wall_b * _colour([[0.45, 0.60, 0.30]]), q.wall_a).astype(
-        F32
-    )
+    q.wall_a = np.where(leafy[..., None, None], q.wall_b * _colour([[0.45, 0.60, 0.30]]), q.wall_a).astype(F32)
     q.leaf = _colour(_hues(0.18 + 0.14 * at.background_hue, 0.45, 0.30 + 0.40 * at.background_level))
     q.window_x = 0.9 * (at.background_level - 0.5)
 

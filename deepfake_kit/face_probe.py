@@ -3,6 +3,7 @@ r"""A small network that reads drawn faces: their identity numbers, skin level a
 Its last hidden layer is the *feature space* in which chapter 1 compares generators by Fréchet distance and coverage.
 Because drawn faces carry their exact numbers, the instrument's own error is known.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -36,8 +37,13 @@ class FaceProbe(nn.Module):
         super().__init__()
         self.size = 32
         self.trunk = nn.Sequential(
-            nn.Conv2d(3, 24, 4, 2, 1), nn.LeakyReLU(0.1), nn.Conv2d(24, 48, 4, 2, 1), nn.LeakyReLU(0.1),
-            nn.Conv2d(48, 64, 4, 2, 1), nn.LeakyReLU(0.1))
+            nn.Conv2d(3, 24, 4, 2, 1),
+            nn.LeakyReLU(0.1),
+            nn.Conv2d(24, 48, 4, 2, 1),
+            nn.LeakyReLU(0.1),
+            nn.Conv2d(48, 64, 4, 2, 1),
+            nn.LeakyReLU(0.1),
+        )
         self.hidden = nn.Linear(64 * 16, features)
         self.out = nn.Linear(features, len(TARGET_NAMES))
         self.register_buffer("mean", torch.zeros(len(TARGET_NAMES)))
@@ -57,8 +63,15 @@ def targets(drawn: Faces) -> Tensor:
     return torch.cat([drawn.identity, torch.from_numpy(table)], dim=1)
 
 
-def fit_probe(probe: FaceProbe, drawn: Faces, steps: int, batch_size: int = 64, lr: float = 2e-3, noise: float = 0.02,
-              random: torch.Generator | None = None) -> list[float]:
+def fit_probe(
+    probe: FaceProbe,
+    drawn: Faces,
+    steps: int,
+    batch_size: int = 64,
+    lr: float = 2e-3,
+    noise: float = 0.02,
+    random: torch.Generator | None = None,
+) -> list[float]:
     """Train on drawn faces by least squares on standardised targets; returns the loss of each step.
 
     Parameters

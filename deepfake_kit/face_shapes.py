@@ -80,8 +80,13 @@ class View:
 
         X, Y, paint, label, alpha = (tiles(plane) for plane in (self.X, self.Y, self.paint, self.label, self.alpha))
         part = View(
-            X[rows, top, left], Y[rows, top, left], self.px[rows], paint[rows, :, top, left],
-            label[rows, top, left], alpha[rows, top, left], p,
+            X[rows, top, left],
+            Y[rows, top, left],
+            self.px[rows],
+            paint[rows, :, top, left],
+            label[rows, top, left],
+            alpha[rows, top, left],
+            p,
         )
         draw(part)
         paint[rows, :, top, left] = part.paint

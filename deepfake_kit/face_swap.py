@@ -5,6 +5,7 @@ knows one person. Decoding the code of a face of A with the decoder of B shows B
 of the first public tools (survey, Fig. 2; Nguyen et al. 2022, section 2). Training inputs are warped and recoloured,
 targets are not, as those tools do: the code cannot then hold what the warp destroys.
 """
+
 from __future__ import annotations
 
 import time
@@ -33,8 +34,9 @@ STILL = {"gaze_x": 0.0, "gaze_y": 0.0, "brow_raise": 0.0, "eye_open": 1.0, "nois
 ALIGNED = {"eye_spacing": 0.0, "nose_length": 0.0, "mouth_height": 0.0}
 
 
-def footage(person: int, frames: int, seed: int, size: int = 56, *, take: int = 0, aligned: bool = True,
-            **fixed) -> Faces:
+def footage(
+    person: int, frames: int, seed: int, size: int = 56, *, take: int = 0, aligned: bool = True, **fixed
+) -> Faces:
     """Film one drawn person in a studio, mouth and smile spread evenly over their range, with small turns of the head.
 
     Parameters
@@ -77,10 +79,19 @@ def crowd(frames: int, seed: int, size: int = 56, *, take: int = 0, aligned: boo
 
 def _film(people: list[int], entropy: list[int], seed: int, size: int, take: int, aligned: bool, fixed: dict) -> Faces:
     rng, frames = np.random.default_rng(entropy), len(people)
-    played = {"mouth_open": rng.uniform(0, 1, frames), "smile": rng.uniform(-0.5, 0.5, frames),
-              "yaw": rng.normal(0, 2, frames).clip(-5, 5)}
-    return portraits(frames, seed, size, start=take * 100_000, people=people,
-                     **{**STILL, **(ALIGNED if aligned else {}), **played, **fixed})
+    played = {
+        "mouth_open": rng.uniform(0, 1, frames),
+        "smile": rng.uniform(-0.5, 0.5, frames),
+        "yaw": rng.normal(0, 2, frames).clip(-5, 5),
+    }
+    return portraits(
+        frames,
+        seed,
+        size,
+        start=take * 100_000,
+        people=people,
+        **{**STILL, **(ALIGNED if aligned else {}), **played, **fixed},
+    )
 
 
 def crop(images: Tensor, size: int = 32) -> Tensor:
@@ -93,7 +104,7 @@ def crop(images: Tensor, size: int = 32) -> Tensor:
     if images.ndim != 4 or images.shape[-1] != side or images.shape[-2] != side:
         raise ValueError(f"images: got shape {tuple(images.shape)}; valid: [N, 3, {side}, {side}] for a crop of {size}")
     top, left = size // 2, (side - size) // 2
-    return images[..., top:top + size, left:left + size].contiguous()
+    return images[..., top : top + size, left : left + size].contiguous()
 
 
 def frame_side(size: int) -> int:
@@ -123,20 +134,32 @@ class SwapModel(nn.Module):
     torch.Size([2, 3, 16, 16])
     """
 
-    def __init__(self, size: int = 32, width: int = 256, latent: int = 12, shared: bool = True,
-                 people: int = 2):
+    def __init__(self, size: int = 32, width: int = 256, latent: int = 12, shared: bool = True, people: int = 2):
         super().__init__()
         self.size, self.latent, self.people, self.shared = size, latent, people, shared
         pixels = 3 * size * size
         self.encoders = nn.ModuleList(
-            nn.Sequential(nn.Flatten(), nn.Linear(pixels, width), nn.LeakyReLU(0.2),
-                          nn.Linear(width, width), nn.LeakyReLU(0.2), nn.Linear(width, latent))
-            for _ in range(1 if shared else people))
+            nn.Sequential(
+                nn.Flatten(),
+                nn.Linear(pixels, width),
+                nn.LeakyReLU(0.2),
+                nn.Linear(width, width),
+                nn.LeakyReLU(0.2),
+                nn.Linear(width, latent),
+            )
+            for _ in range(1 if shared else people)
+        )
         self.decoders = nn.ModuleList(
-            nn.Sequential(nn.Linear(latent, width), nn.LeakyReLU(0.2),
-                          nn.Linear(width, width), nn.LeakyReLU(0.2),
-                          nn.Linear(width, pixels), nn.Unflatten(1, (3, size, size)))
-            for _ in range(people))
+            nn.Sequential(
+                nn.Linear(latent, width),
+                nn.LeakyReLU(0.2),
+                nn.Linear(width, width),
+                nn.LeakyReLU(0.2),
+                nn.Linear(width, pixels),
+                nn.Unflatten(1, (3, size, size)),
+            )
+            for _ in range(people)
+        )
         self.register_buffer("average", torch.zeros(people, 3, size, size))
 
     def encode(self, x: Tensor, person: int) -> Tensor:
@@ -232,9 +255,16 @@ class SwapLog(NamedTuple):
     seconds: list[float]
 
 
-def fit_swap(model: SwapModel, images: list[Tensor], steps: int, batch_size: int = 32, lr: float = 2e-3,
-             warp_strength: float = 0.02, recolour_strength: float = 0.05,
-             random: torch.Generator | None = None) -> SwapLog:
+def fit_swap(
+    model: SwapModel,
+    images: list[Tensor],
+    steps: int,
+    batch_size: int = 32,
+    lr: float = 2e-3,
+    warp_strength: float = 0.02,
+    recolour_strength: float = 0.05,
+    random: torch.Generator | None = None,
+) -> SwapLog:
     """Teach each decoder its own person: redraw the clean face from the warped and recoloured one.
 
     Parameters

@@ -61,9 +61,7 @@ def _window(view: View) -> None:
 def _leaves(view: View) -> None:
     p = view.p
     for size, weight in ((0.61, 1.0), (0.33, 0.95), (0.19, 0.8)):
-        height, chance = cells(
-            view.X + p.phase + view.Y * F32(0.4), view.Y - p.phase - view.X * F32(0.3), size
-        )
+        height, chance = cells(view.X + p.phase + view.Y * F32(0.4), view.Y - p.phase - view.X * F32(0.3), size)
         height -= F32(0.27)
         at_least(height)
         chance *= chance
@@ -214,9 +212,7 @@ def _beanie(view: View) -> None:
     knit = strands(x * F32(330) + view.Y * F32(20))
     alpha = coverage(np.maximum(dome, view.Y - edge), view.px)
     _cloth(view, alpha, knit * F32(0.45) + F32(0.65), p.hat_rgb)
-    fold = np.maximum(
-        np.abs(x) - p.head_w * F32(1.15) + F32(0.0), np.abs(view.Y - edge + F32(0.075)) - F32(0.078)
-    )
+    fold = np.maximum(np.abs(x) - p.head_w * F32(1.15) + F32(0.0), np.abs(view.Y - edge + F32(0.075)) - F32(0.078))
     _cloth(view, coverage(fold, view.px), knit * F32(0.55) + F32(0.78), p.hat_rgb)
 
 
@@ -231,9 +227,7 @@ def _cap(view: View) -> None:
     tone = F32(0.95) - seams * F32(0.3) + x * p.light_x * F32(0.25)
     _cloth(view, coverage(np.maximum(dome, view.Y - edge), view.px), tone, p.hat_rgb)
     bill_x = x - p.bill_x
-    bill = ellipse(
-        bill_x, view.Y - edge - F32(0.015) - bill_x * bill_x * F32(0.22), p.head_w * F32(0.98), F32(0.075)
-    )
+    bill = ellipse(bill_x, view.Y - edge - F32(0.015) - bill_x * bill_x * F32(0.22), p.head_w * F32(0.98), F32(0.075))
     _cloth(view, coverage(bill, view.px), F32(0.72) - (view.Y - edge) * F32(2.0), p.bill_rgb)
 
 

@@ -14,27 +14,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from deepfake_kit.face_attributes import (
-    ATTRIBUTES,
-    IDENTITY_NAMES,
-    check_column,
-    sample_people,
-    sample_scenes,
-)
+from deepfake_kit.face_attributes import ATTRIBUTES, IDENTITY_NAMES, check_column, sample_people, sample_scenes
 from deepfake_kit.face_features import REGIONS
 from deepfake_kit.face_renderer import PIXELS_PER_CHUNK, render_chunk
 from deepfake_kit.valid import whole
 
-__all__ = [
-    "ATTRIBUTES",
-    "IDENTITY_NAMES",
-    "REGIONS",
-    "Counterfactual",
-    "Faces",
-    "counterfactual",
-    "draw",
-    "render",
-]
+__all__ = ["ATTRIBUTES", "IDENTITY_NAMES", "REGIONS", "Counterfactual", "Faces", "counterfactual", "draw", "render"]
 SMALLEST, LARGEST = 32, 256
 
 
@@ -172,14 +157,10 @@ def render(attributes: pd.DataFrame, identity, seed: int, size: int = 64, *, tex
     whole("size", size, SMALLEST, LARGEST)
     whole("seed", seed, 0, 2**64 - 1)
     if not isinstance(attributes, pd.DataFrame):
-        raise ValueError(
-            f"attributes: got {type(attributes).__name__}; valid: a pandas table, as in Faces.attributes"
-        )
+        raise ValueError(f"attributes: got {type(attributes).__name__}; valid: a pandas table, as in Faces.attributes")
     missing = [name for name in ("index", *ATTRIBUTES) if name not in attributes]
     if missing:
-        raise ValueError(
-            f"attributes: got no column {missing[0]!r}; valid: a table with index and all of ATTRIBUTES"
-        )
+        raise ValueError(f"attributes: got no column {missing[0]!r}; valid: a table with index and all of ATTRIBUTES")
     n = len(attributes)
     identity = _identity("identity", identity, n)
     texture = identity.copy() if texture is None else _identity("texture", texture, n)

@@ -26,21 +26,9 @@ from deepfake_kit import aggregation
 from deepfake_kit.aggregation import fedavg, flatten, unflatten
 from deepfake_kit.diffusion import NoiseSchedule
 from deepfake_kit.federated_batched import BatchedWorker
-from deepfake_kit.federated_client import (
-    FlatWeights,
-    Worker,
-    client_seed,
-    load_vector,
-    local_update,
-)
+from deepfake_kit.federated_client import FlatWeights, Worker, client_seed, load_vector, local_update
 from deepfake_kit.federated_plan import History, Plan
-from deepfake_kit.partition import (
-    class_counts,
-    partition_dirichlet,
-    partition_iid,
-    partition_shards,
-    partition_writers,
-)
+from deepfake_kit.partition import class_counts, partition_dirichlet, partition_iid, partition_shards, partition_writers
 from deepfake_kit.valid import one_of
 
 __all__ = [
@@ -128,11 +116,7 @@ def combine(
     weights = [float(sizes[client]) if plan.weighting == "data" else 1.0 for client in used]
     if plan.clip is not None:
         rows = aggregation.clip_updates(rows, reference, plan.clip)
-    new = (
-        aggregation.coordinate_median(rows)
-        if plan.rule == "median"
-        else aggregation.weighted_mean(rows, weights)
-    )
+    new = aggregation.coordinate_median(rows) if plan.rule == "median" else aggregation.weighted_mean(rows, weights)
     if plan.noise and plan.clip is not None:
         generator = torch.Generator(new.device).manual_seed(client_seed(plan.seed, round, SERVER_NOISE))
         scale = plan.noise * plan.clip * max(weights) / sum(weights)
@@ -258,9 +242,7 @@ def _engine(name: str, model: nn.Module, plan: Plan) -> Callable[..., tuple[Upda
     return loop if together is None else batched
 
 
-def _check(
-    images: Tensor, parts: list[Tensor], plan: Plan, device: torch.device, conditions: Tensor | None
-) -> None:
+def _check(images: Tensor, parts: list[Tensor], plan: Plan, device: torch.device, conditions: Tensor | None) -> None:
     if not parts:
         raise ValueError("parts is empty; at least one client is needed")
     if len(images) < len(parts):

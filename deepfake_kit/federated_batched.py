@@ -205,9 +205,7 @@ class _Draws:
     def next(self, steps: int) -> tuple[Tensor, Tensor, Tensor]:
         """Indices [K, B], diffusion steps [K, B] and noise [K, B, C, H, W]; overwritten by the next call."""
         for k, (generator, part) in enumerate(zip(self.generators, self.parts, strict=True)):
-            index = torch.randint(
-                len(part), self.chosen[k].shape, generator=generator, device=self.chosen.device
-            )
+            index = torch.randint(len(part), self.chosen[k].shape, generator=generator, device=self.chosen.device)
             self.chosen[k] = part[index]
             self.t[k].random_(steps, generator=generator)
             self.noise[k].normal_(generator=generator)

@@ -58,9 +58,7 @@ class FlatWeights:
         wide = any(tensor.dtype == torch.float64 for tensor in self._live)
         device = self._live[0].device if self._live else None
         self._buffer = torch.empty(sum(sizes), dtype=torch.float64 if wide else torch.float32, device=device)
-        self._pieces = [
-            piece.view(t.shape) for piece, t in zip(self._buffer.split(sizes), self._live, strict=True)
-        ]
+        self._pieces = [piece.view(t.shape) for piece, t in zip(self._buffer.split(sizes), self._live, strict=True)]
         self._whole = [p for p, t in zip(self._pieces, self._live, strict=True) if not t.is_floating_point()]
 
     @torch.no_grad()
@@ -79,9 +77,7 @@ class FlatWeights:
             If it has not as many numbers as the model.
         """
         if vector.shape != self._buffer.shape:
-            raise ValueError(
-                f"vector has shape {tuple(vector.shape)}; these weights need {tuple(self._buffer.shape)}"
-            )
+            raise ValueError(f"vector has shape {tuple(vector.shape)}; these weights need {tuple(self._buffer.shape)}")
         self._buffer.copy_(vector)
         for piece in self._whole:
             piece.round_()

@@ -93,8 +93,7 @@ class MarketExchange:
         )
         self.nodes = [market.account(f"node {i}") for i in range(len(sizes))]
         self.offers = [
-            market.join(node, self.task, size, cost)
-            for node, size, cost in zip(self.nodes, sizes, costs, strict=True)
+            market.join(node, self.task, size, cost) for node, size, cost in zip(self.nodes, sizes, costs, strict=True)
         ]
         market.advance(self.window + 1)
         self._sent = 0
@@ -113,9 +112,7 @@ class MarketExchange:
         if self._sent < len(self.nodes):
             self.market.advance(self.window + 1)
         self._sent = 0
-        self.market.aggregate(
-            self.publisher, self.task, round, self.store.put(stores.pack({"weights": weights}))
-        )
+        self.market.aggregate(self.publisher, self.task, round, self.store.put(stores.pack({"weights": weights})))
 
     def settle(self) -> list[Account]:
         """Pay every node that has something due, refund the publisher, and return the bills."""

@@ -73,13 +73,7 @@ class Plan:
     validate: bool = True
 
     def __post_init__(self):
-        for name, least in (
-            ("rounds", 1),
-            ("local_steps", 1),
-            ("batch_size", 1),
-            ("seed", 0),
-            ("sampled", 1),
-        ):
+        for name, least in (("rounds", 1), ("local_steps", 1), ("batch_size", 1), ("seed", 0), ("sampled", 1)):
             value = getattr(self, name)
             if name == "sampled" and value is None:
                 continue

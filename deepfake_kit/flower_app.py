@@ -188,9 +188,7 @@ def _kit_rounds(grid, nodes: list[int], made: Setup, weights: Tensor) -> Tensor:
 
     server, sizes = None, [len(part) for part in made.parts]
     for round in range(made.plan.rounds):
-        content = RecordDict(
-            {"arrays": as_arrays(weights), "config": ConfigRecord({"server-round": round + 1})}
-        )
+        content = RecordDict({"arrays": as_arrays(weights), "config": ConfigRecord({"server-round": round + 1})})
         sent = [Message(content=content, message_type=MessageType.TRAIN, dst_node_id=node) for node in nodes]
         updates, complaints = collect(grid.send_and_receive(sent), len(sizes))
         weights, rejected, server = federated.combine(updates, weights, sizes, made.plan, round, server)

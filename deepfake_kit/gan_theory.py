@@ -3,6 +3,7 @@ r"""The value function of a generative adversarial network, its optimum, and a o
 Source: Goodfellow et al., "Generative Adversarial Nets", NeurIPS 2014, sections 3 and 4. Densities are given on a grid,
 so that every expectation is a sum.
 """
+
 from __future__ import annotations
 
 import math
@@ -123,9 +124,16 @@ def normal_density(x: Tensor, mean: float, deviation: float) -> Tensor:
 GRID = torch.linspace(-4, 6, 1001)
 
 
-def play(steps: int, target: tuple[float, float] = (2.0, 0.5), start: tuple[float, float] = (0.0, 1.0),
-         batch_size: int = 128, d_steps: int = 2, lr: float = 0.01, frozen: bool = False,
-         random: torch.Generator | None = None) -> Game:
+def play(
+    steps: int,
+    target: tuple[float, float] = (2.0, 0.5),
+    start: tuple[float, float] = (0.0, 1.0),
+    batch_size: int = 128,
+    d_steps: int = 2,
+    lr: float = 0.01,
+    frozen: bool = False,
+    random: torch.Generator | None = None,
+) -> Game:
     r"""Train :math:`G(z) = a + bz` against a small network D on data from a normal distribution.
 
     The generated density is then :math:`\mathcal N(a, b^2)` exactly, so the best discriminator is known at each step.

@@ -3,6 +3,7 @@ r"""Reading faces in closed form, and comparing sets of generated faces with rea
 :class:`LinearReader` is ridge regression from pixels to the exact numbers that a face was drawn from: it tells whose
 face a swap shows and how far the mouth is open, and it never saw either person.
 """
+
 from __future__ import annotations
 
 from typing import NamedTuple

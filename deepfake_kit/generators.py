@@ -3,6 +3,7 @@ r"""Five small image generators behind one door: GAN, style-based GAN, VAE, DDPM
 Each kind has default settings, a function that builds its untrained network, one that trains it, and one that samples.
 :mod:`deepfake_kit.zoo` trains them once and keeps the weights. They draw the book's invented people only.
 """
+
 from __future__ import annotations
 
 import math
@@ -97,9 +98,20 @@ def _pair_style(size: int, s: dict, random):
 def _train_pair(pair: Callable) -> Callable:
     def train(images: Tensor, s: dict, random) -> nn.Module:
         generator, discriminator = (net.to(images.device) for net in pair(images.shape[-1], s, random))
-        log = fit_gan(generator, discriminator, images, s["steps"], s["batch_size"], s["lr"], s["r1_weight"],
-                      grow=s["grow"], ema_decay=s["ema_decay"], random=random)
+        log = fit_gan(
+            generator,
+            discriminator,
+            images,
+            s["steps"],
+            s["batch_size"],
+            s["lr"],
+            s["r1_weight"],
+            grow=s["grow"],
+            ema_decay=s["ema_decay"],
+            random=random,
+        )
         return log.ema
+
     return train
 
 
@@ -130,8 +142,18 @@ def _build_ddpm(size: int, s: dict, random):
 def _train_ddpm(images: Tensor, s: dict, random) -> nn.Module:
     model = _build_ddpm(images.shape[-1], s, random).to(images.device)
     pixel_steps = math.ceil(s["steps"] * s["pixel_share"])
-    return fit_ddpm(model, images, s["steps"], pixel_steps, s["batch_size"], s["pixel_batch_size"], s["lr"],
-                    s["pixel_lr"], s["ema_decay"], random)[0]
+    return fit_ddpm(
+        model,
+        images,
+        s["steps"],
+        pixel_steps,
+        s["batch_size"],
+        s["pixel_batch_size"],
+        s["lr"],
+        s["pixel_lr"],
+        s["ema_decay"],
+        random,
+    )[0]
 
 
 def _build_swap(size: int, s: dict, random):
@@ -152,18 +174,80 @@ def _sample_swap(model: nn.Module, n: int, random) -> Tensor:
 
 
 KINDS: dict[str, Kind] = {
-    "gan": Kind("GAN", {"steps": 800, "batch_size": 32, "lr": 1e-3, "channels": [96, 64, 32, 16], "latent": 64,
-                        "grow": 0.4, "r1_weight": 1.0, "ema_decay": 0.99},
-                lambda size, s, random: _pair_gan(size, s, random)[0], _train_pair(_pair_gan), _sample_gan),
-    "style-gan": Kind("style-based GAN", {"steps": 360, "batch_size": 32, "lr": 1.5e-3, "channels": [96, 64, 32, 16],
-                                          "latent": 64, "depth": 4, "grow": 0.0, "r1_weight": 1.0, "ema_decay": 0.99},
-                      lambda size, s, random: _pair_style(size, s, random)[0], _train_pair(_pair_style), _sample_gan),
-    "vae": Kind("VAE", {"steps": 1000, "batch_size": 32, "lr": 1e-3, "width": 384, "latent": 32, "noise": 0.25},
-                _build_vae, _train_vae, _sample_vae),
-    "ddpm": Kind("DDPM", {"steps": 1500, "batch_size": 128, "lr": 1e-3, "components": 160, "width": 256, "depth": 3,
-                          "channels": [32, 64], "blocks": 1, "pixel_share": 0.2, "pixel_batch_size": 16,
-                          "pixel_lr": 3e-3, "ema_decay": 0.995}, _build_ddpm, _train_ddpm, sample_ddpm),
-    "swap": Kind("face swap", {"steps": 800, "batch_size": 16, "lr": 3e-3, "width": 256, "latent": 8, "shared": True,
-                               "warp_strength": 0.02, "recolour_strength": 0.05},
-                 _build_swap, _train_swap, _sample_swap),
+    "gan": Kind(
+        "GAN",
+        {
+            "steps": 800,
+            "batch_size": 32,
+            "lr": 1e-3,
+            "channels": [96, 64, 32, 16],
+            "latent": 64,
+            "grow": 0.4,
+            "r1_weight": 1.0,
+            "ema_decay": 0.99,
+        },
+        lambda size, s, random: _pair_gan(size, s, random)[0],
+        _train_pair(_pair_gan),
+        _sample_gan,
+    ),
+    "style-gan": Kind(
+        "style-based GAN",
+        {
+            "steps": 360,
+            "batch_size": 32,
+            "lr": 1.5e-3,
+            "channels": [96, 64, 32, 16],
+            "latent": 64,
+            "depth": 4,
+            "grow": 0.0,
+            "r1_weight": 1.0,
+            "ema_decay": 0.99,
+        },
+        lambda size, s, random: _pair_style(size, s, random)[0],
+        _train_pair(_pair_style),
+        _sample_gan,
+    ),
+    "vae": Kind(
+        "VAE",
+        {"steps": 1000, "batch_size": 32, "lr": 1e-3, "width": 384, "latent": 32, "noise": 0.25},
+        _build_vae,
+        _train_vae,
+        _sample_vae,
+    ),
+    "ddpm": Kind(
+        "DDPM",
+        {
+            "steps": 1500,
+            "batch_size": 128,
+            "lr": 1e-3,
+            "components": 160,
+            "width": 256,
+            "depth": 3,
+            "channels": [32, 64],
+            "blocks": 1,
+            "pixel_share": 0.2,
+            "pixel_batch_size": 16,
+            "pixel_lr": 3e-3,
+            "ema_decay": 0.995,
+        },
+        _build_ddpm,
+        _train_ddpm,
+        sample_ddpm,
+    ),
+    "swap": Kind(
+        "face swap",
+        {
+            "steps": 800,
+            "batch_size": 16,
+            "lr": 3e-3,
+            "width": 256,
+            "latent": 8,
+            "shared": True,
+            "warp_strength": 0.02,
+            "recolour_strength": 0.05,
+        },
+        _build_swap,
+        _train_swap,
+        _sample_swap,
+    ),
 }

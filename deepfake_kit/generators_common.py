@@ -2,6 +2,7 @@ r"""What all small image generators of the book share: their training faces, bat
 
 Networks work in [-1, 1]; every public boundary is float [0, 1].
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -13,10 +14,29 @@ from deepfake_kit.face_attributes import sample_scenes
 from deepfake_kit.unet import fast_dtype
 
 #: What :func:`portraits` holds fixed: the studio of a passport photographer, so that small networks learn in a minute.
-STUDIO = {"background": "plain", "background_hue": 0.55, "background_level": 0.5, "hat": "none", "glasses": "none",
-          "clothes": "crew", "clothes_hue": 0.6, "clothes_level": 0.3, "zoom": 1.22, "shift_x": 0.0, "shift_y": -0.03,
-          "roll": 0.0, "pitch": 0.0, "light_elevation": 25.0, "light_azimuth": 15.0, "light_contrast": 0.35,
-          "light_warmth": 0.0, "exposure": 1.0, "saturation": 1.0, "blur": 0.05, "noise": 0.01}
+STUDIO = {
+    "background": "plain",
+    "background_hue": 0.55,
+    "background_level": 0.5,
+    "hat": "none",
+    "glasses": "none",
+    "clothes": "crew",
+    "clothes_hue": 0.6,
+    "clothes_level": 0.3,
+    "zoom": 1.22,
+    "shift_x": 0.0,
+    "shift_y": -0.03,
+    "roll": 0.0,
+    "pitch": 0.0,
+    "light_elevation": 25.0,
+    "light_azimuth": 15.0,
+    "light_contrast": 0.35,
+    "light_warmth": 0.0,
+    "exposure": 1.0,
+    "saturation": 1.0,
+    "blur": 0.05,
+    "noise": 0.01,
+}
 
 
 def portraits(n: int, seed: int, size: int = 32, *, start: int = 0, people=None, **fixed) -> faces.Faces:

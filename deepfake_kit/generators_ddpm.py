@@ -13,6 +13,7 @@ Denoisers", 2022:
 
 The mathematics of noise and sampling is that of :mod:`deepfake_kit.diffusion`, untouched.
 """
+
 from __future__ import annotations
 
 import torch
@@ -109,8 +110,15 @@ class TwoStages(nn.Module):
         self.plan, self.pixels, self.size = plan, pixels, plan.size
 
 
-def fit_plan(model: CodeDenoiser, images: Tensor, steps: int, batch_size: int = 128, lr: float = 1e-3,
-             ema_decay: float = 0.995, random: torch.Generator | None = None) -> tuple[nn.Module, list[float]]:
+def fit_plan(
+    model: CodeDenoiser,
+    images: Tensor,
+    steps: int,
+    batch_size: int = 128,
+    lr: float = 1e-3,
+    ema_decay: float = 0.995,
+    random: torch.Generator | None = None,
+) -> tuple[nn.Module, list[float]]:
     """Learn the code, then train its denoiser; returns the averaged model and the loss of each step.
 
     Raises
@@ -121,18 +129,38 @@ def fit_plan(model: CodeDenoiser, images: Tensor, steps: int, batch_size: int = 
     check_images(images, model.size)
     check_steps(steps, batch_size)
     if 2 * len(images) < model.components:
-        raise ValueError(f"images: got {len(images)}; valid: at least {-(-model.components // 2)}, "
-                         f"for {model.components} components")
+        raise ValueError(
+            f"images: got {len(images)}; valid: at least {-(-model.components // 2)}, for {model.components} components"
+        )
     model.learn_code(images)
     codes = torch.cat([model.encode(images), model.encode(images.flip(-1))])
-    log = train(model, codes, NoiseSchedule.linear(SCHEDULE_STEPS), steps, batch_size, lr, ema_decay, random,
-                warmup=min(50, steps // 4), decay=True)
+    log = train(
+        model,
+        codes,
+        NoiseSchedule.linear(SCHEDULE_STEPS),
+        steps,
+        batch_size,
+        lr,
+        ema_decay,
+        random,
+        warmup=min(50, steps // 4),
+        decay=True,
+    )
     return log.ema, log.losses
 
 
-def fit_ddpm(model: TwoStages, images: Tensor, steps: int, pixel_steps: int, batch_size: int = 128,
-             pixel_batch_size: int = 16, lr: float = 1e-3, pixel_lr: float = 3e-3, ema_decay: float = 0.995,
-             random: torch.Generator | None = None) -> tuple[TwoStages, list[float], list[float]]:
+def fit_ddpm(
+    model: TwoStages,
+    images: Tensor,
+    steps: int,
+    pixel_steps: int,
+    batch_size: int = 128,
+    pixel_batch_size: int = 16,
+    lr: float = 1e-3,
+    pixel_lr: float = 3e-3,
+    ema_decay: float = 0.995,
+    random: torch.Generator | None = None,
+) -> tuple[TwoStages, list[float], list[float]]:
     """Train both stages, one after the other; returns the averaged model and the losses of plan and pixels.
 
     Raises
@@ -144,36 +172,69 @@ def fit_ddpm(model: TwoStages, images: Tensor, steps: int, pixel_steps: int, bat
     plan, plan_losses = fit_plan(model.plan, images, steps, batch_size, lr, ema_decay, random)
     model.pixels.learn_covariance(images, plan.basis)
     # The pixels take fewer steps, so their average forgets sooner.
-    pixels, pixel_losses = fit_pixels(model.pixels, images, pixel_steps, pixel_batch_size, pixel_lr,
-                                      min(ema_decay, 0.99), random)
+    pixels, pixel_losses = fit_pixels(
+        model.pixels, images, pixel_steps, pixel_batch_size, pixel_lr, min(ema_decay, 0.99), random
+    )
     return TwoStages(plan, pixels), plan_losses, pixel_losses
 
 
 @torch.no_grad()
-def sample_plan(model: TwoStages, n: int, random: torch.Generator | None = None, sampler: str = "ddim",
-                steps: int | None = DDIM_STEPS) -> Tensor:
+def sample_plan(
+    model: TwoStages,
+    n: int,
+    random: torch.Generator | None = None,
+    sampler: str = "ddim",
+    steps: int | None = DDIM_STEPS,
+) -> Tensor:
     """The first stage's pictures [n, 3, S, S], about [-1, 1]."""
     # Codes have unit variance and end near 4 deviations; early, rough guesses would leave that range by far.
-    codes = sample(model.plan, (n, model.plan.components, 1, 1), NoiseSchedule.linear(SCHEDULE_STEPS), sampler, steps,
-                   4.0, generator=random, device=model.plan.average.device)
+    codes = sample(
+        model.plan,
+        (n, model.plan.components, 1, 1),
+        NoiseSchedule.linear(SCHEDULE_STEPS),
+        sampler,
+        steps,
+        4.0,
+        generator=random,
+        device=model.plan.average.device,
+    )
     return model.plan.decode(codes)
 
 
-def sample_ddpm(model: TwoStages, n: int, random: torch.Generator | None = None, sampler: str = "ddim",
-                steps: int | None = DDIM_STEPS) -> Tensor:
+def sample_ddpm(
+    model: TwoStages,
+    n: int,
+    random: torch.Generator | None = None,
+    sampler: str = "ddim",
+    steps: int | None = DDIM_STEPS,
+) -> Tensor:
     """Images [n, 3, S, S] in [0, 1]: DDIM in a few steps, or ``sampler="ddpm", steps=None`` for both full chains."""
     pixel_steps = None if steps is None else PIXEL_DDIM_STEPS
-    return to_unit(finish_pixels(model.pixels, sample_plan(model, n, random, sampler, steps), random, sampler,
-                                 pixel_steps))
+    return to_unit(
+        finish_pixels(model.pixels, sample_plan(model, n, random, sampler, steps), random, sampler, pixel_steps)
+    )
 
 
-def new_ddpm(size: int, components: int, width: int, depth: int, channels: tuple[int, ...], blocks: int,
-             random: torch.Generator | None) -> TwoStages:
+def new_ddpm(
+    size: int,
+    components: int,
+    width: int,
+    depth: int,
+    channels: tuple[int, ...],
+    blocks: int,
+    random: torch.Generator | None,
+) -> TwoStages:
     """Fresh networks whose weights come from `random`; they start by predicting no noise and no correction."""
     model = TwoStages(CodeDenoiser(size, components, width, depth), PixelDenoiser(size, channels, blocks, components))
     initialise(model, random, gain=1.0)
     plan, unet = model.plan, model.pixels.unet
-    for layer in (plan.last, plan.gate, *plan.outer, *plan.steps, unet.out,
-                  *(block.conv2 for block in unet.modules() if hasattr(block, "conv2"))):
+    for layer in (
+        plan.last,
+        plan.gate,
+        *plan.outer,
+        *plan.steps,
+        unet.out,
+        *(block.conv2 for block in unet.modules() if hasattr(block, "conv2")),
+    ):
         nn.init.zeros_(layer.weight)
     return model

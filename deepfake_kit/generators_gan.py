@@ -4,6 +4,7 @@ Sources: Goodfellow et al., "Generative Adversarial Nets", NeurIPS 2014; Karras 
 ICLR 2018 (growing with a fade); Mescheder et al., "Which Training Methods for GANs do actually Converge?", ICML 2018
 (R1 penalty). The generator takes its code at the first layer only, as the plain generator of the survey's Fig. 4.
 """
+
 from __future__ import annotations
 
 import time
@@ -230,7 +231,7 @@ def r1_penalty(discriminator: nn.Module, x: Tensor, **level) -> Tensor:
     2.0
     """
     x = x.detach().requires_grad_(True)
-    gradient, = torch.autograd.grad(discriminator(x, **level).sum(), x, create_graph=True)
+    (gradient,) = torch.autograd.grad(discriminator(x, **level).sum(), x, create_graph=True)
     return 0.5 * gradient.square().sum(dim=(1, 2, 3)).mean()
 
 
@@ -281,7 +282,7 @@ def diary_steps(steps: int, levels: int, grow: float) -> list[int]:
         if level > 1:
             shown.append(next((i for i, stage in enumerate(stages) if stage >= (level, 0.5)), steps - 1))
         shown.append(max(i for i, stage in enumerate(stages) if stage[0] <= level))
-    return [max(shown[:i + 1]) for i in range(len(shown))]  # a few steps may skip a level
+    return [max(shown[: i + 1]) for i in range(len(shown))]  # a few steps may skip a level
 
 
 @torch.no_grad()
@@ -291,9 +292,19 @@ def _write_diary(average: GrowingGenerator, trained: GrowingGenerator, row: int,
         model.diary[row] = image
 
 
-def fit_gan(generator: nn.Module, discriminator: nn.Module, images: Tensor, steps: int, batch_size: int = 32,
-            lr: float = 2e-3, r1_weight: float = 1.0, r1_every: int = 8, grow: float = 0.0, ema_decay: float = 0.995,
-            random: torch.Generator | None = None) -> GanLog:
+def fit_gan(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    images: Tensor,
+    steps: int,
+    batch_size: int = 32,
+    lr: float = 2e-3,
+    r1_weight: float = 1.0,
+    r1_every: int = 8,
+    grow: float = 0.0,
+    ema_decay: float = 0.995,
+    random: torch.Generator | None = None,
+) -> GanLog:
     """Train generator and discriminator in turn; both networks are changed in place.
 
     Parameters
@@ -331,8 +342,9 @@ def fit_gan(generator: nn.Module, discriminator: nn.Module, images: Tensor, step
     if not 0 <= grow < 1:
         raise ValueError(f"grow: got {grow}; valid: 0 up to but not 1")
     shown = diary_steps(steps, generator.levels, grow) if grow > 0 else []
-    players = [torch.optim.Adam(net.parameters(), lr=lr, betas=(0.0, 0.99), fused=True)
-               for net in (discriminator, generator)]
+    players = [
+        torch.optim.Adam(net.parameters(), lr=lr, betas=(0.0, 0.99), fused=True) for net in (discriminator, generator)
+    ]
     schedules = [torch.optim.lr_scheduler.CosineAnnealingLR(player, steps, 0.05 * lr) for player in players]
     average, device = EMA(generator, ema_decay), images.device
     if shown:  # codes from a generator of their own: keeping a diary must not change the training
@@ -370,8 +382,9 @@ def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.step()
 
 
-def new_gan(size: int, channels: tuple[int, ...], latent: int, random: torch.Generator | None,
-            ) -> tuple[GrowingGenerator, Discriminator]:
+def new_gan(
+    size: int, channels: tuple[int, ...], latent: int, random: torch.Generator | None
+) -> tuple[GrowingGenerator, Discriminator]:
     """A fresh pair of networks whose weights come from `random`."""
     pair = GrowingGenerator(size, channels, latent), Discriminator(size, tuple(reversed(channels)))
     for net in pair:

@@ -5,6 +5,7 @@ that guess misses, so that an untrained network already denoises as well as a li
 "Elucidating the Design Space of Diffusion-Based Generative Models", NeurIPS 2022; Salimans and Ho, "Progressive
 Distillation for Fast Sampling of Diffusion Models", ICLR 2022, for the velocity.
 """
+
 from __future__ import annotations
 
 import math
@@ -179,8 +180,15 @@ def velocity_loss(model: PixelDenoiser, x0: Tensor, t: Tensor, noise: Tensor) ->
     return ((found - velocity(x0, noise, t, model.schedule)) / open_).square().mean()
 
 
-def fit_pixels(model: PixelDenoiser, images: Tensor, steps: int, batch_size: int = 16, lr: float = 3e-3,
-               ema_decay: float = 0.99, random: torch.Generator | None = None) -> tuple[nn.Module, list[float]]:
+def fit_pixels(
+    model: PixelDenoiser,
+    images: Tensor,
+    steps: int,
+    batch_size: int = 16,
+    lr: float = 3e-3,
+    ema_decay: float = 0.99,
+    random: torch.Generator | None = None,
+) -> tuple[nn.Module, list[float]]:
     """Train the U-Net of the second stage; returns the averaged model and the loss of each step.
 
     The steps of a batch are spread evenly over the schedule (Kingma et al. 2021), which steadies the loss.
@@ -194,8 +202,9 @@ def fit_pixels(model: PixelDenoiser, images: Tensor, steps: int, batch_size: int
     check_steps(steps, batch_size)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.0, betas=(0.9, 0.99), fused=True)
     warmup = min(30, steps // 4)
-    plan = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / (warmup + 1)) * (
-        0.5 + 0.5 * math.cos(math.pi * step / steps)))
+    plan = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min(1.0, (step + 1) / (warmup + 1)) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
+    )
     average, losses = EMA(model, ema_decay), []
     for _ in range(steps):
         x0 = model.normalise(batch(images, batch_size, random))
@@ -213,8 +222,13 @@ def fit_pixels(model: PixelDenoiser, images: Tensor, steps: int, batch_size: int
 
 
 @torch.no_grad()
-def finish_pixels(model: PixelDenoiser, planned: Tensor, random: torch.Generator | None = None, sampler: str = "ddim",
-                  steps: int | None = PIXEL_DDIM_STEPS) -> Tensor:
+def finish_pixels(
+    model: PixelDenoiser,
+    planned: Tensor,
+    random: torch.Generator | None = None,
+    sampler: str = "ddim",
+    steps: int | None = PIXEL_DDIM_STEPS,
+) -> Tensor:
     """Noise planned pictures [N, 3, S, S] in [-1, 1] to the last step and denoise them in pixels; the same shape."""
     done = []
     for part in planned.split(128):  # bounds the memory of the U-Net

@@ -3,6 +3,7 @@ r"""A small style-based generator: mapping network, adaptive instance normalisat
 Source: Karras, Laine and Aila, "A Style-Based Generator Architecture for Generative Adversarial Networks", CVPR 2019.
 It is trained by :func:`deepfake_kit.generators_gan.fit_gan` against the same discriminator as the plain generator.
 """
+
 from __future__ import annotations
 
 import torch
@@ -196,8 +197,9 @@ def mix_styles(w_a: Tensor, w_b: Tensor, n_styles: int, crossover: int) -> Tenso
     return torch.where(from_a, w_a[:, None], w_b[:, None])
 
 
-def new_style_gan(size: int, channels: tuple[int, ...], latent: int, depth: int, random: torch.Generator | None,
-                  ) -> tuple[StyleGenerator, Discriminator]:
+def new_style_gan(
+    size: int, channels: tuple[int, ...], latent: int, depth: int, random: torch.Generator | None
+) -> tuple[StyleGenerator, Discriminator]:
     """A fresh pair of networks whose weights come from `random`."""
     pair = StyleGenerator(size, channels, latent, depth), Discriminator(size, tuple(reversed(channels)))
     for net in pair:

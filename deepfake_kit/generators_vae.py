@@ -4,6 +4,7 @@ Source: Kingma and Welling, "Auto-Encoding Variational Bayes", ICLR 2014. The en
 codes for each image; the decoder draws the image back; a divergence keeps the codes near a standard normal, so that a
 code drawn from it decodes to a new face.
 """
+
 from __future__ import annotations
 
 import time
@@ -38,10 +39,22 @@ class VAE(nn.Module):
     def __init__(self, size: int = 32, width: int = 384, latent: int = 32):
         super().__init__()
         self.size, self.latent, pixels = size, latent, 3 * size * size
-        self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(pixels, width), nn.LeakyReLU(0.2),
-                                     nn.Linear(width, width), nn.LeakyReLU(0.2), nn.Linear(width, 2 * latent))
-        self.decoder = nn.Sequential(nn.Linear(latent, width), nn.LeakyReLU(0.2), nn.Linear(width, width),
-                                     nn.LeakyReLU(0.2), nn.Linear(width, pixels), nn.Unflatten(1, (3, size, size)))
+        self.encoder = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(pixels, width),
+            nn.LeakyReLU(0.2),
+            nn.Linear(width, width),
+            nn.LeakyReLU(0.2),
+            nn.Linear(width, 2 * latent),
+        )
+        self.decoder = nn.Sequential(
+            nn.Linear(latent, width),
+            nn.LeakyReLU(0.2),
+            nn.Linear(width, width),
+            nn.LeakyReLU(0.2),
+            nn.Linear(width, pixels),
+            nn.Unflatten(1, (3, size, size)),
+        )
         self.register_buffer("average", torch.zeros(3, size, size))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,8 +90,15 @@ class VaeLog(NamedTuple):
     seconds: list[float]
 
 
-def fit_vae(model: VAE, images: Tensor, steps: int, batch_size: int = 32, lr: float = 2e-3, noise: float = 0.2,
-            random: torch.Generator | None = None) -> VaeLog:
+def fit_vae(
+    model: VAE,
+    images: Tensor,
+    steps: int,
+    batch_size: int = 32,
+    lr: float = 2e-3,
+    noise: float = 0.2,
+    random: torch.Generator | None = None,
+) -> VaeLog:
     r"""Train by minimising :math:`\frac{1}{2s^2}\lVert x-\hat x\rVert^2 + \mathrm{KL}`.
 
     Parameters

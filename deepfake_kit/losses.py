@@ -1,4 +1,5 @@
 """Losses of the detection chapters: contrastive (chapter 9) and single-center (chapter 7)."""
+
 from __future__ import annotations
 
 import torch
@@ -102,8 +103,10 @@ def _check_labelled(features: Tensor, is_fake: Tensor, center: Tensor) -> Tensor
     if center.shape != features.shape[1:]:
         raise ValueError(f"center: got shape {tuple(center.shape)}; valid: {tuple(features.shape[1:])}")
     if is_fake.shape != features.shape[:1] or not bool(((is_fake == 0) | (is_fake == 1)).all()):
-        raise ValueError(f"is_fake: got {is_fake.dtype} {tuple(is_fake.shape)}; valid: {len(features)} times True or "
-                         "False, or 1 for fake and 0 for real")
+        raise ValueError(
+            f"is_fake: got {is_fake.dtype} {tuple(is_fake.shape)}; valid: {len(features)} times True or "
+            "False, or 1 for fake and 0 for real"
+        )
     return is_fake.bool()
 
 

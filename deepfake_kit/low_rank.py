@@ -1,4 +1,5 @@
 r"""Low-rank adapters: the equation, its size, and what a network's own adapters add (Hu et al., "LoRA", 2021)."""
+
 from __future__ import annotations
 
 import torch
@@ -37,8 +38,10 @@ def adapted_weight(weight: Tensor, down: Tensor, up: Tensor, alpha: float) -> Te
     """
     rank = down.shape[0] if down.ndim == 2 else 0
     if rank < 1 or weight.shape != (up.shape[0], down.shape[1]) or up.shape[1:] != (rank,):
-        raise ValueError(f"weight, down, up: got shapes {tuple(weight.shape)}, {tuple(down.shape)}, {tuple(up.shape)}; "
-                         "valid: [out, in], [r, in], [out, r] with r >= 1")
+        raise ValueError(
+            f"weight, down, up: got shapes {tuple(weight.shape)}, {tuple(down.shape)}, {tuple(up.shape)}; "
+            "valid: [out, in], [r, in], [out, r] with r >= 1"
+        )
     return weight + alpha / rank * (up @ down)
 
 
@@ -65,8 +68,11 @@ def count(model: nn.Module) -> tuple[int, int]:
 
 def updates(model: nn.Module) -> dict[str, Tensor]:
     r"""The product :math:`\frac{\alpha}{r}BA` of each adapted layer of a peft model, [out, in], by the layer's name."""
-    return {name: layer.get_delta_weight("default").detach() for name, layer in model.named_modules()
-            if hasattr(layer, "get_delta_weight")}
+    return {
+        name: layer.get_delta_weight("default").detach()
+        for name, layer in model.named_modules()
+        if hasattr(layer, "get_delta_weight")
+    }
 
 
 def effective_rank(matrix: Tensor) -> float:

@@ -12,6 +12,7 @@ a menu of contracts, costs private         :math:`\kappa = \tfrac12\big(C + F(C)
 
 so :func:`deepfake_kit.stackelberg.equilibrium` solves all four. Arrays are float64 numpy arrays.
 """
+
 from __future__ import annotations
 
 import math
@@ -19,13 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deepfake_kit.stackelberg import (
-    best_response,
-    dsp_utility,
-    equilibrium,
-    leader_utility,
-    node_utility,
-)
+from deepfake_kit.stackelberg import best_response, dsp_utility, equilibrium, leader_utility, node_utility
 
 
 class BudgetOutcome(NamedTuple):

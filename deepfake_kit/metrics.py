@@ -258,7 +258,5 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
     var_a, var_b = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2
     cov = mean(a * b) - mean_a * mean_b
     c1, c2 = 0.01**2, 0.03**2
-    quotient = ((2 * mean_a * mean_b + c1) * (2 * cov + c2)) / (
-        (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
-    )
+    quotient = ((2 * mean_a * mean_b + c1) * (2 * cov + c2)) / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
     return quotient.mean(dim=(1, 2, 3)).to(x.dtype)

@@ -34,9 +34,7 @@ def _enough(n: int, clients: int, each: int, unit: str = "images") -> None:
 def _vector(name: str, values) -> np.ndarray:
     array = np.asarray(values)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(
-            f"{name} must be a vector of whole numbers; got {array.dtype} of shape {array.shape}"
-        )
+        raise ValueError(f"{name} must be a vector of whole numbers; got {array.dtype} of shape {array.shape}")
     return array
 
 
@@ -78,9 +76,7 @@ def partition_iid(n: int, clients: int, seed: int) -> list[torch.Tensor]:
     return _as_tensors(np.array_split(np.random.default_rng(seed).permutation(n), clients))
 
 
-def partition_dirichlet(
-    labels, clients: int, alpha: float, seed: int, minimum: int = 1
-) -> list[torch.Tensor]:
+def partition_dirichlet(labels, clients: int, alpha: float, seed: int, minimum: int = 1) -> list[torch.Tensor]:
     r"""Share out each class in proportions drawn from a symmetric Dirichlet distribution.
 
     .. math:: p_c \sim \mathrm{Dir}(\alpha \mathbf 1_K), \qquad

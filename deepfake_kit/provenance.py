@@ -1,4 +1,5 @@
 """Where a number comes from: code, machine, libraries, seed."""
+
 from __future__ import annotations
 
 import platform
@@ -19,8 +20,12 @@ def git_revision(folder: Path | None = None) -> str:
     folder = folder or Path(__file__).parent
     try:
         command = ["git", "-C", str(folder), "describe", "--always", "--dirty=+", "--exclude=*"]
-        inside = subprocess.run(["git", "-C", str(folder), "ls-files", "--error-unmatch", "__init__.py"],
-                                capture_output=True, text=True, timeout=10)
+        inside = subprocess.run(
+            ["git", "-C", str(folder), "ls-files", "--error-unmatch", "__init__.py"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
         if inside.returncode:
             return "unversioned"
         return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip() or "unversioned"

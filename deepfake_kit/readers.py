@@ -86,8 +86,7 @@ def read_idx(path: str | Path, data: bytes | None = None) -> np.ndarray:
     if len(data) != expected:
         state = "truncated" if len(data) < expected else "too long"
         raise ValueError(
-            f"{path}: {state} IDX file: {len(data)} bytes after unpacking, expected {expected} "
-            f"for shape {shape}"
+            f"{path}: {state} IDX file: {len(data)} bytes after unpacking, expected {expected} for shape {shape}"
         )
     array = np.frombuffer(data, dtype=dtype, offset=start).reshape(shape)
     return array.astype(dtype.newbyteorder("="), copy=False)
@@ -103,19 +102,13 @@ def read_idx_pair(
     """Read an image and a label file (each a path and its bytes if read already); `transpose` for EMNIST."""
     pictures, codes = read_idx(*images), read_idx(*labels)
     if pictures.ndim != 3 or pictures.dtype != np.uint8:
-        raise ValueError(
-            f"{images[0]}: expected a uint8 array [N,H,W], found {pictures.dtype} {pictures.shape}"
-        )
+        raise ValueError(f"{images[0]}: expected a uint8 array [N,H,W], found {pictures.dtype} {pictures.shape}")
     if codes.ndim != 1 or len(codes) != len(pictures):
-        raise ValueError(
-            f"{labels[0]}: expected {len(pictures)} labels, found an array of shape {codes.shape}"
-        )
+        raise ValueError(f"{labels[0]}: expected {len(pictures)} labels, found an array of shape {codes.shape}")
     _check_codes(labels[0], codes, len(classes))
     if transpose:
         pictures = np.ascontiguousarray(pictures.transpose(0, 2, 1))
-    return Parsed(
-        pictures[:, None], codes.astype(np.int64), tuple(classes), f"{title}, {len(codes):,} images"
-    )
+    return Parsed(pictures[:, None], codes.astype(np.int64), tuple(classes), f"{title}, {len(codes):,} images")
 
 
 def read_npz(path: str | Path, keys: Iterable[str], data: bytes | None = None) -> dict[str, np.ndarray]:
@@ -132,9 +125,7 @@ def read_npz(path: str | Path, keys: Iterable[str], data: bytes | None = None) -
         raise ValueError(f"{path}: truncated or not the expected .npz file ({error})") from error
 
 
-def read_emnist_npz(
-    path: str | Path, split: str, classes: Sequence[str], data: bytes | None = None
-) -> Parsed:
+def read_emnist_npz(path: str | Path, split: str, classes: Sequence[str], data: bytes | None = None) -> Parsed:
     """Read the first rows of EMNIST's balanced split with writer ids; images are turned upright."""
     names = (f"x_{split}", f"y_{split}", f"writer_{split}")
     images, labels, writers = (array for array in read_npz(path, names, data).values())
@@ -174,9 +165,7 @@ def resize(images: np.ndarray, size: int) -> np.ndarray:
     """Centre square of uint8 images [N,C,H,W], scaled to `size` pixels (bicubic up, Lanczos down)."""
     from PIL import Image
 
-    return np.stack(
-        [_to_square(Image.fromarray(x[0] if len(x) == 1 else x.transpose(1, 2, 0)), size) for x in images]
-    )
+    return np.stack([_to_square(Image.fromarray(x[0] if len(x) == 1 else x.transpose(1, 2, 0)), size) for x in images])
 
 
 def _to_square(picture: Any, size: int | None) -> np.ndarray:
@@ -217,9 +206,7 @@ def read_ffhq_stylegan(path: str | Path, split: str, data: bytes | None = None) 
             table = archive.read("index.csv").decode("utf-8")
             rows = [
                 row
-                for row in table_rows(
-                    f"{path}!index.csv", table, ("file", "label", "source", "psi", "seed", "split")
-                )
+                for row in table_rows(f"{path}!index.csv", table, ("file", "label", "source", "psi", "seed", "split"))
                 if row["split"] == split
             ]
             images = [read_image(f"{path}!{row['file']}", None, archive.read(row["file"])) for row in rows]
@@ -260,9 +247,7 @@ def read_fairface_npz(path: str | Path, split: str, data: bytes | None = None) -
     )
     table = read_npz(path, keys, data)
     if table["images"].ndim != 4 or len({len(table[key]) for key in keys[:6]}) != 1:
-        raise ValueError(
-            f"{path}: the arrays differ in length: { {key: table[key].shape for key in keys[:6]} }"
-        )
+        raise ValueError(f"{path}: the arrays differ in length: { {key: table[key].shape for key in keys[:6]} }")
     splits = table["split_names"].tolist()
     if split not in splits:
         raise ValueError(f"{path}: no split {split!r}; it holds {', '.join(splits)}")
@@ -285,9 +270,7 @@ def table_rows(name: str, text: str, columns: Sequence[str]) -> list[dict[str, s
     reader = csv.DictReader(io.StringIO(text, newline=""))
     missing = [column for column in columns if column not in (reader.fieldnames or ())]
     if missing:
-        raise ValueError(
-            f"{name}: no column {', '.join(missing)}; found {', '.join(reader.fieldnames or ['none'])}"
-        )
+        raise ValueError(f"{name}: no column {', '.join(missing)}; found {', '.join(reader.fieldnames or ['none'])}")
     rows = []
     for row in reader:
         # A table cut in the middle of a line leaves that line short.
@@ -309,7 +292,5 @@ def stack(path: str | Path, images: Sequence[np.ndarray]) -> np.ndarray:
         raise ValueError(f"{path}: no picture of the split asked for")
     shapes = {image.shape for image in images}
     if len(shapes) > 1:
-        raise ValueError(
-            f"{path}: the pictures differ in shape ({', '.join(map(str, sorted(shapes)))}); give size="
-        )
+        raise ValueError(f"{path}: the pictures differ in shape ({', '.join(map(str, sorted(shapes)))}); give size=")
     return np.stack(images)

@@ -1,4 +1,5 @@
 """Read the records that a run left in an executed notebook: every figure, table, number and verdict."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -44,13 +45,23 @@ def collect(path: Path) -> dict:
         raise ValueError(f"{Path(path).name}: {len(starts)} runs were started; exactly one is needed")
     about = notebook.metadata.get(METADATA_KEY, {})
     return {
-        "chapter": starts[0]["chapter"], "profile": starts[0]["profile"], "seed": starts[0]["seed"],
+        "chapter": starts[0]["chapter"],
+        "profile": starts[0]["profile"],
+        "seed": starts[0]["seed"],
         "parameters": {**starts[0]["parameters"], **about.get("parameters", {})},
-        "settings": starts[0]["settings"], "environment": starts[0]["environment"],
-        "data": [{key: record[key] for key in ("name", "split", "description", "count", "sha256", "stand_in",
-                                               "photographs_of_people")}
-                 for record in records if record["type"] == "data"],
-        "status": "passed", "began": about.get("began"), "seconds": about.get("seconds"),
+        "settings": starts[0]["settings"],
+        "environment": starts[0]["environment"],
+        "data": [
+            {
+                key: record[key]
+                for key in ("name", "split", "description", "count", "sha256", "stand_in", "photographs_of_people")
+            }
+            for record in records
+            if record["type"] == "data"
+        ],
+        "status": "passed",
+        "began": about.get("began"),
+        "seconds": about.get("seconds"),
         "peak_memory_mb": max(record["peak_memory_mb"] for record in records),
         "cells": cells,
         "records": [record for record in records if record["type"] not in ("start", "data")],

@@ -4,6 +4,7 @@ Everything that a run shows carries a record in the output's metadata (key
 ``deepfake_kit``). The press reads the records from the executed notebook; a reader
 sees the caption and, folded away, how the thing was made.
 """
+
 from __future__ import annotations
 
 import html
@@ -58,8 +59,9 @@ def start(chapter: str, profile: str = "book", seed: int = 0, **parameters) -> R
 class Run:
     """One run of one chapter; made by :func:`start`."""
 
-    def __init__(self, chapter: settings.Chapter, profile: str, seed: int, parameters: dict,
-                 values: SimpleNamespace, device):
+    def __init__(
+        self, chapter: settings.Chapter, profile: str, seed: int, parameters: dict, values: SimpleNamespace, device
+    ):
         self.chapter = chapter
         self.profile = profile
         self.seed = seed
@@ -70,8 +72,16 @@ class Run:
         self.data: list[dict] = []
         self.records: list[dict] = []
         self._began = time.perf_counter()
-        self._publish({"text/plain": ""}, {"type": "start", "id": "start", "environment": self.environment,
-                                           "settings": vars(values), "parameters": parameters})
+        self._publish(
+            {"text/plain": ""},
+            {
+                "type": "start",
+                "id": "start",
+                "environment": self.environment,
+                "settings": vars(values),
+                "parameters": parameters,
+            },
+        )
 
     # -- what goes in ------------------------------------------------------------------
 
@@ -86,9 +96,17 @@ class Run:
 
         For a set that was not opened by :meth:`load`, such as a chapter's own stand-in.
         """
-        self.data.append({"name": found.name, "split": found.split, "count": len(found.images), "sha256": found.sha256,
-                          "stand_in": bool(found.stand_in), "description": found.description,
-                          "photographs_of_people": bool(getattr(found, "photographs_of_people", False))})
+        self.data.append(
+            {
+                "name": found.name,
+                "split": found.split,
+                "count": len(found.images),
+                "sha256": found.sha256,
+                "stand_in": bool(found.stand_in),
+                "description": found.description,
+                "photographs_of_people": bool(getattr(found, "photographs_of_people", False)),
+            }
+        )
         self._publish({"text/plain": ""}, {"type": "data", "id": f"{found.name}-{found.split}", **self.data[-1]})
         return found
 
@@ -96,12 +114,20 @@ class Run:
         """Show the chapter's settings, one column a profile, with units and reasons."""
         import pandas as pd
 
-        rows = {name.replace("_", " "): {**{p: row[p] for p in settings.PROFILES},
-                                         "unit": row.get("unit", ""), "why": row.get("why", "")}
-                for name, row in self.chapter.settings.items()}
-        return self.table("settings", pd.DataFrame.from_dict(rows, orient="index"),
-                          caption=f"Settings of each profile. This page ran <b>{self.profile}</b>; "
-                                  "<b>paper</b> holds the papers' own values where they state them.")
+        rows = {
+            name.replace("_", " "): {
+                **{p: row[p] for p in settings.PROFILES},
+                "unit": row.get("unit", ""),
+                "why": row.get("why", ""),
+            }
+            for name, row in self.chapter.settings.items()
+        }
+        return self.table(
+            "settings",
+            pd.DataFrame.from_dict(rows, orient="index"),
+            caption=f"Settings of each profile. This page ran <b>{self.profile}</b>; "
+            "<b>paper</b> holds the papers' own values where they state them.",
+        )
 
     # -- what comes out ----------------------------------------------------------------
 
@@ -136,18 +162,27 @@ class Run:
             raise ValueError(f"alt of figure {id!r} must say what it shows in at least 40 characters; got {alt!r}")
         marked = sorted({row["name"] for row in self.data if row["photographs_of_people"]})
         if marked and show_photographs is None:
-            raise ValueError(f"{', '.join(marked)} holds photographs of people: say show_photographs=False if figure "
-                             f"{id!r} shows aggregates only; single photographs are never printed")
+            raise ValueError(
+                f"{', '.join(marked)} holds photographs of people: say show_photographs=False if figure "
+                f"{id!r} shows aggregates only; single photographs are never printed"
+            )
         if not caption.strip():
             raise ValueError(f"figure {id!r} needs a caption that states its finding")
         png = io.BytesIO()
         fig.savefig(png, format="png", dpi=150)
         width, height = (fig.get_size_inches() * 110).round().astype(int).tolist()
         plt.close(fig)
-        self._publish({"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": alt},
-                      {"type": "figure", "id": id, "alt": alt, "caption": caption,
-                       "photographs_of_people": bool(show_photographs)},
-                      {"image/png": {"width": width, "height": height}})
+        self._publish(
+            {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": alt},
+            {
+                "type": "figure",
+                "id": id,
+                "alt": alt,
+                "caption": caption,
+                "photographs_of_people": bool(show_photographs),
+            },
+            {"image/png": {"width": width, "height": height}},
+        )
         self._under(id, "figure", caption)
 
     def table(self, id: str, df, caption: str = "", digits: int = 4):
@@ -169,23 +204,31 @@ class Run:
         # pandas gives the index's name a row of its own; as the columns' name it stands in the corner.
         named = df.columns.nlevels == 1 and df.index.name is not None
         shown = df.rename_axis(index=None, columns=df.index.name) if named else df
-        body = shown.to_html(classes="kit-table", border=0, float_format=lambda x: f"{x:.{digits}g}", na_rep="–",
-                             escape=False)
+        body = shown.to_html(
+            classes="kit-table", border=0, float_format=lambda x: f"{x:.{digits}g}", na_rep="–", escape=False
+        )
         # A scrolling box must be reachable by keyboard, hence the tabindex and the label.
         label = html.escape(_plain(caption) or id, quote=True)
-        box = (f'<div class="kit-scroll" id="{self._anchor("tab", id)}" tabindex="0" role="region" '
-               f'aria-label="{label}">{_inline(body)}</div>')
+        box = (
+            f'<div class="kit-scroll" id="{self._anchor("tab", id)}" tabindex="0" role="region" '
+            f'aria-label="{label}">{_inline(body)}</div>'
+        )
         cells = json.loads(df.to_json(orient="split", default_handler=str))
-        self._publish({"text/html": box, "text/plain": df.to_string()},
-                      {"type": "table", "id": id, "caption": caption, "cells": cells})
+        self._publish(
+            {"text/html": box, "text/plain": df.to_string()},
+            {"type": "table", "id": id, "caption": caption, "cells": cells},
+        )
         self._under(id, "table", caption)
 
     def value(self, id: str, x):
         """Record one number (or short text) under a name; shows nothing and returns `x`."""
         plain = _scalar(id, x)
         record = {"type": "value", "id": id, "value": plain}
-        self._publish({GLUE_MIME: repr(plain)}, record,
-                      {"scrapbook": {"name": id, "mime_prefix": "application/papermill.record/"}})
+        self._publish(
+            {GLUE_MIME: repr(plain)},
+            record,
+            {"scrapbook": {"name": id, "mime_prefix": "application/papermill.record/"}},
+        )
         return x
 
     def say(self, sentence: str, **values):
@@ -201,8 +244,10 @@ class Run:
         text = sentence.format(**values)
         for name, x in values.items():
             self.value(name, x)
-        self._publish({"text/markdown": text, "text/plain": text},
-                      {"type": "sentence", "id": f"sentence-{len(self.records)}", "text": text})
+        self._publish(
+            {"text/markdown": text, "text/plain": text},
+            {"type": "sentence", "id": f"sentence-{len(self.records)}", "text": text},
+        )
 
     def claim(self, claim_id: str, value, note: str = "") -> None:
         """Hold a measured value against what a paper prints, show the verdict, feed the ledger.
@@ -224,12 +269,18 @@ class Run:
         record, _ = claims.load(claim_id.partition("-")[0])
         marks = {"reproduced": "✓", "direction-holds": "≈", "contradicted": "✗"}
         printed = "no number" if row.printed is None else _format(row.printed)
-        text = (f"{record['short']}, {row.label}: {verdict.replace('-', ' ')}. Paper {printed}, here {_format(ours)}"
-                f"{f' ({row.measure})' if row.measure else ''}.{f' {note}' if note else ''}")
-        shown = (f'<p class="kit-check kit-{verdict}" id="check-{claim_id}">'
-                 f'<span aria-hidden="true">{marks[verdict]}</span> {_inline(text)}</p>')
-        self._publish({"text/html": shown, "text/plain": f"{marks[verdict]} {text}"},
-                      {"type": "claim", "id": claim_id, "value": ours, "verdict": verdict, "note": note})
+        text = (
+            f"{record['short']}, {row.label}: {verdict.replace('-', ' ')}. Paper {printed}, here {_format(ours)}"
+            f"{f' ({row.measure})' if row.measure else ''}.{f' {note}' if note else ''}"
+        )
+        shown = (
+            f'<p class="kit-check kit-{verdict}" id="check-{claim_id}">'
+            f'<span aria-hidden="true">{marks[verdict]}</span> {_inline(text)}</p>'
+        )
+        self._publish(
+            {"text/html": shown, "text/plain": f"{marks[verdict]} {text}"},
+            {"type": "claim", "id": claim_id, "value": ours, "verdict": verdict, "note": note},
+        )
 
     def verify(self, id: str, residual, tolerance: float = 0.0, how: str = ""):
         """Check an equation of this book by machine and show a mark where it passed.
@@ -255,17 +306,23 @@ class Run:
         if not size <= tolerance:
             raise AssertionError(f"check {id!r} failed: residual {size:g} > tolerance {tolerance:g} ({how})")
         text = f"checked: {how or id} (residual {size:.1e}, allowed {tolerance:.0e})"
-        shown = (f'<p class="kit-check kit-verified" id="{self._anchor("check", id)}">'
-                 f'<span aria-hidden="true">✓</span> {_inline(text)}</p>')
-        self._publish({"text/html": shown, "text/plain": f"✓ {text}"},
-                      {"type": "check", "id": id, "value": size, "tolerance": tolerance, "how": how})
+        shown = (
+            f'<p class="kit-check kit-verified" id="{self._anchor("check", id)}">'
+            f'<span aria-hidden="true">✓</span> {_inline(text)}</p>'
+        )
+        self._publish(
+            {"text/html": shown, "text/plain": f"✓ {text}"},
+            {"type": "check", "id": id, "value": size, "tolerance": tolerance, "how": how},
+        )
 
     def explorable(self, id: str, widget, caption: str, alt: str = ""):
         """Show a slider of precomputed frames made by :func:`deepfake_kit.explore.slider`."""
         from IPython.display import display
 
-        self._publish({"text/html": f'<span id="{self._anchor("exp", id)}"></span>', "text/plain": ""},
-                      {"type": "explorable", "id": id, "caption": caption, "alt": alt})
+        self._publish(
+            {"text/html": f'<span id="{self._anchor("exp", id)}"></span>', "text/plain": ""},
+            {"type": "explorable", "id": id, "caption": caption, "alt": alt},
+        )
         display(widget)
         self._under(id, "explorable", caption)
 
@@ -277,9 +334,14 @@ class Run:
     def _record(self, record: dict) -> dict:
         if any(old["type"] == record["type"] and old["id"] == record["id"] for old in self.records):
             raise ValueError(f"{record['type']} id {record['id']!r} is already used in this chapter")
-        record = {**record, "chapter": self.chapter.name, "profile": self.profile, "seed": self.seed,
-                  "seconds": round(time.perf_counter() - self._began, 3),
-                  "peak_memory_mb": round(provenance.peak_memory_mb(), 1)}
+        record = {
+            **record,
+            "chapter": self.chapter.name,
+            "profile": self.profile,
+            "seed": self.seed,
+            "seconds": round(time.perf_counter() - self._began, 3),
+            "peak_memory_mb": round(provenance.peak_memory_mb(), 1),
+        }
         self.records.append(record)
         return record
 
@@ -298,27 +360,43 @@ class Run:
     def _under(self, id: str, what: str, caption: str) -> None:
         """Show caption and provenance below a figure, table or explorable."""
         stand_ins = [row["name"] for row in self.data if row["stand_in"]]
-        warning = (f'<p class="kit-stand-in"><strong>Stand-in data.</strong> {", ".join(sorted(set(stand_ins)))} could '
-                   "not be found; scikit-learn's digits took its place. Numbers here are not those of the real set.</p>"
-                   if stand_ins else "")
-        data = "; ".join(f"{row['name']} {row['split']}: {row['description']}, sha256 {row['sha256'][:12]}"
-                         f"{' (stand-in)' if row['stand_in'] else ''}" for row in self.data) or "none"
+        warning = (
+            f'<p class="kit-stand-in"><strong>Stand-in data.</strong> {", ".join(sorted(set(stand_ins)))} could '
+            "not be found; scikit-learn's digits took its place. Numbers here are not those of the real set.</p>"
+            if stand_ins
+            else ""
+        )
+        data = (
+            "; ".join(
+                f"{row['name']} {row['split']}: {row['description']}, sha256 {row['sha256'][:12]}"
+                f"{' (stand-in)' if row['stand_in'] else ''}"
+                for row in self.data
+            )
+            or "none"
+        )
         machine = self.environment
         versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
         knobs = "".join(f" -p {name}={value}" for name, value in {"seed": self.seed, **self.parameters}.items())
         command = f"deepfake-kit run {self.chapter.name} --profile {self.profile}{knobs}"
-        rows = {"profile": f"{self.profile}, seed {self.seed}", "data": data,
-                "settings": ", ".join(f"{name} {value}" for name, value in vars(self.settings).items()),
-                "code": f"git {machine['git']}", "libraries": versions,
-                "machine": f"{machine['accelerator'] or machine['processor']}, {machine['system']}, "
-                           f"{machine['threads']} thread(s)",
-                "made": f"{self.records[-1]['seconds']:.0f} s after the chapter began"}
+        rows = {
+            "profile": f"{self.profile}, seed {self.seed}",
+            "data": data,
+            "settings": ", ".join(f"{name} {value}" for name, value in vars(self.settings).items()),
+            "code": f"git {machine['git']}",
+            "libraries": versions,
+            "machine": f"{machine['accelerator'] or machine['processor']}, {machine['system']}, "
+            f"{machine['threads']} thread(s)",
+            "made": f"{self.records[-1]['seconds']:.0f} s after the chapter began",
+        }
         listed = "".join(f"<dt>{name}</dt><dd>{html.escape(str(text))}</dd>" for name, text in rows.items())
         shown_caption = f'<p class="kit-caption">{_inline(caption)}</p>' if caption else ""
-        shown = (f'{shown_caption}{warning}<details class="kit-provenance"><summary>How this {what} was made</summary>'
-                 f"<dl>{listed}</dl><p>Make it again:</p><pre>{html.escape(command)}</pre></details>")
-        self._publish({"text/html": shown, "text/plain": _plain(caption)}, None,
-                      {"deepfake_kit_under": {"id": id, "what": what}})
+        shown = (
+            f'{shown_caption}{warning}<details class="kit-provenance"><summary>How this {what} was made</summary>'
+            f"<dl>{listed}</dl><p>Make it again:</p><pre>{html.escape(command)}</pre></details>"
+        )
+        self._publish(
+            {"text/html": shown, "text/plain": _plain(caption)}, None, {"deepfake_kit_under": {"id": id, "what": what}}
+        )
 
 
 def _scalar(id: str, x):

@@ -4,6 +4,7 @@ The files are ``deepfake_kit/chapters/<chapter>.yml``. A setting gives its value
 for each profile, a unit and the reason for the scaling, so that a page can show
 the reader what was made smaller and by how much.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -3,6 +3,7 @@ r"""SimCLR: two altered views of each picture, one network, and a loss that asks
 Chen et al., "A simple framework for contrastive learning of visual representations", ICML 2020 (arXiv:2002.05709), with
 the seven alterations of Marogna's thesis (section 3.4). No label is used until :func:`linear_probe` reads the features.
 """
+
 from __future__ import annotations
 
 import io
@@ -135,8 +136,11 @@ def random_crop(images: Tensor, side: int, generator: torch.Generator | None = N
     left = torch.randint(width - side + 1, (n,), generator=generator, device=images.device)
     rows = (top[:, None] + torch.arange(side, device=images.device))[:, :, None]
     columns = (left[:, None] + torch.arange(side, device=images.device))[:, None, :]
-    return images.permute(0, 2, 3, 1)[torch.arange(n, device=images.device)[:, None, None], rows, columns].permute(
-        0, 3, 1, 2).contiguous()
+    return (
+        images.permute(0, 2, 3, 1)[torch.arange(n, device=images.device)[:, None, None], rows, columns]
+        .permute(0, 3, 1, 2)
+        .contiguous()
+    )
 
 
 def jpeg(images: Tensor, qualities: list[int]) -> Tensor:
@@ -210,8 +214,7 @@ def normalise(images: Tensor) -> Tensor:
     0.0
     """
     mean = images.new_tensor(MEAN)[:, None, None]
-    return ((images - mean) / images.new_tensor(DEVIATION)[:, None, None]).contiguous(
-        memory_format=torch.channels_last)
+    return ((images - mean) / images.new_tensor(DEVIATION)[:, None, None]).contiguous(memory_format=torch.channels_last)
 
 
 def projection_head(width: int, hidden: int = 2048, out: int = 128) -> nn.Sequential:
@@ -223,9 +226,19 @@ def projection_head(width: int, hidden: int = 2048, out: int = 128) -> nn.Sequen
     return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, out))
 
 
-def pretrain(net: nn.Module, images: Tensor, augment: Augment, *, steps: int, batch_size: int = 32,
-             temperature: float = 0.5, lr: float = 2e-3, hidden: int = 256, generator: torch.Generator,
-             watch: Callable[[int, nn.Module, nn.Module], None] | None = None) -> list[float]:
+def pretrain(
+    net: nn.Module,
+    images: Tensor,
+    augment: Augment,
+    *,
+    steps: int,
+    batch_size: int = 32,
+    temperature: float = 0.5,
+    lr: float = 2e-3,
+    hidden: int = 256,
+    generator: torch.Generator,
+    watch: Callable[[int, nn.Module, nn.Module], None] | None = None,
+) -> list[float]:
     """Train `net` in place with SimCLR on pictures alone (the thesis' Algorithm 1, Chen et al. 2020).
 
     Parameters
@@ -290,8 +303,17 @@ def pretrain(net: nn.Module, images: Tensor, augment: Augment, *, steps: int, ba
     return losses
 
 
-def supervise(net: nn.Module, images: Tensor, labels: Tensor, augment: Augment, *, steps: int, batch_size: int = 64,
-              lr: float = 2e-3, generator: torch.Generator) -> nn.Linear:
+def supervise(
+    net: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    augment: Augment,
+    *,
+    steps: int,
+    batch_size: int = 64,
+    lr: float = 2e-3,
+    generator: torch.Generator,
+) -> nn.Linear:
     """Train `net` and a linear head in place with labels and binary cross-entropy; the control to SimCLR.
 
     Give it twice SimCLR's `batch_size`, and both see equally many pictures a step.

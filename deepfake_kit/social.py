@@ -47,12 +47,7 @@ _FILTERS = {
 
 
 def share(
-    images: torch.Tensor,
-    platform: str,
-    seed: int,
-    *,
-    upload_side: int = TRUEFACE_SIDE,
-    quality: int | None = None,
+    images: torch.Tensor, platform: str, seed: int, *, upload_side: int = TRUEFACE_SIDE, quality: int | None = None
 ) -> torch.Tensor:
     """Upload a batch and download it again: resize, JPEG, and back to the size it had.
 
@@ -92,12 +87,7 @@ def share(
 
 
 def share_with_record(
-    images: torch.Tensor,
-    platform: str,
-    seed: int,
-    *,
-    upload_side: int = TRUEFACE_SIDE,
-    quality: int | None = None,
+    images: torch.Tensor, platform: str, seed: int, *, upload_side: int = TRUEFACE_SIDE, quality: int | None = None
 ) -> tuple[torch.Tensor, pd.DataFrame]:
     """As :func:`share`, and say what was done to each image.
 
@@ -291,10 +281,6 @@ def _encode(picture: Image.Image, rule: Platform, stored: tuple[int, int], quali
     clean = Image.frombytes("RGB", picture.size, picture.tobytes())
     buffer = io.BytesIO()
     clean.save(
-        buffer,
-        "JPEG",
-        quality=quality,
-        subsampling=_SUBSAMPLING[rule.subsampling],
-        progressive=rule.progressive,
+        buffer, "JPEG", quality=quality, subsampling=_SUBSAMPLING[rule.subsampling], progressive=rule.progressive
     )
     return buffer.getvalue()

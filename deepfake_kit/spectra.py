@@ -5,6 +5,7 @@ the following filter leaves of the copies betrays the generator (Odena et al., "
 Artifacts", Distill 2016; Zhang et al., "Detecting and Simulating Artifacts in GAN Fake Images", WIFS 2019; Durall et
 al., "Watch your Up-Convolution", CVPR 2020). Frequencies are in cycles per pixel; 1/2 is the Nyquist frequency.
 """
+
 from __future__ import annotations
 
 import torch
@@ -164,8 +165,9 @@ def enlarge(images: Tensor, how: str) -> Tensor:
     if how == "transposed":
         kernel = torch.full((3, 3), 4 / 9, dtype=images.dtype, device=images.device)
         channels = images.shape[1]
-        return F.conv_transpose2d(images, kernel.expand(channels, 1, 3, 3), stride=2, padding=1, output_padding=1,
-                                  groups=channels)
+        return F.conv_transpose2d(
+            images, kernel.expand(channels, 1, 3, 3), stride=2, padding=1, output_padding=1, groups=channels
+        )
     if how == "nearest":
         return F.interpolate(images, scale_factor=2, mode="nearest")
     if how == "bilinear":

@@ -10,6 +10,7 @@ model is followed here and the printed formula is kept behind ``printed=True``.
 Every function takes floats, numpy arrays and torch tensors alike, broadcasts them, and gives back the kind it
 was given; torch inputs keep their device, dtype and gradient.
 """
+
 from __future__ import annotations
 
 import math
@@ -72,15 +73,19 @@ def _inputs(**arguments) -> tuple[list, bool]:
 
         floating = [one for one in tensors if one.is_floating_point()]
         dtype = floating[0].dtype if floating else torch.get_default_dtype()
-        arrays = [value if _is_torch(value) and value.is_floating_point()
-                  else torch.as_tensor(value, dtype=dtype, device=tensors[0].device)
-                  for value in arguments.values()]
+        arrays = [
+            value
+            if _is_torch(value) and value.is_floating_point()
+            else torch.as_tensor(value, dtype=dtype, device=tensors[0].device)
+            for value in arguments.values()
+        ]
     else:
         arrays = [_as_array(value) for value in arguments.values()]
     for name, values in zip(arguments, arrays, strict=True):
         _refuse_outside(name, values.detach() if tensors else values)
-    plain = not any(_is_torch(value) or isinstance(value, np.ndarray | np.generic | list | tuple)
-                    for value in arguments.values())
+    plain = not any(
+        _is_torch(value) or isinstance(value, np.ndarray | np.generic | list | tuple) for value in arguments.values()
+    )
     return arrays, plain
 
 
@@ -311,8 +316,13 @@ def first_best(cost):
     return _finish(quality, plain)
 
 
-def draw_costs(n_nodes: int, generator: np.random.Generator, data=PAPER_RANGES["data"],
-               cycles=PAPER_RANGES["cycles"], frequency=PAPER_RANGES["frequency"]) -> np.ndarray:
+def draw_costs(
+    n_nodes: int,
+    generator: np.random.Generator,
+    data=PAPER_RANGES["data"],
+    cycles=PAPER_RANGES["cycles"],
+    frequency=PAPER_RANGES["frequency"],
+) -> np.ndarray:
     r"""Draw the costs of `n_nodes` nodes, :math:`C = cyc \cdot data \cdot fre^2`, each factor uniform.
 
     DD-TMA, Eq. (25); the defaults are its ranges, for which the paper gives no units.

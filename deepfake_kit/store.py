@@ -4,6 +4,7 @@ A chain keeps 32 bytes for each update; the update itself lies here. :class:`Fol
 folder, :class:`IPFSStore` hands it to an IPFS daemon on this or another machine. Both have the same three
 methods and both hash what they read: whoever keeps the bytes need not be trusted, only reached.
 """
+
 from __future__ import annotations
 
 import base64
@@ -183,8 +184,10 @@ class IPFSStore:
         headers = {}
         if body:
             # js-ipfs refuses a part without a type; Kubo does not mind either way.
-            head = (f'--{boundary}\r\nContent-Disposition: form-data; name="data"; filename="data"\r\n'
-                    "Content-Type: application/octet-stream\r\n\r\n")
+            head = (
+                f'--{boundary}\r\nContent-Disposition: form-data; name="data"; filename="data"\r\n'
+                "Content-Type: application/octet-stream\r\n\r\n"
+            )
             body = head.encode() + body + f"\r\n--{boundary}--\r\n".encode()
             headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
         address = f"{self.api}/api/v0/{command}?{urllib.parse.urlencode(query)}"
@@ -208,8 +211,9 @@ class IPFSStore:
         if not 1 <= len(data) <= MAX_BLOCK:
             raise ValueError(f"data must be 1 to {MAX_BLOCK} bytes long for one IPFS block; got {len(data)}")
         # Today's Kubo calls the codec "cid-codec"; js-ipfs and older Kubo call it "format". Kubo takes both at once.
-        answer = self._ask("block/put", data, **{"cid-codec": "raw", "format": "raw", "mhtype": "sha2-256",
-                                                 "pin": "true"})
+        answer = self._ask(
+            "block/put", data, **{"cid-codec": "raw", "format": "raw", "mhtype": "sha2-256", "pin": "true"}
+        )
         digest = sha256(data)
         filed = json.loads(answer)["Key"]
         if filed != cid(digest):
@@ -292,7 +296,7 @@ def unpack(data: bytes, like: dict, dtype: str = "float32") -> dict:
         raise ValueError(f"data must be {expected} bytes long for these parameters; got {len(data)}")
     flat, start, state = np.frombuffer(data, _format(dtype)), 0, {}
     for name in sorted(like):
-        part = flat[start:start + like[name].numel()].astype(np.float32)
+        part = flat[start : start + like[name].numel()].astype(np.float32)
         state[name] = torch.from_numpy(part).reshape(like[name].shape).to(like[name])
         start += like[name].numel()
     return {name: state[name] for name in like}  # a flat vector of them must fit the model's order

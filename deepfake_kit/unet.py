@@ -174,9 +174,7 @@ class UNet(nn.Module):
     def forward(self, x: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
         """Noise in `x` [N, C, H, W] at steps `t` [N] long, given `condition` [N, condition_dim]."""
         if x.shape[-1] % self.multiple or x.shape[-2] % self.multiple:
-            raise ValueError(
-                f"x has sides {tuple(x.shape[-2:])}; this network needs multiples of {self.multiple}"
-            )
+            raise ValueError(f"x has sides {tuple(x.shape[-2:])}; this network needs multiples of {self.multiple}")
         if (condition is None) != (self.condition is None):
             raise ValueError("condition must be given exactly when the network was made with condition_dim")
         dtype = fast_dtype(x.device) if self.precision == "auto" else getattr(torch, self.precision)
@@ -188,13 +186,9 @@ class UNet(nn.Module):
         if self.condition is not None:
             emb = emb + self.condition(condition)
         emb = F.silu(emb)
-        h = F.pixel_unshuffle(x.to(self.inp.weight.dtype), self.stem).contiguous(
-            memory_format=torch.channels_last
-        )
+        h = F.pixel_unshuffle(x.to(self.inp.weight.dtype), self.stem).contiguous(memory_format=torch.channels_last)
         raw, faint = self.inp(h).chunk(2, dim=1)
-        h = torch.cat([raw, self.contrast(faint.contiguous())], dim=1).contiguous(
-            memory_format=torch.channels_last
-        )
+        h = torch.cat([raw, self.contrast(faint.contiguous())], dim=1).contiguous(memory_format=torch.channels_last)
         skips = [h]
         for layer in self.down:
             h = layer(h, emb) if isinstance(layer, ResBlock) else layer(h)

@@ -1,4 +1,5 @@
 """Refuse bad input in one voice: which argument, what was given, what is valid."""
+
 from __future__ import annotations
 
 import difflib

@@ -4,6 +4,7 @@ Weights are stored as safetensors (numbers only: loading runs no code), beside a
 data's SHA-256, every setting and the time it took. Change the data, a setting or the generators' source, and it is
 trained anew.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -22,9 +23,21 @@ from deepfake_kit import file_hashes, provenance
 from deepfake_kit.generators import KINDS, settings_of, training_faces
 from deepfake_kit.generators_common import check_images
 
-CODE = ("generators.py", "generators_common.py", "generators_gan.py", "generators_style.py", "generators_vae.py",
-        "generators_ddpm.py", "generators_pixels.py", "face_swap.py", "diffusion.py", "diffusion_steps.py",
-        "diffusion_training.py", "unet.py", "velocity.py")
+CODE = (
+    "generators.py",
+    "generators_common.py",
+    "generators_gan.py",
+    "generators_style.py",
+    "generators_vae.py",
+    "generators_ddpm.py",
+    "generators_pixels.py",
+    "face_swap.py",
+    "diffusion.py",
+    "diffusion_steps.py",
+    "diffusion_training.py",
+    "unet.py",
+    "velocity.py",
+)
 
 
 @dataclass(frozen=True)
@@ -85,8 +98,9 @@ def code_sha256() -> str:
     return hashlib.sha256(b"".join((folder / name).read_bytes() for name in CODE)).hexdigest()
 
 
-def forger(kind: str, images: Tensor | Sequence[Tensor] | None = None, *, seed: int = 0, cache: Path | None = None,
-           **settings) -> Forger:
+def forger(
+    kind: str, images: Tensor | Sequence[Tensor] | None = None, *, seed: int = 0, cache: Path | None = None, **settings
+) -> Forger:
     """A trained generator, from the cache if it was trained before.
 
     Parameters
@@ -119,13 +133,21 @@ def forger(kind: str, images: Tensor | Sequence[Tensor] | None = None, *, seed: 
     chosen = settings_of(kind, **settings)
     images = training_faces(kind) if images is None else images
     if (kind == "swap") == isinstance(images, Tensor):
-        raise ValueError(f"images: {kind} needs {'a list of two tensors' if kind == 'swap' else 'one tensor'}; "
-                         f"got {type(images).__name__}")
+        raise ValueError(
+            f"images: {kind} needs {'a list of two tensors' if kind == 'swap' else 'one tensor'}; "
+            f"got {type(images).__name__}"
+        )
     for one in [images] if isinstance(images, Tensor) else images:
         check_images(one)
     some = images if isinstance(images, Tensor) else images[0]
-    facts = {"kind": kind, "seed": seed, "settings": chosen, "size": some.shape[-1], "data_sha256": data_sha256(images),
-             "code_sha256": code_sha256()}
+    facts = {
+        "kind": kind,
+        "seed": seed,
+        "settings": chosen,
+        "size": some.shape[-1],
+        "data_sha256": data_sha256(images),
+        "code_sha256": code_sha256(),
+    }
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
     path = (cache or cache_folder()) / f"{kind}-{key}.safetensors"
     found = _recall(path, facts)
@@ -133,9 +155,14 @@ def forger(kind: str, images: Tensor | Sequence[Tensor] | None = None, *, seed: 
         return found
     start = time.perf_counter(), time.process_time()
     model = KINDS[kind].train(images, chosen, torch.Generator(some.device).manual_seed(seed))
-    facts = {**facts, "seconds": time.perf_counter() - start[0], "processor_seconds": time.process_time() - start[1],
-             "threads": torch.get_num_threads(), "processor": provenance.processor(),
-             "versions": provenance.library_versions()}
+    facts = {
+        **facts,
+        "seconds": time.perf_counter() - start[0],
+        "processor_seconds": time.process_time() - start[1],
+        "threads": torch.get_num_threads(),
+        "processor": provenance.processor(),
+        "versions": provenance.library_versions(),
+    }
     facts["weights_sha256"] = _keep(path, model, facts)
     return Forger(kind, _rested(model), facts, reused=False)
 

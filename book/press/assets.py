@@ -77,8 +77,11 @@ def _missing(modules: Path) -> list[str]:
 def is_installed(third_party: Path) -> bool:
     """Say whether ``third_party`` holds the scripts of the present pins, whole."""
     stamp = Path(third_party) / "installed.sha256"
-    return (stamp.is_file() and stamp.read_text(encoding="ascii") == fingerprint()
-            and not _missing(Path(third_party) / "node_modules"))
+    return (
+        stamp.is_file()
+        and stamp.read_text(encoding="ascii") == fingerprint()
+        and not _missing(Path(third_party) / "node_modules")
+    )
 
 
 def install(third_party: Path, *, timeout: float = 600) -> Path:
@@ -103,8 +106,13 @@ def install(third_party: Path, *, timeout: float = 600) -> Path:
     npm, environment = find_npm()
     try:
         answer = subprocess.run(
-            [*npm, "ci", "--no-progress"], cwd=third_party, env=environment,
-            capture_output=True, text=True, timeout=timeout, check=False,
+            [*npm, "ci", "--no-progress"],
+            cwd=third_party,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise AssetError(f"npm ci in {third_party} did not finish within {timeout:.0f} s") from None

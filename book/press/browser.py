@@ -27,8 +27,13 @@ HOW_TO_GET_ONE = (
 )
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
-    "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 PREFIX = "/book/"  # served below a folder, as on Pages, so that a link from the root of the host shows
 WIDE, PHONE = 1280, 390
@@ -154,7 +159,8 @@ def new_page(browser: object, *, width: int = WIDE, dark: bool = False) -> objec
     """Return a Playwright page of its own context (no shared storage) with the given look."""
     context = browser.new_context(
         viewport={"width": width, "height": HEIGHT.get(width, 900)},
-        color_scheme="dark" if dark else "light", reduced_motion="reduce",
+        color_scheme="dark" if dark else "light",
+        reduced_motion="reduce",
     )
     return context.new_page()
 
@@ -164,10 +170,19 @@ def watch(page: object, visit: Visit, base: str) -> None:
     page.on("pageerror", lambda error: visit.errors.append(str(error).splitlines()[0]))
     page.on("console", lambda message: _note_console(message, visit))
     page.on("request", lambda request: is_foreign(request.url, base) and visit.foreign.append(request.url))
-    page.on("response", lambda answer: answer.status >= 400 and visit.missing.append(
-        f"{answer.url.removeprefix(base)} answers {answer.status}"))
-    page.on("requestfailed", lambda request: is_foreign(request.url, base) or visit.missing.append(
-        f"{request.url.removeprefix(base)}: {request.failure}"))
+    page.on(
+        "response",
+        lambda answer: (
+            answer.status >= 400 and visit.missing.append(f"{answer.url.removeprefix(base)} answers {answer.status}")
+        ),
+    )
+    page.on(
+        "requestfailed",
+        lambda request: (
+            is_foreign(request.url, base)
+            or visit.missing.append(f"{request.url.removeprefix(base)}: {request.failure}")
+        ),
+    )
 
 
 def _note_console(message: object, visit: Visit) -> None:
@@ -267,8 +282,9 @@ def _try_to_open(page: object, url: str, visit: Visit) -> None:
         visit.errors.append(str(error))
 
 
-def inspect(site: Path, pages: Iterable[str] | None = None, *, axe: Path | None = None,
-            browser: object | None = None) -> list[Visit]:
+def inspect(
+    site: Path, pages: Iterable[str] | None = None, *, axe: Path | None = None, browser: object | None = None
+) -> list[Visit]:
     """Look at ``pages`` over HTTP and from the disk.
 
     Parameters

@@ -44,8 +44,11 @@ FOREIGN = re.compile(r"^(?:https?:|wss?:|ftp:)?//", re.IGNORECASE)
 
 def no_error_output(site: Path, results: list[dict]) -> list[str]:
     """No chapter failed and no page or notebook in the site shows a traceback."""
-    problems = [f"chapter {result['chapter']}: its run ended as {result.get('status')!r}, not as 'passed'"
-                for result in results if result.get("status") != "passed"]
+    problems = [
+        f"chapter {result['chapter']}: its run ended as {result.get('status')!r}, not as 'passed'"
+        for result in results
+        if result.get("status") != "passed"
+    ]
     for page in html_pages(site):
         for box in parse(site, page).select(".output.traceback, .output.error, .nb-traceback"):
             lines = box.get_text().strip().splitlines() or ["no text"]
@@ -54,23 +57,31 @@ def no_error_output(site: Path, results: list[dict]) -> list[str]:
         for index, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):
             for output in cell.get("outputs", []):
                 if output["output_type"] == "error":
-                    problems.append(f"{path.relative_to(site).as_posix()}: cell {index} holds an error: "
-                                    f"{output['ename']}: {output['evalue']}")
+                    problems.append(
+                        f"{path.relative_to(site).as_posix()}: cell {index} holds an error: "
+                        f"{output['ename']}: {output['evalue']}"
+                    )
     return problems
 
 
 def every_page_exists(site: Path, results: list[dict], pages: list[str]) -> list[str]:
     """Each name in the table of contents has its page, each chapter its page and its result."""
-    problems = [f"{name}.html: is in the table of contents, but was not rendered"
-                for name in pages if not (Path(site) / f"{name}.html").is_file()]
+    problems = [
+        f"{name}.html: is in the table of contents, but was not rendered"
+        for name in pages
+        if not (Path(site) / f"{name}.html").is_file()
+    ]
     listed = set(pages)
     for result in results:
         page = chapter_page(result)
         if page.removesuffix(".html") not in listed:
             problems.append(f"{page}: the chapter has a result, but is not in the table of contents")
     known = {chapter_page(result).removesuffix(".html") for result in results}
-    problems += [f"{name}.html: is a chapter in the table of contents, but has no result"
-                 for name in pages if name.startswith("notebooks/") and name not in known]
+    problems += [
+        f"{name}.html: is a chapter in the table of contents, but has no result"
+        for name in pages
+        if name.startswith("notebooks/") and name not in known
+    ]
     return problems
 
 
@@ -112,15 +123,18 @@ def every_picture_has_words(site: Path, results: list[dict]) -> list[str]:
                 continue
             alt = " ".join((record.get("alt") or "").split())
             if len(alt) < SHORTEST_ALT:
-                problems.append(f"{page}: {place(record)}: its alternative text has {len(alt)} characters; "
-                                f"at least {SHORTEST_ALT} are needed")
+                problems.append(
+                    f"{page}: {place(record)}: its alternative text has {len(alt)} characters; "
+                    f"at least {SHORTEST_ALT} are needed"
+                )
             if alt and alt == " ".join((record.get("caption") or "").split()):
                 problems.append(f"{page}: {place(record)}: its alternative text repeats its caption")
             box = soup.find(id=element_id(record, result["chapter"]))
             for image in box.find_all("img") if box else []:
                 if " ".join(image.get("alt", "").split()) != alt:
-                    problems.append(f"{page}: {place(record)}: the picture says {image.get('alt')!r}, "
-                                    f"its run said {alt!r}")
+                    problems.append(
+                        f"{page}: {place(record)}: the picture says {image.get('alt')!r}, its run said {alt!r}"
+                    )
     for page in html_pages(site):
         soup = parse(site, page)
         pictures = [("", image) for image in article(soup).find_all("img")]
@@ -134,17 +148,20 @@ def every_picture_has_words(site: Path, results: list[dict]) -> list[str]:
                 problems.append(f"{page}: {where}a file name in place of alternative text ({alt})")
         count = sum(model.get("model_name") == "ImageModel" for model in widget_models(soup))
         if count:
-            problems.append(f"{page}: {count} Image widgets, which cannot hold alternative text; "
-                            "use HTML widgets with <img alt>")
+            problems.append(
+                f"{page}: {count} Image widgets, which cannot hold alternative text; use HTML widgets with <img alt>"
+            )
     return problems
 
 
 def no_photographs_of_people(site: Path, results: list[dict]) -> list[str]:
     """No figure prints photographs of real people one by one."""
-    return [f"{page}: {place(record)} prints photographs of people one by one; show measurements or drawn faces"
-            for result, page, _ in chapters(site, results)
-            for record in result["records"] if record.get("photographs_of_people")
-            and record["type"] in ("figure", "explorable")]
+    return [
+        f"{page}: {place(record)} prints photographs of people one by one; show measurements or drawn faces"
+        for result, page, _ in chapters(site, results)
+        for record in result["records"]
+        if record.get("photographs_of_people") and record["type"] in ("figure", "explorable")
+    ]
 
 
 def links_hold(site: Path) -> list[str]:
@@ -157,7 +174,8 @@ def links_hold(site: Path) -> list[str]:
         if page not in names:
             soup = parse(site, page)
             names[page] = {tag["id"] for tag in soup.find_all(id=True)} | {
-                tag["name"] for tag in soup.find_all("a", attrs={"name": True})}
+                tag["name"] for tag in soup.find_all("a", attrs={"name": True})
+            }
         return names[page]
 
     for page in html_pages(site):
@@ -197,8 +215,10 @@ def references_hold(site: Path) -> list[str]:
                 problems.append(f"{page}: the reference {tag.get_text(' ', strip=True)!r} leads nowhere")
         for tag in soup.select(".bibtex-citation"):
             if tag.find("a") is None or re.search(r"[\[,;]\s*[\],;]", tag.get_text()):
-                problems.append(f"{page}: a citation names no entry of the bibliography "
-                                f"(beside {tag.parent.get_text(' ', strip=True)[:60]!r})")
+                problems.append(
+                    f"{page}: a citation names no entry of the bibliography "
+                    f"(beside {tag.parent.get_text(' ', strip=True)[:60]!r})"
+                )
         for tag in soup.select(".problematic, .system-message"):
             problems.append(f"{page}: Sphinx could not read {tag.get_text(' ', strip=True)[:60]!r}")
         problems += [f"{page}: the footnote {mark} is not defined" for mark in FOOTNOTE.findall(prose(soup))]
@@ -215,8 +235,10 @@ def numbers_have_results(site: Path, results: list[dict]) -> list[str]:
     problems = []
     for page in html_pages(site):
         soup = parse(site, page)
-        problems += [f"{page}: the placeholder {mark} was never filled in"
-                     for mark in sorted(set(PLACEHOLDER.findall(prose(soup))))]
+        problems += [
+            f"{page}: the placeholder {mark} was never filled in"
+            for mark in sorted(set(PLACEHOLDER.findall(prose(soup))))
+        ]
         for tag in article(soup).find_all(attrs={"data-kit-value": True}):
             if tag["data-kit-value"] not in values:
                 problems.append(f"{page}: prose shows the value {tag['data-kit-value']!r}, which no run recorded")
@@ -225,14 +247,19 @@ def numbers_have_results(site: Path, results: list[dict]) -> list[str]:
             continue
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".ipynb":
-            text = "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"]
-                             if cell["cell_type"] == "markdown")
-        problems += [f"{path.relative_to(site).as_posix()}: prose asks for the value {name!r}, which no run recorded"
-                     for name in sorted(set(GLUE.findall(text)) - values)]
+            text = "\n".join(
+                "".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown"
+            )
+        problems += [
+            f"{path.relative_to(site).as_posix()}: prose asks for the value {name!r}, which no run recorded"
+            for name in sorted(set(GLUE.findall(text)) - values)
+        ]
     for result in results:
-        problems += [f"{chapter_page(result)}: {place(record)} is {record.get('value')!r}, not a result"
-                     for record in result["records"] if record["type"] == "value"
-                     and (record.get("value") is None or str(record["value"]).lower() == "nan")]
+        problems += [
+            f"{chapter_page(result)}: {place(record)} is {record.get('value')!r}, not a result"
+            for record in result["records"]
+            if record["type"] == "value" and (record.get("value") is None or str(record["value"]).lower() == "nan")
+        ]
     return problems
 
 
@@ -244,8 +271,11 @@ RAW_MATHS = re.compile(
 
 def no_raw_maths(site: Path) -> list[str]:
     """No formula stands on a page as its LaTeX source."""
-    return [f"{page}: {formula} was not set as a formula" for page in html_pages(site)
-            for formula in sorted(set(RAW_MATHS.findall(prose(parse(site, page)))))]
+    return [
+        f"{page}: {formula} was not set as a formula"
+        for page in html_pages(site)
+        for formula in sorted(set(RAW_MATHS.findall(prose(parse(site, page)))))
+    ]
 
 
 MACHINE_PATH = re.compile(r"(?:/home/|/root/|/Users/|/tmp/ipykernel_)[\w.@-]+[\w./@-]*")
@@ -253,9 +283,12 @@ MACHINE_PATH = re.compile(r"(?:/home/|/root/|/Users/|/tmp/ipykernel_)[\w.@-]+[\w
 
 def no_warnings(site: Path) -> list[str]:
     """No page shows a library's warning: it means nothing to a reader, or it should be heeded."""
-    return [f"{page}: shows the warning {' '.join(box.get_text().split())[:200]!r}"
-            for page in html_pages(site) for box in parse(site, page).select(".output.stderr")
-            if re.search(r"\w*Warning\b", box.get_text())]  # the progress bar of a download may stay
+    return [
+        f"{page}: shows the warning {' '.join(box.get_text().split())[:200]!r}"
+        for page in html_pages(site)
+        for box in parse(site, page).select(".output.stderr")
+        if re.search(r"\w*Warning\b", box.get_text())
+    ]  # the progress bar of a download may stay
 
 
 def no_machine_paths(site: Path) -> list[str]:
@@ -263,13 +296,24 @@ def no_machine_paths(site: Path) -> list[str]:
     problems = []
     for path in [*(Path(site) / page for page in html_pages(site)), *sorted(Path(site).rglob("*.ipynb"))]:
         text = path.read_text(encoding="utf-8")
-        problems += [f"{path.relative_to(site).as_posix()}: holds the path {found}"
-                     for found in sorted(set(MACHINE_PATH.findall(text)))]
+        problems += [
+            f"{path.relative_to(site).as_posix()}: holds the path {found}"
+            for found in sorted(set(MACHINE_PATH.findall(text)))
+        ]
     return problems
 
 
-LOADING = {"script": ("src",), "img": ("src", "srcset"), "iframe": ("src",), "source": ("src", "srcset"),
-           "video": ("src", "poster"), "audio": ("src",), "embed": ("src",), "object": ("data",), "input": ("src",)}
+LOADING = {
+    "script": ("src",),
+    "img": ("src", "srcset"),
+    "iframe": ("src",),
+    "source": ("src", "srcset"),
+    "video": ("src", "poster"),
+    "audio": ("src",),
+    "embed": ("src",),
+    "object": ("data",),
+    "input": ("src",),
+}
 LOADING_RELS = {"stylesheet", "preload", "prefetch", "modulepreload", "preconnect", "dns-prefetch", "icon", "manifest"}
 FOREIGN_CSS = re.compile(r"""(?:url\(\s*["']?|@import\s+["'])((?:https?:)?//[^"')\s]+)""", re.IGNORECASE)
 
@@ -286,15 +330,21 @@ def nothing_loads_from_elsewhere(site: Path) -> list[str]:
                     wanted = [tag.get("href", "")] if rels & LOADING_RELS else []
                 else:
                     wanted = [address for name in LOADING[tag.name] for address in tag.get(name, "").split(", ")]
-                problems += [f"{page}: <{tag.name}> loads {address.strip()}" for address in wanted
-                             if FOREIGN.match(address.strip())]
+                problems += [
+                    f"{page}: <{tag.name}> loads {address.strip()}"
+                    for address in wanted
+                    if FOREIGN.match(address.strip())
+                ]
             styles = [style.string or "" for style in part.find_all("style")]
             styles += [tag["style"] for tag in part.find_all(style=True)]
-            problems += [f"{page}: a style loads {address}"
-                         for style in styles for address in FOREIGN_CSS.findall(style)]
+            problems += [
+                f"{page}: a style loads {address}" for style in styles for address in FOREIGN_CSS.findall(style)
+            ]
     for path in sorted(Path(site).rglob("*.css")):
-        problems += [f"{path.relative_to(site).as_posix()}: loads {address}"
-                     for address in FOREIGN_CSS.findall(path.read_text(encoding="utf-8"))]
+        problems += [
+            f"{path.relative_to(site).as_posix()}: loads {address}"
+            for address in FOREIGN_CSS.findall(path.read_text(encoding="utf-8"))
+        ]
     return problems
 
 
@@ -314,8 +364,11 @@ def page_weight(site: Path, page: str) -> int:
 
 def no_page_is_heavy(site: Path) -> list[str]:
     """No page with its pictures is over 3 MB."""
-    return [f"{page}: weighs {weight / 1e6:.2f} MB with its pictures; {LARGEST_PAGE / 1e6:.0f} MB are allowed"
-            for page in html_pages(site) if (weight := page_weight(site, page)) > LARGEST_PAGE]
+    return [
+        f"{page}: weighs {weight / 1e6:.2f} MB with its pictures; {LARGEST_PAGE / 1e6:.0f} MB are allowed"
+        for page in html_pages(site)
+        if (weight := page_weight(site, page)) > LARGEST_PAGE
+    ]
 
 
 # -- the gates that judge what a browser saw ------------------------------------------------------------
@@ -328,15 +381,19 @@ def no_request_leaves(visits: list[Visit]) -> list[str]:
 
 def the_console_is_silent(visits: list[Visit]) -> list[str]:
     """No script fails and nothing that a page loads is missing."""
-    return [f"{visit.where}: {kind}: {text}" for visit in visits
-            for kind, texts in (("error in the console", visit.errors), ("does not load", visit.missing))
-            for text in sorted(set(texts))]
+    return [
+        f"{visit.where}: {kind}: {text}"
+        for visit in visits
+        for kind, texts in (("error in the console", visit.errors), ("does not load", visit.missing))
+        for text in sorted(set(texts))
+    ]
 
 
 def every_formula_is_set(visits: list[Visit]) -> list[str]:
     """No formula holds an error, an unknown command or an unresolved reference."""
-    return [f"{visit.where}: a formula is broken: {text}"
-            for visit in visits for text in sorted(set(visit.broken_maths))]
+    return [
+        f"{visit.where}: a formula is broken: {text}" for visit in visits for text in sorted(set(visit.broken_maths))
+    ]
 
 
 def everyone_can_use_it(visits: list[Visit]) -> list[str]:
@@ -347,8 +404,9 @@ def everyone_can_use_it(visits: list[Visit]) -> list[str]:
             node = one["nodes"][0] if one["nodes"] else {"target": "?", "why": ""}
             words = f"{one['id']} ({one['impact']}): {one['help']}; {len(one['nodes'])} places, first {node['target']}"
             seen[(visit.page, words, node["why"])].append(f"{visit.width} px {visit.theme}")
-    return [f"{page} ({', '.join(looks)}): {words}{': ' + why if why else ''}"
-            for (page, words, why), looks in seen.items()]
+    return [
+        f"{page} ({', '.join(looks)}): {words}{': ' + why if why else ''}" for (page, words, why), looks in seen.items()
+    ]
 
 
 def it_fits_a_phone(visits: list[Visit]) -> list[str]:
@@ -359,12 +417,26 @@ def it_fits_a_phone(visits: list[Visit]) -> list[str]:
 Gate = Callable[..., list[str]]
 
 FILE_GATES: list[Gate] = [
-    no_error_output, every_page_exists, every_record_is_shown, every_picture_has_words, no_photographs_of_people,
-    links_hold, references_hold, numbers_have_results, no_raw_maths, no_warnings, no_machine_paths,
-    nothing_loads_from_elsewhere, no_page_is_heavy,
+    no_error_output,
+    every_page_exists,
+    every_record_is_shown,
+    every_picture_has_words,
+    no_photographs_of_people,
+    links_hold,
+    references_hold,
+    numbers_have_results,
+    no_raw_maths,
+    no_warnings,
+    no_machine_paths,
+    nothing_loads_from_elsewhere,
+    no_page_is_heavy,
 ]
 BROWSER_GATES: list[Gate] = [
-    no_request_leaves, the_console_is_silent, every_formula_is_set, everyone_can_use_it, it_fits_a_phone,
+    no_request_leaves,
+    the_console_is_silent,
+    every_formula_is_set,
+    everyone_can_use_it,
+    it_fits_a_phone,
 ]
 GATES: list[Gate] = [*FILE_GATES, *BROWSER_GATES]
 
@@ -374,8 +446,9 @@ def ask(gate: Gate, **given: object) -> list[str]:
     return gate(**{name: given[name] for name in inspect.signature(gate).parameters})
 
 
-def run(site: Path, results: list[dict], *, pages: list[str] | None = None,
-        visits: list[Visit] | None = None) -> list[str]:
+def run(
+    site: Path, results: list[dict], *, pages: list[str] | None = None, visits: list[Visit] | None = None
+) -> list[str]:
     """Ask every gate; return all problems, each with its gate's name in front.
 
     Parameters
@@ -391,5 +464,8 @@ def run(site: Path, results: list[dict], *, pages: list[str] | None = None,
     """
     gates = FILE_GATES if visits is None else GATES
     pages = toc_pages(ROOT / "_toc.yml") if pages is None else pages
-    return [f"{gate.__name__}: {problem}" for gate in gates
-            for problem in ask(gate, site=Path(site), results=results, pages=pages, visits=visits)]
+    return [
+        f"{gate.__name__}: {problem}"
+        for gate in gates
+        for problem in ask(gate, site=Path(site), results=results, pages=pages, visits=visits)
+    ]

@@ -1,4 +1,5 @@
 """The health page: what the last build measured, chapter by chapter."""
+
 from __future__ import annotations
 
 import html
@@ -13,8 +14,12 @@ def table(results: list[dict]) -> str:
     machine = results[0]["environment"] if results else {}
     versions = ", ".join(f"{name} {version}" for name, version in machine.get("versions", {}).items())
     slowest = max(results, key=lambda result: result["seconds"], default=None)
-    summary = (f"{len(results)} chapters, {minutes:.1f} minutes of work in all, one thread each; the longest is "
-               f"{slowest['chapter']} with {slowest['seconds'] / 60:.1f} minutes." if slowest else "")
+    summary = (
+        f"{len(results)} chapters, {minutes:.1f} minutes of work in all, one thread each; the longest is "
+        f"{slowest['chapter']} with {slowest['seconds'] / 60:.1f} minutes."
+        if slowest
+        else ""
+    )
     return f"""{summary}
 
 <div class="kit-scroll kit-health" tabindex="0" role="region" aria-label="Health of each chapter">
@@ -33,11 +38,18 @@ def _row(result: dict) -> str:
     data = "<br>".join(f"{html.escape(name)}: {', '.join(splits)}" for name, splits in _sets(result).items()) or "none"
     counts = {kind: sum(record["type"] == kind for record in result["records"]) for kind in ("check", "claim")}
     title = f"{int(result['chapter'][:2])} · {html.escape(about.title)}"
-    cells = [f'<th scope="row"><a href="../notebooks/{result["chapter"]}.html">{title}</a></th>',
-             f"<td>{result['status']}</td>", f"<td>{result['seconds']:.0f} s</td>",
-             f"<td>{60 * about.minutes[result['profile']]:.0f} s</td>", f"<td>{result['peak_memory_mb']:.0f} MiB</td>",
-             f"<td>{result['profile']}, {result['seed']}</td>", f'<td class="kit-words">{data}</td>',
-             f"<td>{counts['check']}</td>", f"<td>{counts['claim']}</td>", f"<td>{(result['began'] or '')[:10]}</td>"]
+    cells = [
+        f'<th scope="row"><a href="../notebooks/{result["chapter"]}.html">{title}</a></th>',
+        f"<td>{result['status']}</td>",
+        f"<td>{result['seconds']:.0f} s</td>",
+        f"<td>{60 * about.minutes[result['profile']]:.0f} s</td>",
+        f"<td>{result['peak_memory_mb']:.0f} MiB</td>",
+        f"<td>{result['profile']}, {result['seed']}</td>",
+        f'<td class="kit-words">{data}</td>',
+        f"<td>{counts['check']}</td>",
+        f"<td>{counts['claim']}</td>",
+        f"<td>{(result['began'] or '')[:10]}</td>",
+    ]
     return "<tr>" + "".join(cells) + "</tr>"
 
 

@@ -38,8 +38,12 @@ def totals(results: list[dict]) -> str:
 def _heading(verdict: str) -> str:
     """A verdict as a column's heading; soft hyphens let eight columns fit beside the contents list."""
     words = verdict.replace("-", " ")
-    for whole, parted in {"reproduced": "repro-duced", "contradicted": "contra-dicted", "comparable": "compa-rable",
-                          "attempted": "attemp-ted"}.items():
+    for whole, parted in {
+        "reproduced": "repro-duced",
+        "contradicted": "contra-dicted",
+        "comparable": "compa-rable",
+        "attempted": "attemp-ted",
+    }.items():
         words = words.replace(whole, parted.replace("-", "\u00ad"))
     return words
 

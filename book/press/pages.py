@@ -13,6 +13,7 @@ from bs4 import BeautifulSoup, Tag
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
+
 def toc_pages(toc: Path) -> list[str]:
     """Return the names of all pages in ``_toc.yml``, in order and without suffix."""
     import yaml
@@ -33,8 +34,11 @@ def toc_pages(toc: Path) -> list[str]:
 
 def html_pages(site: Path) -> list[str]:
     """Return the paths of all pages inside ``site``, those of the theme's own files left out."""
-    return sorted(path.relative_to(site).as_posix() for path in Path(site).rglob("*.html")
-                  if path.relative_to(site).parts[0] not in ("_static", "_sources"))
+    return sorted(
+        path.relative_to(site).as_posix()
+        for path in Path(site).rglob("*.html")
+        if path.relative_to(site).parts[0] not in ("_static", "_sources")
+    )
 
 
 def redirect(soup: BeautifulSoup) -> str | None:

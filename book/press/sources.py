@@ -1,4 +1,5 @@
 """The notebooks as they are committed: no outputs, no machine, a stable text; and their copies for Colab."""
+
 from __future__ import annotations
 
 import sys
@@ -8,7 +9,7 @@ import nbformat
 
 from deepfake_kit.execute import stripped
 
-EMPTY = r'repository = \"\"'  # as it stands in the notebook's JSON
+EMPTY = r"repository = \"\""  # as it stands in the notebook's JSON
 
 
 def canonical(notebook) -> str:

@@ -1,4 +1,5 @@
 """Hold every verdict that a run computed against the one approved in the claims files."""
+
 from __future__ import annotations
 
 from deepfake_kit import claims
@@ -32,8 +33,10 @@ def problems(results: list[dict]) -> list[str]:
     for claim_id, record in found.items():
         approved = rows[claim_id].verdict
         if record["verdict"] != approved and not record["stand_in"]:
-            out.append(f"claim {claim_id}: chapter {record['chapter']} computes {record['verdict']!r} "
-                       f"({record['value']}), the claims file approves {approved!r}")
+            out.append(
+                f"claim {claim_id}: chapter {record['chapter']} computes {record['verdict']!r} "
+                f"({record['value']}), the claims file approves {approved!r}"
+            )
     for claim_id, row in rows.items():
         if row.verdict in MEASURED and claim_id not in found:
             out.append(f"claim {claim_id}: approved as {row.verdict!r}, but no chapter measures it")

@@ -1,4 +1,5 @@
 """One chapter's job in the build graph: execute, collect, put both in place at once."""
+
 from __future__ import annotations
 
 import json
@@ -41,8 +42,9 @@ def work(root: Path, chapter: str, profile: str, folder: Path, progress: Path) -
 
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
-        path = execute.run(chapter, profile, output=partial / "notebook.ipynb", notebooks=root / "notebooks",
-                           progress=report)
+        path = execute.run(
+            chapter, profile, output=partial / "notebook.ipynb", notebooks=root / "notebooks", progress=report
+        )
         found = results.collect(path)
         found["key"] = folder.name
         (partial / "results.json").write_text(json.dumps(found, indent=1), encoding="utf-8")

@@ -1,4 +1,5 @@
 """Graders of chapter 1, how deepfakes are made. Each returns None for a right answer and a hint otherwise."""
+
 from __future__ import annotations
 
 import math
@@ -15,8 +16,10 @@ def discriminator_with_prior(answer) -> str | None:
         grid = np.linspace(1e-6, 1 - 1e-6, 200_001)
         best = grid[np.argmax(rho * p * np.log(grid) + (1 - rho) * q * np.log1p(-grid))]
         if abs(found - best) > 1e-4:
-            return (f"at p={p}, q={q}, rho={rho} another D gives a higher value. How often does a sample at x turn up "
-                    "that is real, and how often one that is fake?")
+            return (
+                f"at p={p}, q={q}, rho={rho} another D gives a higher value. How often does a sample at x turn up "
+                "that is real, and how often one that is fake?"
+            )
     return None
 
 
@@ -54,8 +57,10 @@ def style_layers(answer) -> str | None:
     for side, layers in ((8, 4), (32, 8), (256, 14), (1024, 18), (4, 2)):
         found = answer(side)
         if found != layers:
-            return (f"at {side} pixels you count {found}. Start at 4x4, double until you arrive, "
-                    "and give every resolution two layers.")
+            return (
+                f"at {side} pixels you count {found}. Start at 4x4, double until you arrive, "
+                "and give every resolution two layers."
+            )
     return None
 
 
@@ -66,8 +71,10 @@ def uneven_overlap(answer) -> str | None:
     for kernel, stride in ((4, 2), (3, 2), (5, 2), (2, 2), (6, 3), (4, 3), (3, 1), (3, 3), (8, 4), (6, 4)):
         uneven = len(overlap(12, kernel, stride).unique()) > 1
         if bool(answer(kernel, stride)) != uneven:
-            return (f"a kernel of {kernel} with stride {stride} overlaps {'un' if uneven else ''}evenly. "
-                    "Count the taps that reach two neighbouring pixels.")
+            return (
+                f"a kernel of {kernel} with stride {stride} overlaps {'un' if uneven else ''}evenly. "
+                "Count the taps that reach two neighbouring pixels."
+            )
     return None
 
 

@@ -1,4 +1,5 @@
 """Graders of chapter 2, diffusion mathematics. Each returns None for a right answer and a hint otherwise."""
+
 from __future__ import annotations
 
 import math
@@ -72,8 +73,10 @@ def ddim(answer) -> str | None:
         if _differs(found, math.sqrt(bar_prev) * x0 + math.sqrt(1 - bar_prev) * eps, 1e-5):
             if found.shape == x0.shape and not _differs(found, x0, 1e-5):
                 return "that is the clean estimate itself. Which noise belongs to the earlier step?"
-            return (f"going from alpha-bar {bar} to {bar_prev} with the true noise must land on the forward path "
-                    "of the same image. First recover the image, then noise it again.")
+            return (
+                f"going from alpha-bar {bar} to {bar_prev} with the true noise must land on the forward path "
+                "of the same image. First recover the image, then noise it again."
+            )
     return None
 
 

@@ -1,4 +1,5 @@
 """Graders of chapter 4, the Stackelberg game. Each returns None for a right answer and a hint otherwise."""
+
 from __future__ import annotations
 
 import math
@@ -18,8 +19,10 @@ def best_quality(answer) -> str | None:
             return f"at price {price} and cost {cost} you return {found:.3g}, but quality lives in [0, 1]."
         best = (qualities * price - qualities**2 * cost).max()
         if found * price - found**2 * cost < best - 1e-9:
-            return (f"at price {price} and cost {cost} another quality earns the node more. "
-                    "Where does the derivative of its utility vanish?")
+            return (
+                f"at price {price} and cost {cost} another quality earns the node more. "
+                "Where does the derivative of its utility vanish?"
+            )
     return None
 
 
@@ -47,8 +50,10 @@ def price_under_floor(answer) -> str | None:
             prices = np.union1d(np.linspace(floor, 1, 20001), max(floor, equilibrium(cost)[0]))
             best = float(leader_utility(prices, cost).max())
             if float(leader_utility(found, cost)) < best - 1e-7:
-                return (f"at cost {cost} and floor {floor} the leader can do better than {found:.3g}. "
-                        "On which side of its optimum does its utility rise?")
+                return (
+                    f"at cost {cost} and floor {floor} the leader can do better than {found:.3g}. "
+                    "On which side of its optimum does its utility rise?"
+                )
     return None
 
 
@@ -64,11 +69,14 @@ def price_that_keeps(answer) -> str | None:
             return quality * price - quality**2 * cost
 
         if earned(found) < outside - 1e-9:
-            return (f"at cost {cost} the node earns less than {outside} and leaves. "
-                    "What does it earn at its best quality?")
+            return (
+                f"at cost {cost} the node earns less than {outside} and leaves. What does it earn at its best quality?"
+            )
         if outside and earned(found * (1 - 1e-3)) >= outside:
-            return (f"at cost {cost} and outside option {outside} a lower price would keep the node too. "
-                    "Look at both sides of the kink.")
+            return (
+                f"at cost {cost} and outside option {outside} a lower price would keep the node too. "
+                "Look at both sides of the kink."
+            )
         if not outside and found > 1e-9:
             return "a node with nothing better to do needs no payment to stay."
     return None
@@ -84,8 +92,10 @@ def best_report(answer) -> str | None:
         best = float(reported_outcome(cost, reports)[0].max())
         earned = float(reported_outcome(cost, found)[0])
         if earned < best - 1e-6 * max(1.0, best):
-            return (f"a node of cost {cost} earns {earned:.4f} with your report; another earns {best:.4f}. "
-                    "Try many reports.")
+            return (
+                f"a node of cost {cost} earns {earned:.4f} with your report; another earns {best:.4f}. "
+                "Try many reports."
+            )
     return None
 
 

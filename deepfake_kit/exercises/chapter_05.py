@@ -1,4 +1,5 @@
 """Graders of chapter 5: storage gas, a safe escrow, an integer price, a stake that deters, a Merkle root."""
+
 from __future__ import annotations
 
 import hashlib
@@ -31,8 +32,10 @@ def _safe_escrow(answer) -> str | None:
     if abs(value - 0.25) < 1e-3:
         return "That is the maximum of the misprinted rule with threshold 1/8. Use the game in base-2 logarithms."
     if abs(value - 1 / (2 * math.log(2))) < 1e-3:
-        return ("That is the price of the most expensive nodes. They deliver almost no quality, and pay is quality "
-                "times price.")
+        return (
+            "That is the price of the most expensive nodes. They deliver almost no quality, and pay is quality "
+            "times price."
+        )
     if value < exact:
         return "There is a cost C at which a node is paid more than this. Plot q*p over C, finely around the kink."
     return "Enough, but not the least: no node is ever paid that much. Plot q*p over C and look at the top."
@@ -54,15 +57,22 @@ def _integer_price(answer) -> str | None:
         error = abs(Fraction(ours) - exact) / exact
         if error > Fraction(1, 10**9):
             kind = "full quality" if 8 * wad <= INVERSE_LN2 else "partial quality"
-            return (f"For C={cost} ({kind}) your price is {ours / WAD:.6g}, off by a share of {float(error):.1g}. "
-                    "Mind on which side of the threshold C lies, and that a product of two such numbers carries "
-                    "36 decimals.")
+            return (
+                f"For C={cost} ({kind}) your price is {ours / WAD:.6g}, off by a share of {float(error):.1g}. "
+                "Mind on which side of the threshold C lies, and that a product of two such numbers carries "
+                "36 decimals."
+            )
     return None
 
 
 def _deterring_stake(answer) -> str | None:
-    for reward, cost, detection in ((1.0, 0.5, 0.5), (1.0, 0.5, 0.25), (2.0, 0.1, 0.5), (0.02, 0.0105, 0.1),
-                                    (1.0, 0.9, 1.0)):
+    for reward, cost, detection in (
+        (1.0, 0.5, 0.5),
+        (1.0, 0.5, 0.25),
+        (2.0, 0.1, 0.5),
+        (0.02, 0.0105, 0.1),
+        (1.0, 0.9, 1.0),
+    ):
         # An honest node earns reward - cost; a cheat (1 - d) reward - d stake.
         exact = max(0.0, cost / detection - reward)
         value = answer(reward, cost, detection)
@@ -71,10 +81,14 @@ def _deterring_stake(answer) -> str | None:
         if exact == 0 and value < 0:
             return "A stake cannot be negative: where the lost reward already deters, none is needed."
         if value < exact:
-            return (f"With reward {reward}, cost {cost} and detection {detection}, a node that skips the work still "
-                    "earns more than an honest one. Write down both expected gains.")
-        return (f"With reward {reward}, cost {cost} and detection {detection} a smaller stake would do. A cheat who "
-                "is caught also loses the reward.")
+            return (
+                f"With reward {reward}, cost {cost} and detection {detection}, a node that skips the work still "
+                "earns more than an honest one. Write down both expected gains."
+            )
+        return (
+            f"With reward {reward}, cost {cost} and detection {detection} a smaller stake would do. A cheat who "
+            "is caught also loses the reward."
+        )
     return None
 
 

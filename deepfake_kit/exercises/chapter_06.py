@@ -19,8 +19,10 @@ def weighted_average(answer) -> str | None:
         if not all(np.array_equal(a, b) for a, b in zip(vectors, kept, strict=True)):
             return "your function changes the clients' own vectors: work on a copy."
         if not np.allclose(found, sum(n * v for n, v in zip(sizes, kept, strict=True)) / sum(sizes)):
-            return (f"with {k} clients of {sizes} images the result is off. Who counts for how much, "
-                    "and do the shares sum to 1?")
+            return (
+                f"with {k} clients of {sizes} images the result is off. Who counts for how much, "
+                "and do the shares sum to 1?"
+            )
     return None
 
 
@@ -47,11 +49,10 @@ def skew(answer) -> str | None:
         whole = counts.sum(0) / counts.sum()
         if not np.allclose(found, 0.5 * np.abs(own - whole).sum(1)):
             if (found < 0).any() or (found > 1 + 1e-12).any():
-                return ("a total variation distance lies between 0 and 1. "
-                        "Compare shares, not counts, and mind the factor.")
-            return (
-                f"off for the counts {counts.tolist()}. Which distribution describes all clients *together*?"
-            )
+                return (
+                    "a total variation distance lies between 0 and 1. Compare shares, not counts, and mind the factor."
+                )
+            return f"off for the counts {counts.tolist()}. Which distribution describes all clients *together*?"
     return None
 
 
@@ -91,16 +92,8 @@ def traffic(answer) -> str | None:
             return "weights travel down to each device, and up again."
         if math.isclose(found, right / 4, rel_tol=1e-6):
             return "how many bytes does a float32 take, and how many a grey pixel?"
-        return (
-            f"off for clients={clients}, rounds={rounds}, parameters={parameters}. What travels in one round?"
-        )
+        return f"off for clients={clients}, rounds={rounds}, parameters={parameters}. What travels in one round?"
     return None
 
 
-EXERCISES = {
-    "6.1": weighted_average,
-    "6.2": shrinkage,
-    "6.3": skew,
-    "6.4": proximal_gradient,
-    "6.5": traffic,
-}
+EXERCISES = {"6.1": weighted_average, "6.2": shrinkage, "6.3": skew, "6.4": proximal_gradient, "6.5": traffic}

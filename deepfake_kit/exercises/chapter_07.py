@@ -1,4 +1,5 @@
 """Graders of chapter 7: the rank that still saves, a loss, printed shares, rare fakes, an adapter recovered."""
+
 from __future__ import annotations
 
 import math
@@ -46,10 +47,19 @@ def _loss(answer) -> str | None:
 
 
 def _sizes(answer) -> str | None:
-    for printed, largest in ((["75.00", "88.00"], 400), (["33.33"], 20), (["84.00", "84.20"], 600),
-                             (["66.67", "14.29"], 60), (["99.99"], 50), (["0.00", "100.00"], 5)):
-        right = [n for n in range(1, largest + 1)
-                 if all(any(f"{100 * k / n:.2f}" == p for k in range(n + 1)) for p in printed)]
+    for printed, largest in (
+        (["75.00", "88.00"], 400),
+        (["33.33"], 20),
+        (["84.00", "84.20"], 600),
+        (["66.67", "14.29"], 60),
+        (["99.99"], 50),
+        (["0.00", "100.00"], 5),
+    ):
+        right = [
+            n
+            for n in range(1, largest + 1)
+            if all(any(f"{100 * k / n:.2f}" == p for k in range(n + 1)) for p in printed)
+        ]
         ours = [int(n) for n in answer(list(printed), largest)]
         if ours == right:
             continue
@@ -60,16 +70,23 @@ def _sizes(answer) -> str | None:
 
 
 def _precision(answer) -> str | None:
-    for found, accused, rare in ((0.88, 0.2, 0.5), (0.88, 0.2, 0.01), (1.0, 0.05, 0.001), (0.5, 0.5, 0.3),
-                                 (0.9, 0.0, 0.1)):
+    for found, accused, rare in (
+        (0.88, 0.2, 0.5),
+        (0.88, 0.2, 0.01),
+        (1.0, 0.05, 0.001),
+        (0.5, 0.5, 0.3),
+        (0.9, 0.0, 0.1),
+    ):
         ours = float(answer(found, accused, rare))
         exact = found * rare / (found * rare + accused * (1 - rare))
         if abs(ours - exact) <= 1e-9:
             continue
         if abs(ours - found) <= 1e-9:
             return "That is the share of fakes that are called so; asked is the share of the called that are fakes."
-        return (f"With found {found}, accused {accused} and rare {rare}: take a million pictures and count who is "
-                "called fake, of both kinds.")
+        return (
+            f"With found {found}, accused {accused} and rare {rare}: take a million pictures and count who is "
+            "called fake, of both kinds."
+        )
     return None
 
 
@@ -79,8 +96,10 @@ def _extract(answer) -> str | None:
         weight, change = random.standard_normal((out, into)), random.standard_normal((out, into))
         up, down = (np.asarray(x, float) for x in answer(weight + change, weight, rank))
         if up.shape != (out, rank) or down.shape != (rank, into):
-            return (f"For a weight {out} by {into} and rank {rank} you return shapes {up.shape} and {down.shape}; up "
-                    f"is [{out}, {rank}], down [{rank}, {into}].")
+            return (
+                f"For a weight {out} by {into} and rank {rank} you return shapes {up.shape} and {down.shape}; up "
+                f"is [{out}, {rank}], down [{rank}, {into}]."
+            )
         least = np.sqrt((np.linalg.svd(change, compute_uv=False)[rank:] ** 2).sum())
         if np.linalg.norm(up @ down - change) > least + 1e-8:
             return "The product is not the best approximation of that rank. Think of the largest singular values."

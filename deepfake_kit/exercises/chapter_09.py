@@ -1,4 +1,5 @@
 """Graders of chapter 9: a layer's operations, NT-Xent of cosines, an averaged F1, test pictures, separable filters."""
+
 from __future__ import annotations
 
 import math
@@ -21,8 +22,10 @@ def _macs(answer) -> str | None:
             return "The kernel is applied at every output pixel; how many are there?"
         if ours * kernel == exact:
             return "A kernel is a square."
-        return (f"Wrong for {c_in} to {c_out} channels, kernel {kernel}, side {side}, {groups} groups. How many "
-                "products make one number of the output?")
+        return (
+            f"Wrong for {c_in} to {c_out} channels, kernel {kernel}, side {side}, {groups} groups. How many "
+            "products make one number of the output?"
+        )
     return None
 
 

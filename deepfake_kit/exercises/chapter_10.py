@@ -1,4 +1,5 @@
 """Graders of chapter 10: a PSNR that is sure, a projection, the strongest attack, a fair score, a printed distance."""
+
 from __future__ import annotations
 
 from itertools import product

@@ -43,8 +43,19 @@ def life(transactions: int) -> tuple[float, int, dict]:
         spent[call] = spent.get(call, 0.0) + time.process_time() - start
         return result
 
-    task = timed("publish", owner, architecture="ab" * 32, local_rounds=10, global_rounds=rounds, learning_rate=1e-3,
-                 data_size=50, unit=ETHER, budget=20 * ETHER, stake=ETHER // 20, window=WINDOW)
+    task = timed(
+        "publish",
+        owner,
+        architecture="ab" * 32,
+        local_rounds=10,
+        global_rounds=rounds,
+        learning_rate=1e-3,
+        data_size=50,
+        unit=ETHER,
+        budget=20 * ETHER,
+        stake=ETHER // 20,
+        window=WINDOW,
+    )
     for node in nodes:
         timed("join", node, task, 50, 0.0105, stake=ETHER // 20)
     market.advance(WINDOW + 1)
@@ -83,10 +94,16 @@ def main() -> None:
         runs.append(life(options.transactions))
         anchors.append(anchor())
     seconds, count, each = min(runs, key=lambda run: run[0])
-    found = {"transactions": count, "seconds": round(seconds, 3), "a second": round(count / seconds),
-             "seconds for 1000": round(1000 * seconds / count, 3), "aim met": 1000 * seconds / count < 1,
-             "milliseconds a call": {call: round(ms, 3) for call, ms in each.items()},
-             "milliseconds of the smallest call (anchor)": round(min(anchors), 3), "machine": platform.processor()}
+    found = {
+        "transactions": count,
+        "seconds": round(seconds, 3),
+        "a second": round(count / seconds),
+        "seconds for 1000": round(1000 * seconds / count, 3),
+        "aim met": 1000 * seconds / count < 1,
+        "milliseconds a call": {call: round(ms, 3) for call, ms in each.items()},
+        "milliseconds of the smallest call (anchor)": round(min(anchors), 3),
+        "machine": platform.processor(),
+    }
     text = json.dumps(found, indent=2)
     print(text)
     if options.out:

@@ -85,9 +85,7 @@ def held_out_error(model, images: torch.Tensor, schedule: NoiseSchedule) -> floa
         return float((model.eval()(q_sample(images, t, noise, schedule), t) - noise).square().mean())
 
 
-def equal_seconds(
-    models: dict, train_images, test_images, seconds: float, turn: float, rate: float
-) -> dict[str, list]:
+def equal_seconds(models: dict, train_images, test_images, seconds: float, turn: float, rate: float) -> dict[str, list]:
     """Train the models in turns; returns rows (training seconds, steps, held-out error) for each."""
     schedule = NoiseSchedule.linear()
     state = {
@@ -154,17 +152,12 @@ def main() -> None:
     counts = {name: parameters(model) for name, model in models.items()}
     assert abs(counts[ours] / counts[theirs] - 1) < 0.05, counts
     x, t, schedule = torch.randn(BATCH, 1, 28, 28), torch.randint(1000, (BATCH,)), NoiseSchedule.linear()
-    optimizers = {
-        name: torch.optim.AdamW(model.parameters(), lr=0.0, fused=True) for name, model in models.items()
-    }
+    optimizers = {name: torch.optim.AdamW(model.parameters(), lr=0.0, fused=True) for name, model in models.items()}
     step = interleaved_minimum(
-        {name: lambda n=name: train_step(models[n], x, schedule, optimizers[n]) for name in models},
-        arguments.repeats,
+        {name: lambda n=name: train_step(models[n], x, schedule, optimizers[n]) for name in models}, arguments.repeats
     )
     with torch.no_grad():
-        forward = interleaved_minimum(
-            {name: lambda n=name: models[n](x, t) for name in models}, arguments.repeats
-        )
+        forward = interleaved_minimum({name: lambda n=name: models[n](x, t) for name in models}, arguments.repeats)
     result = {
         "threads": arguments.threads,
         "torch": torch.__version__,
@@ -178,27 +171,19 @@ def main() -> None:
     print(f"{'':24}{'parameters':>12}{'step s':>10}{'forward s':>11}")
     for name in models:
         print(f"{name:24}{counts[name]:>12,}{step[name]:>10.3f}{forward[name]:>11.3f}")
-    print(
-        f"{'ratio':24}{'':>12}{result['step_ratio']:>10.3f}{result['forward_ratio']:>11.3f}   (aim: 0.25)"
-    )
+    print(f"{'ratio':24}{'':>12}{result['step_ratio']:>10.3f}{result['forward_ratio']:>11.3f}   (aim: 0.25)")
     if arguments.seconds:
         train_images, test_images = read_images(arguments.data, "train"), read_images(arguments.data, "t10k")[:512]
         linear = held_out_error(LinearDenoiser(train_images, schedule), test_images, schedule)
         rows = equal_seconds(
-            models,
-            train_images,
-            test_images,
-            arguments.seconds,
-            max(1.0, arguments.seconds / 10),
-            arguments.rate,
+            models, train_images, test_images, arguments.seconds, max(1.0, arguments.seconds / 10), arguments.rate
         )
         result["held_out"] = rows
         result["held_out_linear"] = linear
         result["held_out_ratio"] = rows[ours][-1][2] / rows[theirs][-1][2]
         for name in models:
             print(
-                f"{name:24}{rows[name][-1][1]:>12,} steps in {rows[name][-1][0]:.0f} s: "
-                f"error {rows[name][-1][2]:.4f}"
+                f"{name:24}{rows[name][-1][1]:>12,} steps in {rows[name][-1][0]:.0f} s: error {rows[name][-1][2]:.4f}"
             )
         print(f"{'best linear guess':24}{0:>12,} steps: error {linear:.4f}")
         print(f"{'ratio':24}{'':>12}{result['held_out_ratio']:>10.3f}   (aim: at most 0.5)")

@@ -117,9 +117,7 @@ def model(name: str) -> UNet:
 
 
 def data():
-    images = torch.randint(0, 256, (IMAGES, 1, 28, 28), generator=torch.Generator().manual_seed(0)).to(
-        torch.uint8
-    )
+    images = torch.randint(0, 256, (IMAGES, 1, 28, 28), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     return images, federated.partition_iid(IMAGES, CLIENTS, 0)
 
 
@@ -250,9 +248,7 @@ def alone(python: str, code: str, folder: Path, **fields) -> dict[str, float]:
     process = time.perf_counter() - began
     lines = [line for line in done.stdout.splitlines() if line.startswith("TIMES")]
     if done.returncode or not lines:
-        raise RuntimeError(
-            f"the run failed ({done.returncode}):\n{done.stdout[-1500:]}{done.stderr[-3000:]}"
-        )
+        raise RuntimeError(f"the run failed ({done.returncode}):\n{done.stdout[-1500:]}{done.stderr[-3000:]}")
     whole, fastest, later = map(float, lines[0].split()[1:])
     return {"first_run": whole, "later_run": later or whole, "fastest_round": fastest, "process": process}
 
@@ -267,9 +263,7 @@ def against_flower(name: str, python: str, folder: Path) -> dict:
         for way, (code, fields) in engines.items():
             output = str(folder / f"{way}.npy")
             found[way].append(alone(python, code, folder, name=name, output=output, **fields))
-    seconds = {
-        way: {kind: min(run[kind] for run in runs) for kind in runs[0]} for way, runs in found.items()
-    }
+    seconds = {way: {kind: min(run[kind] for run in runs) for kind in runs[0]} for way, runs in found.items()}
     ends = {way: np.load(folder / f"{way}.npy") for way in engines}
     return {
         "rounds": PLANS[name].rounds,

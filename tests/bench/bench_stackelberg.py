@@ -31,9 +31,14 @@ def numpy_passes(cost: np.ndarray) -> np.ndarray:
 
 def solve_one(cost: float) -> float:
     """The leader's price for one node, by SLSQP with the exact gradient and the constraint 0 <= p <= 2C."""
-    found = minimize(lambda p: p[0] ** 2 / (2 * cost) - math.log2(1 + p[0] / (2 * cost)), x0=[cost],
-                     jac=lambda p: [p[0] / cost - 1 / (math.log(2) * (2 * cost + p[0]))],
-                     bounds=[(0.0, 2 * cost)], method="SLSQP", options={"ftol": 1e-12})
+    found = minimize(
+        lambda p: p[0] ** 2 / (2 * cost) - math.log2(1 + p[0] / (2 * cost)),
+        x0=[cost],
+        jac=lambda p: [p[0] / cost - 1 / (math.log(2) * (2 * cost + p[0]))],
+        bounds=[(0.0, 2 * cost)],
+        method="SLSQP",
+        options={"ftol": 1e-12},
+    )
     return float(found.x[0])
 
 
@@ -81,8 +86,11 @@ def main() -> int:
     print(text)
     if options.out:
         options.out.write_text(text + "\n", encoding="utf-8")
-    kept = (result["ratio_to_numpy"] <= 3 and result["times_faster_than_slsqp"] >= 10_000
-            and result["largest_price_difference"] < 1e-4)
+    kept = (
+        result["ratio_to_numpy"] <= 3
+        and result["times_faster_than_slsqp"] >= 10_000
+        and result["largest_price_difference"] < 1e-4
+    )
     return 0 if kept else 1
 
 

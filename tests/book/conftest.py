@@ -1,4 +1,5 @@
 """What the tests of the pages share: a browser, axe-core, the built site."""
+
 from __future__ import annotations
 
 import os

@@ -1,4 +1,5 @@
 """Each gate lets a sound little site through, and stops it once its fault is planted."""
+
 from __future__ import annotations
 
 import copy
@@ -37,24 +38,41 @@ INDEX = """<!DOCTYPE html><html lang="en"><head><title>Home</title></head><body>
 <p><a href="notebooks/02_demo.html">Demo</a>, <a href="notebooks/02_demo.html#check-demo-eq-1">a check</a>,
 <a href="https://example.org/elsewhere">a link that nothing loads</a></p><p id="ref">A source</p>
 </article></main></body></html>"""
-RESULT = {"chapter": "02_demo", "status": "passed", "records": [
-    {"type": "figure", "id": "loss_curve", "cell": 7, "alt": ALT, "caption": "It falls.",
-     "photographs_of_people": False},
-    {"type": "table", "id": "settings", "cell": 2, "caption": ""},
-    {"type": "value", "id": "kept", "cell": 8, "value": 0.743},
-    {"type": "claim", "id": "demo-eq-1", "cell": 9, "value": 3.0},
-    {"type": "check", "id": "closed-form", "cell": 9, "value": 0.0},
-    {"type": "explorable", "id": "forward", "cell": 10, "caption": "", "alt": ""},
-    {"type": "sentence", "id": "sentence-1", "cell": 8, "text": "..."}]}
+RESULT = {
+    "chapter": "02_demo",
+    "status": "passed",
+    "records": [
+        {
+            "type": "figure",
+            "id": "loss_curve",
+            "cell": 7,
+            "alt": ALT,
+            "caption": "It falls.",
+            "photographs_of_people": False,
+        },
+        {"type": "table", "id": "settings", "cell": 2, "caption": ""},
+        {"type": "value", "id": "kept", "cell": 8, "value": 0.743},
+        {"type": "claim", "id": "demo-eq-1", "cell": 9, "value": 3.0},
+        {"type": "check", "id": "closed-form", "cell": 9, "value": 0.0},
+        {"type": "explorable", "id": "forward", "cell": 10, "caption": "", "alt": ""},
+        {"type": "sentence", "id": "sentence-1", "cell": 8, "text": "..."},
+    ],
+}
 
 
 def png(payload: int = 0) -> bytes:
     """A white pixel, made heavy by as many bytes of a private chunk."""
+
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
-            + chunk(b"IDAT", zlib.compress(b"\0\xff")) + chunk(b"prVt", bytes(payload)) + chunk(b"IEND", b""))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(b"\0\xff"))
+        + chunk(b"prVt", bytes(payload))
+        + chunk(b"IEND", b"")
+    )
 
 
 def widget_state(html: str, model: str = "HTMLModel") -> str:
@@ -93,8 +111,12 @@ def book(tmp_path) -> Book:
     (site / "_images" / "a.png").write_bytes(png())
     (site / "_static" / "own.css").write_text("body { background: url('data:image/svg+xml,http://x') }")
     (site / "_static" / "big.js").write_text("//" + "x" * gates.LARGEST_PAGE)
-    source = {"cells": [{"cell_type": "markdown", "source": ["It keeps {glue:text}`kept:.2f`."]},
-                        {"cell_type": "code", "source": [], "outputs": [{"output_type": "stream", "text": "fine"}]}]}
+    source = {
+        "cells": [
+            {"cell_type": "markdown", "source": ["It keeps {glue:text}`kept:.2f`."]},
+            {"cell_type": "code", "source": [], "outputs": [{"output_type": "stream", "text": "fine"}]},
+        ]
+    }
     (site / "_sources" / "notebooks" / "02_demo.ipynb").write_text(json.dumps(source))
     return Book(site, [copy.deepcopy(RESULT)], ["index", "notebooks/02_demo"])
 
@@ -107,7 +129,8 @@ def test_sound_site_passes_every_gate(book):
 def test_run_names_the_gate(book):
     (book.site / "_images" / "a.png").unlink()
     assert gates.run(book.site, book.results, pages=book.pages) == [
-        f"links_hold: {PAGE}: the link ../_images/a.png does not exist"]
+        f"links_hold: {PAGE}: the link ../_images/a.png does not exist"
+    ]
 
 
 def plant_error_notebook(book):
@@ -132,15 +155,23 @@ HTML_FAULTS = [  # gate, what was on the page, what is planted, words of the pro
     ("every_record_is_shown", 'id="exp-02-forward"', "", "explorable 'forward'"),
     ("every_record_is_shown", FIGURE, "", "holds no <img>"),
     ("every_record_is_shown", "<table>", "<div>", "holds no <table>"),
-    ("every_record_is_shown", '<p id="check-demo-eq-1"', '<p id="check-demo-eq-1"></p><p id="check-demo-eq-1"',
-     "2 times"),
+    (
+        "every_record_is_shown",
+        '<p id="check-demo-eq-1"',
+        '<p id="check-demo-eq-1"></p><p id="check-demo-eq-1"',
+        "2 times",
+    ),
     ("every_record_is_shown", "<h1", '<figure id="fig-02-stray"></figure><h1', "no run registered it"),
     ("every_record_is_shown", "widget-view+json", "other+json", "0 widgets"),
     ("every_picture_has_words", f' alt="{ALT}"', "", "without alternative text"),
     ("every_picture_has_words", f'alt="{ALT}"', 'alt=""', "without alternative text"),
     ("every_picture_has_words", f'alt="{ALT}"', 'alt="../_images/a.png"', "a file name in place"),
-    ("every_picture_has_words", f'alt="{ALT}"', 'alt="Some other words, long enough to pass as a description."',
-     "its run said"),
+    (
+        "every_picture_has_words",
+        f'alt="{ALT}"',
+        'alt="Some other words, long enough to pass as a description."',
+        "its run said",
+    ),
     ("every_picture_has_words", "<h1", '<img src="../_images/a.png"><h1', "without alternative text"),
     ("every_picture_has_words", FRAME, "<img", "a widget: a picture without alternative text"),
     ("every_picture_has_words", "HTMLModel", "ImageModel", "1 Image widgets"),
@@ -149,15 +180,27 @@ HTML_FAULTS = [  # gate, what was on the page, what is planted, words of the pro
     ("links_hold", 'href="#fig-02-loss-curve"', 'href="#fig-02-gone"', "no element has the id 'fig-02-gone'"),
     ("links_hold", 'href="../index.html#home"', 'href="/index.html"', "root of the host"),
     ("links_hold", 'href="../index.html#home"', 'href="../../other.html"', "leads out of the site"),
-    ("links_hold", "<head>", '<head><meta http-equiv="Refresh" content="0; url=gone.html">',
-     "gone.html does not exist"),
+    (
+        "links_hold",
+        "<head>",
+        '<head><meta http-equiv="Refresh" content="0; url=gone.html">',
+        "gone.html does not exist",
+    ),
     ("references_hold", "<h1", '<span class="xref std std-ref">nolabel</span><h1', "'nolabel' leads nowhere"),
     ("references_hold", "<h1", '<code class="xref eq">noeq</code><h1', "'noeq' leads nowhere"),
     ("references_hold", "<h1", '<a href="#x"><span class="xref myst">z</span></a><h1', "'z' leads nowhere"),
-    ("references_hold", "<h1", '<p>as <span class="bibtex-citation">[]</span> says</p><h1',
-     "a citation names no entry"),
-    ("references_hold", '<a href="../index.html#ref">1</a>', '<a href="../index.html#ref">1</a>, ',
-     "a citation names no entry"),
+    (
+        "references_hold",
+        "<h1",
+        '<p>as <span class="bibtex-citation">[]</span> says</p><h1',
+        "a citation names no entry",
+    ),
+    (
+        "references_hold",
+        '<a href="../index.html#ref">1</a>',
+        '<a href="../index.html#ref">1</a>, ',
+        "a citation names no entry",
+    ),
     ("references_hold", "<h1", "<p>said[^before]</p><h1", "the footnote [^before]"),
     ("numbers_have_results", 'data-kit-value="kept"', 'data-kit-value="lost"', "the value 'lost'"),
     ("numbers_have_results", "74.3", "{kept:.1%}", "the placeholder {kept:.1%}"),
@@ -165,25 +208,46 @@ HTML_FAULTS = [  # gate, what was on the page, what is planted, words of the pro
     ("no_raw_maths", "<h1", "<p>where $\\beta_t$ is small</p><h1", "was not set as a formula"),
     ("no_raw_maths", "<h1", "<p>the loss $L_{cls}$ falls</p><h1", "$L_{cls}$ was not set as a formula"),
     ("no_raw_maths", "<h1", "<p>the loss L_{cls} falls</p><h1", "L_{cls} was not set as a formula"),
-    ("no_warnings", "<h1", '<div class="output stderr"><pre>kit.py:3: UserWarning: odd</pre></div><h1',
-     "UserWarning: odd"),
+    (
+        "no_warnings",
+        "<h1",
+        '<div class="output stderr"><pre>kit.py:3: UserWarning: odd</pre></div><h1',
+        "UserWarning: odd",
+    ),
     ("no_machine_paths", "<h1", "<p>/home/builder/kit.py:3: UserWarning</p><h1", "/home/builder/kit.py"),
-    ("nothing_loads_from_elsewhere", "<head>", '<head><script src="https://cdn.example.org/a.js"></script>',
-     "<script> loads"),
-    ("nothing_loads_from_elsewhere", "<head>", '<head><link rel="stylesheet" href="//cdn.example.org/a.css">',
-     "<link> loads"),
+    (
+        "nothing_loads_from_elsewhere",
+        "<head>",
+        '<head><script src="https://cdn.example.org/a.js"></script>',
+        "<script> loads",
+    ),
+    (
+        "nothing_loads_from_elsewhere",
+        "<head>",
+        '<head><link rel="stylesheet" href="//cdn.example.org/a.css">',
+        "<link> loads",
+    ),
     ("nothing_loads_from_elsewhere", "<h1", '<img alt="x" src="http://example.org/a.png"><h1', "<img> loads"),
-    ("nothing_loads_from_elsewhere", "<head>", "<head><style>@import 'https://example.org/a.css';</style>",
-     "a style loads"),
+    (
+        "nothing_loads_from_elsewhere",
+        "<head>",
+        "<head><style>@import 'https://example.org/a.css';</style>",
+        "a style loads",
+    ),
     ("nothing_loads_from_elsewhere", "<h1", '<p style="background:url(//example.org/a.png)"></p><h1', "a style loads"),
-    ("nothing_loads_from_elsewhere", 'src=\\"data:image/png;base64,AA==', 'src=\\"https://example.org/a.png',
-     "<img> loads"),
+    (
+        "nothing_loads_from_elsewhere",
+        'src=\\"data:image/png;base64,AA==',
+        'src=\\"https://example.org/a.png',
+        "<img> loads",
+    ),
     ("no_page_is_heavy", "<h1", "<!--" + "x" * gates.LARGEST_PAGE + "--><h1", "weighs 3.0"),
 ]
 
 
-@pytest.mark.parametrize(("name", "old", "new", "words"), HTML_FAULTS,
-                         ids=[f"{row[0]}-{number}" for number, row in enumerate(HTML_FAULTS)])
+@pytest.mark.parametrize(
+    ("name", "old", "new", "words"), HTML_FAULTS, ids=[f"{row[0]}-{number}" for number, row in enumerate(HTML_FAULTS)]
+)
 def test_fault_on_a_page_is_stopped(book, name, old, new, words):
     gate = getattr(gates, name)
     assert book.ask(gate) == []
@@ -195,34 +259,56 @@ def test_fault_on_a_page_is_stopped(book, name, old, new, words):
 OTHER_FAULTS = [
     ("no_error_output", lambda book: book.results[0].update(status="failed"), "its run ended as 'failed'"),
     ("no_error_output", plant_error_notebook, "cell 1 holds an error: ZeroDivisionError: by zero"),
-    ("every_page_exists", lambda book: (book.site / PAGE).unlink(),
-     f"{PAGE}: is in the table of contents, but was not"),
-    ("every_page_exists", lambda book: book.pages.append("book/ledger"),
-     "book/ledger.html: is in the table of contents"),
+    (
+        "every_page_exists",
+        lambda book: (book.site / PAGE).unlink(),
+        f"{PAGE}: is in the table of contents, but was not",
+    ),
+    (
+        "every_page_exists",
+        lambda book: book.pages.append("book/ledger"),
+        "book/ledger.html: is in the table of contents",
+    ),
     ("every_page_exists", lambda book: book.results.clear(), "has no result"),
     ("every_page_exists", plant_unlisted_result, "is not in the table of contents"),
     ("every_picture_has_words", lambda book: book.record("loss_curve").update(alt="A curve."), "has 8 characters"),
     ("every_picture_has_words", lambda book: book.record("loss_curve").pop("alt"), "has 0 characters"),
     ("every_picture_has_words", lambda book: book.record("loss_curve").update(caption=ALT), "repeats its caption"),
-    ("no_photographs_of_people", lambda book: book.record("loss_curve").update(photographs_of_people=True),
-     "figure 'loss_curve' (cell 7) prints photographs of people"),
-    ("numbers_have_results", lambda book: book.results[0]["records"].remove(book.record("kept")),
-     "asks for the value 'kept'"),
+    (
+        "no_photographs_of_people",
+        lambda book: book.record("loss_curve").update(photographs_of_people=True),
+        "figure 'loss_curve' (cell 7) prints photographs of people",
+    ),
+    (
+        "numbers_have_results",
+        lambda book: book.results[0]["records"].remove(book.record("kept")),
+        "asks for the value 'kept'",
+    ),
     ("numbers_have_results", lambda book: book.record("kept").update(value=float("nan")), "not a result"),
     ("numbers_have_results", lambda book: book.record("kept").update(value=None), "not a result"),
-    ("nothing_loads_from_elsewhere",
-     lambda book: (book.site / "_static" / "own.css").write_text("@font-face{src:url('https://example.org/f.woff2')}"),
-     "_static/own.css: loads https://example.org/f.woff2"),
-    ("no_page_is_heavy", lambda book: (book.site / "_images" / "a.png").write_bytes(png(gates.LARGEST_PAGE)),
-     "weighs 3.0"),
-    ("no_machine_paths",
-     lambda book: (book.site / "_sources/notebooks/02_demo.ipynb").write_text('{"cells": [], "path": "/root/x.py"}'),
-     "02_demo.ipynb: holds the path /root/x.py"),
+    (
+        "nothing_loads_from_elsewhere",
+        lambda book: (book.site / "_static" / "own.css").write_text(
+            "@font-face{src:url('https://example.org/f.woff2')}"
+        ),
+        "_static/own.css: loads https://example.org/f.woff2",
+    ),
+    (
+        "no_page_is_heavy",
+        lambda book: (book.site / "_images" / "a.png").write_bytes(png(gates.LARGEST_PAGE)),
+        "weighs 3.0",
+    ),
+    (
+        "no_machine_paths",
+        lambda book: (book.site / "_sources/notebooks/02_demo.ipynb").write_text('{"cells": [], "path": "/root/x.py"}'),
+        "02_demo.ipynb: holds the path /root/x.py",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("name", "plant", "words"), OTHER_FAULTS,
-                         ids=[f"{row[0]}-{number}" for number, row in enumerate(OTHER_FAULTS)])
+@pytest.mark.parametrize(
+    ("name", "plant", "words"), OTHER_FAULTS, ids=[f"{row[0]}-{number}" for number, row in enumerate(OTHER_FAULTS)]
+)
 def test_fault_beside_the_page_is_stopped(book, name, plant, words):
     gate = getattr(gates, name)
     assert book.ask(gate) == []
@@ -234,8 +320,11 @@ def test_fault_beside_the_page_is_stopped(book, name, plant, words):
 # -- what only a browser sees --------------------------------------------------------------------------
 
 BROWSER_FAULTS = [
-    ("no_request_leaves", "<script>fetch('https://example.org/count').catch(() => {})</script>",
-     "https://example.org/count"),
+    (
+        "no_request_leaves",
+        "<script>fetch('https://example.org/count').catch(() => {})</script>",
+        "https://example.org/count",
+    ),
     ("no_request_leaves", "<script>new Image().src = '//example.org/pixel.png'</script>", "example.org/pixel.png"),
     ("the_console_is_silent", "<script>nothing.of_the_sort()</script>", "nothing is not defined"),
     ("the_console_is_silent", "<script>console.error('the sampler is lost')</script>", "the sampler is lost"),
@@ -261,29 +350,40 @@ def write_page(folder: Path, body: str) -> None:
     (folder / "_images" / "a.png").write_bytes(png())
     (folder / "index.html").write_text(
         '<!DOCTYPE html><html lang="en"><head><title>Page</title><meta name="viewport" content="width=device-width">'
-        f'<link rel="icon" href="data:,"></head><body style="margin:0"><main><h1>Page</h1>{body}</main></body></html>')
+        f'<link rel="icon" href="data:,"></head><body style="margin:0"><main><h1>Page</h1>{body}</main></body></html>'
+    )
 
 
 def test_sound_page_passes_in_the_browser(chromium, axe, tmp_path):
     write_page(tmp_path, "<p>All is well.</p>")
     visits = look(chromium, tmp_path, "index.html", axe)
     assert {(visit.scheme, visit.width, visit.theme) for visit in visits} == {
-        ("http", 1280, "light"), ("http", 1280, "dark"), ("http", 390, "dark"), ("http", 390, "light"),
-        ("file", 1280, "light")}
+        ("http", 1280, "light"),
+        ("http", 1280, "dark"),
+        ("http", 390, "dark"),
+        ("http", 390, "light"),
+        ("file", 1280, "light"),
+    }
     assert ask_browser(visits) == {gate.__name__: [] for gate in gates.BROWSER_GATES}
 
 
-@pytest.mark.parametrize(("name", "fault", "words"), BROWSER_FAULTS,
-                         ids=[f"{row[0]}-{number}" for number, row in enumerate(BROWSER_FAULTS)])
+@pytest.mark.parametrize(
+    ("name", "fault", "words"), BROWSER_FAULTS, ids=[f"{row[0]}-{number}" for number, row in enumerate(BROWSER_FAULTS)]
+)
 def test_fault_in_the_browser_is_stopped(chromium, axe, tmp_path, name, fault, words):
     write_page(tmp_path, fault)
     problems = ask_browser(look(chromium, tmp_path, "index.html", axe))[name]
     assert any(words in problem and "index.html" in problem for problem in problems), problems
 
 
-@pytest.mark.parametrize(("formula", "words"), [
-    (r"\frac{1}", "Missing argument"), (r"\nosuchcommand{x}", "unknown command"),
-    (r"\eqref{gone}", "unresolved reference")])
+@pytest.mark.parametrize(
+    ("formula", "words"),
+    [
+        (r"\frac{1}", "Missing argument"),
+        (r"\nosuchcommand{x}", "unknown command"),
+        (r"\eqref{gone}", "unresolved reference"),
+    ],
+)
 def test_broken_formula_is_stopped(chromium, third_party, tmp_path, formula, words):
     (tmp_path / "src").mkdir()
     assets.copy(tmp_path / "src", third_party)
@@ -329,8 +429,12 @@ $$a = b$$ (law)
 ```{bibliography}
 ```
 """
-BROKEN = {"label": ("{ref}`here`", "{ref}`nowhere`"), "equation": ("{eq}`law`", "{eq}`lore`"),
-          "citation": ("{cite}`good2020`", "{cite}`bad2020`"), "link": ("See", "See [it](nowhere.md),")}
+BROKEN = {
+    "label": ("{ref}`here`", "{ref}`nowhere`"),
+    "equation": ("{eq}`law`", "{eq}`lore`"),
+    "citation": ("{cite}`good2020`", "{cite}`bad2020`"),
+    "link": ("See", "See [it](nowhere.md),"),
+}
 
 
 def sphinx(folder: Path, source: str) -> tuple[int, Path]:
@@ -338,7 +442,8 @@ def sphinx(folder: Path, source: str) -> tuple[int, Path]:
     folder.mkdir()
     (folder / "conf.py").write_text(
         'extensions = ["myst_nb", "sphinxcontrib.bibtex"]\nbibtex_bibfiles = ["r.bib"]\n'
-        'myst_enable_extensions = ["dollarmath"]\nhtml_theme = "basic"\nmathjax_path = "m.js"\n')
+        'myst_enable_extensions = ["dollarmath"]\nhtml_theme = "basic"\nmathjax_path = "m.js"\n'
+    )
     (folder / "r.bib").write_text("@book{good2020, title={T}, author={A. Good}, year={2020}, publisher={P}}")
     (folder / "index.md").write_text(source)
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "-n", "--keep-going", str(folder), str(folder / "out")]
@@ -363,33 +468,46 @@ def test_sphinx_and_the_gate_stop_a_broken_reference(tmp_path, kind):
 
 def test_table_of_contents_is_read_whole(tmp_path):
     toc = tmp_path / "_toc.yml"
-    toc.write_text("format: jb-book\nroot: book/index\nparts:\n- caption: A\n  chapters:\n"
-                   "  - file: notebooks/02_demo.ipynb\n    sections:\n    - file: book/more\n  - url: https://example.org\n")
+    toc.write_text(
+        "format: jb-book\nroot: book/index\nparts:\n- caption: A\n  chapters:\n"
+        "  - file: notebooks/02_demo.ipynb\n    sections:\n    - file: book/more\n  - url: https://example.org\n"
+    )
     assert toc_pages(toc) == ["book/index", "notebooks/02_demo", "book/more"]
 
 
 def test_mend_repairs_once_and_leaves_the_rest(tmp_path):
-    fault = ("<script>const THEBE_JS_URL = 'x'; const a = 1</script><script>keep()</script>"
-             '<button class="btn search-button-field" title="Search" aria-label="Search">Search Ctrl+K</button>'
-             '<summary aria-label="Toggle hidden content">Show</summary>'
-             "<blockquote>\n<div><p><strong>What the paper prints.</strong> x</p></div></blockquote>"
-             "<blockquote>y</blockquote>")
+    fault = (
+        "<script>const THEBE_JS_URL = 'x'; const a = 1</script><script>keep()</script>"
+        '<button class="btn search-button-field" title="Search" aria-label="Search">Search Ctrl+K</button>'
+        '<summary aria-label="Toggle hidden content">Show</summary>'
+        "<blockquote>\n<div><p><strong>What the paper prints.</strong> x</p></div></blockquote>"
+        "<blockquote>y</blockquote>"
+    )
     page = tmp_path / "index.html"
     page.write_text(fault)
     assert mend.mend(tmp_path) == [page]
     assert page.read_text() == (
         '<script>keep()</script><button class="btn search-button-field" title="Search">Search Ctrl+K</button>'
         '<summary>Show</summary><blockquote class="kit-erratum">\n'
-        "<div><p><strong>What the paper prints.</strong> x</p></div></blockquote><blockquote>y</blockquote>")
+        "<div><p><strong>What the paper prints.</strong> x</p></div></blockquote><blockquote>y</blockquote>"
+    )
     assert mend.mend(tmp_path) == []
 
 
 def test_copied_scripts_are_those_that_pages_name(third_party, tmp_path):
     copied = {path.relative_to(tmp_path).as_posix() for path in assets.copy(tmp_path, third_party)}
-    assert {"_extra/_static/mathjax/tex-mml-chtml.js", "_extra/_static/widgets/require.js", "static/book.css",
-            "_extra/_static/widgets/embed-amd.js", "static/book.js", "static/widgets/paths.js"} <= copied
-    assert not any(path.endswith(".js") and path.startswith("static/") and (tmp_path / path).stat().st_size > 50_000
-                   for path in copied)
+    assert {
+        "_extra/_static/mathjax/tex-mml-chtml.js",
+        "_extra/_static/widgets/require.js",
+        "static/book.css",
+        "_extra/_static/widgets/embed-amd.js",
+        "static/book.js",
+        "static/widgets/paths.js",
+    } <= copied
+    assert not any(
+        path.endswith(".js") and path.startswith("static/") and (tmp_path / path).stat().st_size > 50_000
+        for path in copied
+    )
 
 
 def test_copy_without_installation_says_what_to_do(tmp_path):
@@ -426,8 +544,14 @@ def test_no_browser_is_said_plainly(monkeypatch):
 @pytest.mark.parametrize(("ci", "outcome"), [("", "1 skipped"), ("true", "1 error")])
 def test_without_a_browser_its_tests_are_skipped_but_fail_in_ci(ci, outcome):
     words = ["-q", "-p", "no:cacheprovider", "-k", "test_sound_page_passes_in_the_browser", __file__]
-    done = subprocess.run([sys.executable, "-m", "pytest", *words], cwd=assets.ROOT, capture_output=True, text=True,
-                          env={**os.environ, "CI": ci, "BOOK_BROWSER": "/no/such/browser"}, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *words],
+        cwd=assets.ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "CI": ci, "BOOK_BROWSER": "/no/such/browser"},
+        check=False,
+    )
     assert outcome in done.stdout and "apt-get install chromium" in done.stdout, done.stdout
     assert (done.returncode == 0) == (not ci)
 

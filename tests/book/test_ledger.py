@@ -20,8 +20,10 @@ def test_every_claim_is_a_row_that_the_filters_can_find(page):
     rows = {row["id"].removeprefix("ledger-"): row for row in page.select("#ledger-rows tr")}
     every = [claim for paper in claims.papers() for claim in claims.load(paper)[1]]
     assert set(rows) == {claim.id for claim in every}
-    offered = {name: {option["value"] for option in page.select(f"#filter-{name} option")} - {""}
-               for name in ("paper", "kind", "finding", "verdict")}
+    offered = {
+        name: {option["value"] for option in page.select(f"#filter-{name} option")} - {""}
+        for name in ("paper", "kind", "finding", "verdict")
+    }
     for claim in every:
         row = rows[claim.id]
         stated = (claim.kind, claim.finding, claim.verdict)

@@ -1,4 +1,5 @@
 """The published site itself: every gate, and what a reader does on it, with no network."""
+
 from __future__ import annotations
 
 import json
@@ -75,9 +76,11 @@ def test_formulas_are_set(site, base, page):
     for name in with_formulas:
         browser.go(page, base + name)
         assert page.locator("mjx-container").count() > 0, f"{name}: no formula was set"
-        left = page.evaluate("() => [...document.querySelectorAll('.math')]"
-                             ".filter(n => !n.querySelector('mjx-container') && n.textContent.includes('\\\\'))"
-                             ".map(n => n.textContent.slice(0, 60))")
+        left = page.evaluate(
+            "() => [...document.querySelectorAll('.math')]"
+            ".filter(n => !n.querySelector('mjx-container') && n.textContent.includes('\\\\'))"
+            ".map(n => n.textContent.slice(0, 60))"
+        )
         assert left == [], f"{name}: formulas left as LaTeX"
 
 
@@ -98,12 +101,18 @@ def test_sliders_move_their_frame_by_keyboard(site, base, page):
             assert handle.get_attribute("aria-label"), f"{place}: the slider has no name"
             handle.focus()
             page.keyboard.press("ArrowRight")
-            page.wait_for_function("([box, before]) => [...box.querySelectorAll('.kit-frame img')]"
-                                   ".some(i => i.offsetParent && i.src !== before)", arg=[box.element_handle(), source])
+            page.wait_for_function(
+                "([box, before]) => [...box.querySelectorAll('.kit-frame img')]"
+                ".some(i => i.offsetParent && i.src !== before)",
+                arg=[box.element_handle(), source],
+            )
             assert frame.count() == 1, f"{place}: {frame.count()} frames are shown after a step"
             page.keyboard.press("ArrowLeft")
-            page.wait_for_function("([box, before]) => [...box.querySelectorAll('.kit-frame img')]"
-                                   ".some(i => i.offsetParent && i.src === before)", arg=[box.element_handle(), source])
+            page.wait_for_function(
+                "([box, before]) => [...box.querySelectorAll('.kit-frame img')]"
+                ".some(i => i.offsetParent && i.src === before)",
+                arg=[box.element_handle(), source],
+            )
 
 
 def test_slider_moves_on_a_phone_by_touch(site, base, chromium):

@@ -62,9 +62,7 @@ def environment() -> Path:
     """The interpreter of ``_build/flower-venv``, made anew when what it should hold has changed."""
     folder = BUILD / "flower-venv"
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    wanted = [
-        re.search(rf"^{name}==.*$", lock, re.MULTILINE)[0].split(";")[0].strip() for name in PACKAGES
-    ] + [FLOWER]
+    wanted = [re.search(rf"^{name}==.*$", lock, re.MULTILINE)[0].split(";")[0].strip() for name in PACKAGES] + [FLOWER]
     python, stamp = folder / "bin" / "python", folder / "stamp"
     key = hashlib.sha256("\n".join(wanted).encode()).hexdigest()
     if not stamp.exists() or stamp.read_text() != key:
@@ -84,12 +82,7 @@ def environment() -> Path:
 
 def data_environment() -> dict[str, str]:
     """Variables under which every process finds the same images, without network; else digits stand in."""
-    return {
-        "DEEPFAKE_KIT_DATA": str(ROOT / "data"),
-        **os.environ,
-        "DEEPFAKE_KIT_OFFLINE": "1",
-        "OMP_NUM_THREADS": "1",
-    }
+    return {"DEEPFAKE_KIT_DATA": str(ROOT / "data"), **os.environ, "DEEPFAKE_KIT_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 
 
 def free_port() -> int:
@@ -103,9 +96,7 @@ def wait_for(port: int, process: subprocess.Popen, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if process.poll() is not None:
-            raise RuntimeError(
-                f"the process ended with status {process.returncode} before it listened on port {port}"
-            )
+            raise RuntimeError(f"the process ended with status {process.returncode} before it listened on port {port}")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(0.2)
@@ -206,8 +197,7 @@ class Federation:
         )
         if done.returncode or not output.exists():
             raise RuntimeError(
-                f"flwr run failed ({done.returncode}):\n"
-                f"{done.stdout[-3000:]}{done.stderr[-3000:]}{self.logs()}"
+                f"flwr run failed ({done.returncode}):\n{done.stdout[-3000:]}{done.stderr[-3000:]}{self.logs()}"
             )
         return output
 
@@ -241,10 +231,7 @@ def main() -> int:
 
     try:
         python = environment()
-        with (
-            tempfile.TemporaryDirectory(prefix="flower-") as folder,
-            Federation(python, Path(folder)) as federation,
-        ):
+        with tempfile.TemporaryDirectory(prefix="flower-") as folder, Federation(python, Path(folder)) as federation:
             for by, changes in RUNS.items():
                 changes = {"aggregate-by": by, "seed": 3, **changes}
                 weights = federation.run(**changes)

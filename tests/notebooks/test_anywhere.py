@@ -3,6 +3,7 @@
 The built wheel is installed beside them, every notebook runs at profile smoke, and nothing that was there before has
 changed its version.
 """
+
 from __future__ import annotations
 
 import json
@@ -71,8 +72,11 @@ def test_a_notebook_runs_beside_what_colab_ships(colab, name):
     sh(python, "-m", "pip", "install", "--quiet", f"{wheel}{extras(name)}")
     for line in re.findall(r"%pip install -q (--no-deps .*)", first_cell(name)):
         sh(python, "-m", "pip", "install", "--quiet", *shlex.split(line))
-    kernel = {"argv": [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": "anywhere",
-              "language": "python"}
+    kernel = {
+        "argv": [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "display_name": "anywhere",
+        "language": "python",
+    }
     spec = folder / "jupyter" / "kernels" / "anywhere"
     spec.mkdir(parents=True, exist_ok=True)
     (spec / "kernel.json").write_text(json.dumps(kernel))
@@ -84,8 +88,9 @@ def test_a_notebook_runs_beside_what_colab_ships(colab, name):
         away = folder / "notebooks"
         away.mkdir(exist_ok=True)
         (away / f"{name}.ipynb").write_bytes((ROOT / "notebooks" / f"{name}.ipynb").read_bytes())
-        execute.run(name, "smoke", notebooks=away, output=folder / "out" / f"{name}.ipynb", kernel="anywhere",
-                    limit_seconds=240)
+        execute.run(
+            name, "smoke", notebooks=away, output=folder / "out" / f"{name}.ipynb", kernel="anywhere", limit_seconds=240
+        )
     finally:
         for key, value in zip(("JUPYTER_PATH", "PYTHONPATH"), paths):
             os.environ.pop(key, None)

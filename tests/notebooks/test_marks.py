@@ -1,4 +1,5 @@
 """A mark beside an equation leads to a check that the same chapter makes."""
+
 from __future__ import annotations
 
 import re

@@ -1,4 +1,5 @@
 """Every notebook from its first cell to its last at profile smoke."""
+
 from __future__ import annotations
 
 from pathlib import Path

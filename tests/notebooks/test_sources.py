@@ -1,4 +1,5 @@
 """The notebooks as they are committed: stripped, strict parameters, short cells, plain Markdown."""
+
 from __future__ import annotations
 
 import ast
@@ -48,8 +49,12 @@ def test_every_parameter_is_declared_once_and_used_later(path):
     declared = execute.default_parameters(path)
     assert list(declared)[:2] == ["profile", "seed"] and declared["profile"] == "book"
     after = [cell for cell in cells(path) if "parameters" not in cell.metadata.get("tags", [])]
-    used = {node.id for cell in after for node in ast.walk(ast.parse("\n".join(keys._without_magics(cell.source))))
-            if isinstance(node, ast.Name)}
+    used = {
+        node.id
+        for cell in after
+        for node in ast.walk(ast.parse("\n".join(keys._without_magics(cell.source))))
+        if isinstance(node, ast.Name)
+    }
     assert set(declared) <= used, f"parameters that nothing reads: {set(declared) - used}"
 
 

@@ -1,4 +1,5 @@
 """No data and no network: the chapters still run, and every page says that digits stood in."""
+
 from __future__ import annotations
 
 import json

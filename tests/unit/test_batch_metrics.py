@@ -1,4 +1,5 @@
 """What measures allow of one another: against confusion matrices by brute force, and simulation."""
+
 import itertools
 
 import numpy as np
@@ -12,8 +13,12 @@ from deepfake_kit import batch_metrics as bm
 @pytest.mark.parametrize("correct", [2, 8, 13, 15])
 def test_possible_f1_against_all_confusion_matrices(positives, correct):
     """Fifteen test images, every way to be right on `correct` of them."""
-    found = [2 * tp / (2 * tp + 15 - correct) if tp else 0.0 for tp in range(positives + 1)
-             for tn in range(15 - positives + 1) if tp + tn == correct]
+    found = [
+        2 * tp / (2 * tp + 15 - correct) if tp else 0.0
+        for tp in range(positives + 1)
+        for tn in range(15 - positives + 1)
+        if tp + tn == correct
+    ]
     low, high = bm.possible_f1(correct / 15, positives / 15)
     assert (min(found), max(found)) == pytest.approx((low, high))
 
@@ -28,8 +33,12 @@ def auc(y, scores):
 def test_lowest_auc_against_all_rankings(correct, positives):
     """Five images in every order, cut at every place: none falls below the bound, and the bound is no idle one."""
     y = np.array([0] * (5 - positives) + [1] * positives)
-    aucs = [auc(y, np.array(order)) for order in itertools.permutations(range(5)) for cut in range(6)
-            if ((np.array(order) >= cut) == y).sum() == correct]
+    aucs = [
+        auc(y, np.array(order))
+        for order in itertools.permutations(range(5))
+        for cut in range(6)
+        if ((np.array(order) >= cut) == y).sum() == correct
+    ]
     lowest = bm.lowest_auc(correct / 5, positives / 5)
     assert lowest == pytest.approx(min(aucs), abs=1e-9)
 
@@ -66,11 +75,17 @@ def test_possible_batch_f1_holds_its_own_ends():
     assert bm.possible_batch_f1(1.0) == pytest.approx([bm.batch_f1(1, 0)] * 2)
 
 
-@pytest.mark.parametrize("call, says", [
-    (lambda: bm.possible_f1(1.2), "accuracy"), (lambda: bm.batch_f1(0.5, -1), "false_positives"),
-    (lambda: bm.batch_f1(1, 0, batch=0), "batch"), (lambda: bm.batch_auc(0.5, 2), "positives"),
-    (lambda: bm.lowest_auc(float("nan")), "accuracy"), (lambda: bm.batch_mean(max, [0, 1], [0]), "labels"),
-])
+@pytest.mark.parametrize(
+    "call, says",
+    [
+        (lambda: bm.possible_f1(1.2), "accuracy"),
+        (lambda: bm.batch_f1(0.5, -1), "false_positives"),
+        (lambda: bm.batch_f1(1, 0, batch=0), "batch"),
+        (lambda: bm.batch_auc(0.5, 2), "positives"),
+        (lambda: bm.lowest_auc(float("nan")), "accuracy"),
+        (lambda: bm.batch_mean(max, [0, 1], [0]), "labels"),
+    ],
+)
 def test_bad_input_is_named(call, says):
     with pytest.raises(ValueError, match=says):
         call()

@@ -1,4 +1,5 @@
 """The task market: prices against 50 digits, every refusal by name, money by hand, gas by signed transactions."""
+
 import hashlib
 import re
 import subprocess
@@ -18,8 +19,17 @@ from deepfake_kit.chain import ETHER, WAD, TaskMarket, TaskRefused, source, stor
 
 REASONS = set(re.findall(r'"([a-z_0-9]+)"', re.sub(r'""".*?"""', "", source(), flags=re.S)))
 WINDOW, STAKE = 100, ETHER // 100
-TERMS = dict(architecture="ab" * 32, local_rounds=10, global_rounds=2, learning_rate=1e-3, data_size=50, unit=ETHER,
-             budget=ETHER, stake=STAKE, window=WINDOW)
+TERMS = dict(
+    architecture="ab" * 32,
+    local_rounds=10,
+    global_rounds=2,
+    learning_rate=1e-3,
+    data_size=50,
+    unit=ETHER,
+    budget=ETHER,
+    stake=STAKE,
+    window=WINDOW,
+)
 UPDATE = b"the parameters of a round"
 DIGEST = hashlib.sha256(UPDATE).hexdigest()
 
@@ -53,6 +63,7 @@ class World:
 
 
 # -- price ---------------------------------------------------------------------------------
+
 
 def exact(cost: float):
     with mpmath.workdps(50):
@@ -106,6 +117,7 @@ def test_reward_is_price_times_quality_over_the_rounds():
 
 
 # -- refusals ------------------------------------------------------------------------------
+
 
 def quantity(name, value):
     return lambda: World(**{"value": ETHER, name: value})
@@ -174,8 +186,9 @@ REFUSED = {
     "wrong_stake": with_node(lambda w: w.m.join(w.eve, w.t, 50, 0.1, stake=STAKE - 1), started=False),
     "cost_out_of_range": with_node(lambda w: w.m.join(w.eve, w.t, 50, 1e7), started=False),
     "reward_rounds_to_zero": with_node(lambda w: w.m.join(w.eve, w.t, 50, 0.1), joined=0, unit=1, started=False),
-    "budget_exhausted": with_node(lambda w: w.m.join(w.eve, w.t, 50, 0.1), joined=0, budget=ETHER // 100,
-                                  started=False),
+    "budget_exhausted": with_node(
+        lambda w: w.m.join(w.eve, w.t, 50, 0.1), joined=0, budget=ETHER // 100, started=False
+    ),
     "not_joined": with_node(lambda w: w.submit(w.eve)),
     "joining_still_open": with_node(lambda w: w.submit(), started=False),
     "round_not_open": with_node(lambda w: w.submit(round=1)),
@@ -215,9 +228,20 @@ def test_each_refusal_has_its_name(reason):
     assert caught.value.reason == reason
 
 
-@pytest.mark.parametrize("name, bad", [("cost", -0.1), ("cost", 0), ("cost", 0.0), ("cost", float("nan")),
-                                       ("cost", float("inf")), ("cost", "x"),
-                                       ("data_size", -1), ("data_size", 1.5), ("data_size", 2**256)])
+@pytest.mark.parametrize(
+    "name, bad",
+    [
+        ("cost", -0.1),
+        ("cost", 0),
+        ("cost", 0.0),
+        ("cost", float("nan")),
+        ("cost", float("inf")),
+        ("cost", "x"),
+        ("data_size", -1),
+        ("data_size", 1.5),
+        ("data_size", 2**256),
+    ],
+)
 def test_what_cannot_be_encoded_is_a_value_error_that_names_the_argument(name, bad):
     world = World(joined=0, started=False)
     with pytest.raises(ValueError, match=f"{name} must be a"):
@@ -252,15 +276,27 @@ def test_a_quantity_too_large_is_refused_by_name_and_never_overflows(name, big):
 def test_the_largest_allowed_quantities_do_not_overflow():
     world = World(joined=0, started=False)
     rich, node = world.m.account("rich", 2**200), world.m.account("node", 2**200)
-    task = world.m.publish(rich, **{**TERMS, "local_rounds": 10**6, "global_rounds": 10**6, "learning_rate": 1,
-                                    "data_size": 2**64, "unit": 2**128, "budget": 2**128, "stake": 2**128,
-                                    "window": 10**8})
+    task = world.m.publish(
+        rich,
+        **{
+            **TERMS,
+            "local_rounds": 10**6,
+            "global_rounds": 10**6,
+            "learning_rate": 1,
+            "data_size": 2**64,
+            "unit": 2**128,
+            "budget": 2**128,
+            "stake": 2**128,
+            "window": 10**8,
+        },
+    )
     price, quality = exact(0.18033688)
     offer = world.m.join(node, task, 2**64, 0.18033688)
     assert abs(offer.reward * 10**6 / (price * quality * 2**128) - 1) < 1e-9
 
 
 # -- money ---------------------------------------------------------------------------------
+
 
 def test_a_whole_task_pays_what_it_promised_and_gives_the_rest_back():
     world = World()
@@ -272,8 +308,12 @@ def test_a_whole_task_pays_what_it_promised_and_gives_the_rest_back():
     assert world.m.refund(world.eve, world.t) == ETHER - 4 * reward
     assert world.m.balance(world.ann) == before[world.ann] + 2 * reward + STAKE
     assert world.m.balance(world.dsp) == before[world.dsp] + ETHER - 4 * reward
-    assert world.m.totals() == {"deposited": ETHER + 2 * STAKE, "paid": 4 * reward,
-                                "refunded": ETHER - 4 * reward + 2 * STAKE, "held": 0}
+    assert world.m.totals() == {
+        "deposited": ETHER + 2 * STAKE,
+        "paid": 4 * reward,
+        "refunded": ETHER - 4 * reward + 2 * STAKE,
+        "held": 0,
+    }
     assert world.m.digest(world.t, 1) == DIGEST == world.m.digest(world.t, 0, world.ann)
 
 
@@ -365,9 +405,11 @@ def test_a_re_entrant_payee_gains_nothing():
 
 
 def test_the_re_entrant_payee_does_drain_a_contract_that_pays_first():
-    transfer = ('    sent: bool = raw_call(node, b"", value=amount + stake, revert_on_failure=False)\n'
-                '    assert sent, "payee_rejected"\n')
-    first = '    self.nodes[task_id][node].paid_rounds = accepted\n'
+    transfer = (
+        '    sent: bool = raw_call(node, b"", value=amount + stake, revert_on_failure=False)\n'
+        '    assert sent, "payee_rejected"\n'
+    )
+    first = "    self.nodes[task_id][node].paid_rounds = accepted\n"
     careless = source().replace(transfer, "").replace(first, transfer + first)
     world, greedy = greedy_trace(careless)
     assert world.m.balance(greedy.address) == 4 * world.m.node(world.t, greedy.address).reward
@@ -380,6 +422,7 @@ def test_nobody_can_send_the_market_money_that_it_does_not_count():
 
 
 # -- gas -----------------------------------------------------------------------------------
+
 
 @settings(max_examples=80, deadline=None)
 @given(data=st.binary(max_size=600).map(lambda x: x.replace(b"\7", b"\0")))
@@ -405,8 +448,13 @@ def test_gas_of_a_transaction_is_that_of_the_same_transaction_signed_and_mined()
     contract = world.m._contract
     data = contract.call_data("join", world.t, 50, to_wad("cost", 0.0105))
     unsigned = world.m._env.evm.vm.create_unsigned_transaction(
-        nonce=state.get_nonce(key.public_key.to_canonical_address()), gas_price=10**9 * 2, gas=3 * 10**6,
-        to=evm.Address(world.m.address).canonical_address, value=STAKE, data=data)
+        nonce=state.get_nonce(key.public_key.to_canonical_address()),
+        gas_price=10**9 * 2,
+        gas=3 * 10**6,
+        to=evm.Address(world.m.address).canonical_address,
+        value=STAKE,
+        data=data,
+    )
     world.m._env._reset_access_counters()
     state.lock_changes()
     signed = unsigned.as_signed_transaction(key)
@@ -422,8 +470,10 @@ def test_gas_of_a_transaction_is_that_of_the_same_transaction_signed_and_mined()
 
 def test_storage_gas_is_what_the_machine_charges():
     """Marginal gas of one more 32-byte word written by a contract, against the constant that the chapter quotes."""
-    code = ("# pragma version ~=0.4.3\nwords: HashMap[uint256, bytes32]\n\n@external\ndef write(n: uint256):\n"
-            "    for i: uint256 in range(n, bound=64):\n        self.words[i] = max_value(uint256)\n")
+    code = (
+        "# pragma version ~=0.4.3\nwords: HashMap[uint256, bytes32]\n\n@external\ndef write(n: uint256):\n"
+        "    for i: uint256 in range(n, bound=64):\n        self.words[i] = max_value(uint256)\n"
+    )
     code = code.replace("bytes32]", "uint256]")
     market = TaskMarket()
     writer, anyone = market.deploy(code, "writer"), market.account("anyone")
@@ -442,6 +492,7 @@ def test_storage_gas_is_what_the_machine_charges():
 
 # -- the two code generators, the missing extra --------------------------------------------
 
+
 def test_both_code_generators_of_vyper_behave_alike():
     """The same calls on the bytecode of the newer and of the older pipeline: same events, refusals and balances."""
     older = source().replace("# pragma experimental-codegen\n", "")
@@ -450,9 +501,14 @@ def test_both_code_generators_of_vyper_behave_alike():
     for code in (source(), older):
         world = World(code).challenge()
         world.m.answer(world.ann, world.t, world.ann, UPDATE)
-        for call, *args in (("submit", world.ann, world.t, 0, DIGEST), ("aggregate", world.dsp, world.t, 0, DIGEST),
-                            ("pay", world.eve, world.t, world.ann), ("refund", world.dsp, world.t),
-                            ("submit", world.eve, world.t, 1, DIGEST), ("join", world.eve, world.t, 50, 3.0)):
+        for call, *args in (
+            ("submit", world.ann, world.t, 0, DIGEST),
+            ("aggregate", world.dsp, world.t, 0, DIGEST),
+            ("pay", world.eve, world.t, world.ann),
+            ("refund", world.dsp, world.t),
+            ("submit", world.eve, world.t, 1, DIGEST),
+            ("join", world.eve, world.t, 50, 3.0),
+        ):
             try:
                 getattr(world.m, call)(*args)
             except TaskRefused:
@@ -525,9 +581,11 @@ def test_results_come_as_numbers_tuples_and_named_fields():
 
 
 def test_without_titanoboa_the_import_names_the_extra():
-    program = ("import sys; sys.modules['boa'] = None\n"
-               "import deepfake_kit\n"
-               "try:\n    import deepfake_kit.chain\nexcept ImportError as error:\n    print(error)\n")
+    program = (
+        "import sys; sys.modules['boa'] = None\n"
+        "import deepfake_kit\n"
+        "try:\n    import deepfake_kit.chain\nexcept ImportError as error:\n    print(error)\n"
+    )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert "deepfake_kit[chain]" in said
 

@@ -4,6 +4,7 @@ The bookkeeper writes down what the chain accepted (deposits, updates, closed ro
 from the task's rules what each account may have received. After every call the contract must hold exactly what came in
 less what went out; at the end of every trace each task must end and the last wei must leave.
 """
+
 import hashlib
 import random
 import re
@@ -50,8 +51,13 @@ class Book:
     def over(self, now):
         current = {node for r, node in self.standing if r == self.round}
         nobody = not set(self.costs) - self.slashed
-        return (self.cancelled or self.round == self.rounds or (now > self.join_deadline and nobody)
-                or (now > self.deadline and not current) or now > self.deadline + 3 * WINDOW)
+        return (
+            self.cancelled
+            or self.round == self.rounds
+            or (now > self.join_deadline and nobody)
+            or (now > self.deadline and not current)
+            or now > self.deadline + 3 * WINDOW
+        )
 
     def pay_a_round(self, node):
         return reward(self.costs[node], self.unit, self.rounds)
@@ -105,8 +111,17 @@ class MarketMachine(RuleBasedStateMachine):
 
     def open_task(self, who, rounds, budget, short=0):
         publisher = self.accounts[who]
-        terms = dict(architecture="ab" * 32, local_rounds=1, global_rounds=rounds, learning_rate=1e-3, data_size=10,
-                     unit=10**16, budget=budget, stake=10**13, window=WINDOW)
+        terms = dict(
+            architecture="ab" * 32,
+            local_rounds=1,
+            global_rounds=rounds,
+            learning_rate=1e-3,
+            data_size=10,
+            unit=10**16,
+            budget=budget,
+            stake=10**13,
+            window=WINDOW,
+        )
         task, refused = self.attempt(self.market.publish, publisher, **terms, value=budget - short)
         assert (refused == "task_underfunded") == bool(short)
         if refused is None:
@@ -117,8 +132,16 @@ class MarketMachine(RuleBasedStateMachine):
     def enter(self, task, node, cost, wrong):
         stake = 10**13 + wrong
         if node == self.greedy.address:
-            _, refused = self.attempt(self.greedy.call, "join", self.market.address, task, 10, to_wad("cost", cost),
-                                      sender=self.stranger, value=stake)
+            _, refused = self.attempt(
+                self.greedy.call,
+                "join",
+                self.market.address,
+                task,
+                10,
+                to_wad("cost", cost),
+                sender=self.stranger,
+                value=stake,
+            )
         else:
             _, refused = self.attempt(self.market.join, node, task, 10, cost, stake=stake)
         if refused is None:
@@ -133,8 +156,18 @@ class MarketMachine(RuleBasedStateMachine):
         dice = random.Random(seed)
         task = dice.choice([0] * 7 + [1, 1, 2])  # number 2 seldom exists
         disputed = 8 if self.book(task).disputes else 1
-        weights = {self.publish: 2, self.join: 5, self.submit: 26, self.aggregate: 14, self.challenge: 8,
-                   self.answer: disputed, self.slash: disputed, self.pay: 11, self.refund: 3, self.wait: 9}
+        weights = {
+            self.publish: 2,
+            self.join: 5,
+            self.submit: 26,
+            self.aggregate: 14,
+            self.challenge: 8,
+            self.answer: disputed,
+            self.slash: disputed,
+            self.pay: 11,
+            self.refund: 3,
+            self.wait: 9,
+        }
         (chosen,) = dice.choices(list(weights), list(weights.values()))
         chosen(task, dice)
 
@@ -151,8 +184,9 @@ class MarketMachine(RuleBasedStateMachine):
         node, round = self.pick(dice, waiting or book.costs), max(0, book.round + shift)
         digest = bytes(32) if blank else hashlib.sha256(node.encode()).digest()
         if node == self.greedy.address:
-            _, refused = self.attempt(self.greedy.call, "submit", self.market.address, task, round, digest,
-                                      sender=self.stranger)
+            _, refused = self.attempt(
+                self.greedy.call, "submit", self.market.address, task, round, digest, sender=self.stranger
+            )
         else:
             _, refused = self.attempt(self.market.submit, node, task, round, digest)
         if refused is None:
@@ -181,8 +215,9 @@ class MarketMachine(RuleBasedStateMachine):
     def answer(self, task, dice):
         book, honest = self.book(task), dice.random() < 0.6
         node = self.pick(dice, book.disputes)
-        _, refused = self.attempt(self.market.answer, self.stranger, task, node,
-                                  node.encode() if honest else b"other bytes")
+        _, refused = self.attempt(
+            self.market.answer, self.stranger, task, node, node.encode() if honest else b"other bytes"
+        )
         if refused is None:
             assert honest and self.market.now <= book.disputes.pop(node)
             book.bonds_won[node] = book.bonds_won.get(node, 0) + book.stake
@@ -258,9 +293,18 @@ class MarketMachine(RuleBasedStateMachine):
 
 
 def run(machine, examples):
-    run_state_machine_as_test(machine, settings=settings(
-        max_examples=examples, stateful_step_count=50, deadline=None, derandomize=True, database=None,
-        phases=[Phase.generate], suppress_health_check=list(HealthCheck)))
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=50,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
 
 
 @pytest.mark.slow
@@ -275,10 +319,12 @@ FAULTS = {
     "stake returned twice": ("    self.nodes[task_id][node].stake -= stake\n", ""),
     "pay not counted": ("    self.paid += amount\n", ""),
     "slashed and still paid": ("    self.nodes[task_id][node].submitted -= 1\n", ""),
-    "pays the caller": ("raw_call(node, b\"\"", "raw_call(msg.sender, b\"\""),
+    "pays the caller": ('raw_call(node, b""', 'raw_call(msg.sender, b""'),
     "never times out": (" or block.timestamp > deadline + 3 * self.terms[task_id].window", ""),
-    "late updates count": (" and block.timestamp <= self.tasks[task_id].round_deadline, \"update_late\"",
-                           ", \"update_late\""),
+    "late updates count": (
+        ' and block.timestamp <= self.tasks[task_id].round_deadline, "update_late"',
+        ', "update_late"',
+    ),
 }
 
 

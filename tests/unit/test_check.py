@@ -1,4 +1,5 @@
 """Exercises grade values and functions, and never break a notebook."""
+
 from __future__ import annotations
 
 import pytest
@@ -10,6 +11,7 @@ from deepfake_kit import check
 def graders(monkeypatch):
     def grade(function):
         return None if function(2) == 4 else "try 2"
+
     monkeypatch.setattr(check, "exercises", lambda: {"9.1": grade})
 
 
@@ -37,8 +39,11 @@ def test_right_wrong_and_raising(capsys):
     assert not check.check("9.1", lambda x: x + 1)
     assert not check.check("9.1", lambda x: x / 0)
     said = capsys.readouterr().out.splitlines()
-    assert said == ["9.1: right.", "9.1: not yet. try 2",
-                    "9.1: not yet. your answer raised ZeroDivisionError: division by zero"]
+    assert said == [
+        "9.1: right.",
+        "9.1: not yet. try 2",
+        "9.1: not yet. your answer raised ZeroDivisionError: division by zero",
+    ]
 
 
 def test_unknown_exercise():

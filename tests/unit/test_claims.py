@@ -1,4 +1,5 @@
 """Verdicts from numbers, by hand-made rows."""
+
 from __future__ import annotations
 
 import math
@@ -13,18 +14,29 @@ ROW = dict(kind="claim", label="l", section="s", states="s", finding="holds", ex
 @pytest.fixture
 def row(monkeypatch):
     """Put one row in place of the papers."""
+
     def make(**more):
         monkeypatch.setattr(claims, "find", lambda _: claims.Claim(id="x", **ROW, **more))
+
     return make
 
 
-@pytest.mark.parametrize(("printed", "tolerance", "direction", "value", "verdict"), [
-    (0.2, 0.02, None, 0.219, "reproduced"), (0.2, 0.02, None, 0.221, "contradicted"),
-    (0.2, 0.02, "> 0", 0.5, "direction-holds"), (0.2, 0.02, "> 0", -0.5, "contradicted"),
-    (0.2, 0.02, "> 0", 0.2, "reproduced"), (None, None, "<= 1", 1.0, "direction-holds"),
-    (None, None, "< 1", 1.0, "contradicted"), (5, None, None, 5, "reproduced"),
-    ([1, 2], 0.1, None, [1.05, 1.95], "reproduced"), ([1, 2], 0.1, None, [1.05, 2.2], "contradicted"),
-    (0.2, 1e9, "> 0", math.nan, "contradicted")])
+@pytest.mark.parametrize(
+    ("printed", "tolerance", "direction", "value", "verdict"),
+    [
+        (0.2, 0.02, None, 0.219, "reproduced"),
+        (0.2, 0.02, None, 0.221, "contradicted"),
+        (0.2, 0.02, "> 0", 0.5, "direction-holds"),
+        (0.2, 0.02, "> 0", -0.5, "contradicted"),
+        (0.2, 0.02, "> 0", 0.2, "reproduced"),
+        (None, None, "<= 1", 1.0, "direction-holds"),
+        (None, None, "< 1", 1.0, "contradicted"),
+        (5, None, None, 5, "reproduced"),
+        ([1, 2], 0.1, None, [1.05, 1.95], "reproduced"),
+        ([1, 2], 0.1, None, [1.05, 2.2], "contradicted"),
+        (0.2, 1e9, "> 0", math.nan, "contradicted"),
+    ],
+)
 def test_compare(row, printed, tolerance, direction, value, verdict):
     row(printed=printed, tolerance=tolerance, direction=direction)
     assert claims.compare("x", value) == verdict

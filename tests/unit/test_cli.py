@@ -1,4 +1,5 @@
 """The command line: exit status 2 and one line for bad input, a traceback only when asked for."""
+
 from __future__ import annotations
 
 import pytest
@@ -9,13 +10,20 @@ from deepfake_kit.__main__ import main
 CHAPTER = settings.chapters()[0]
 
 
-@pytest.mark.parametrize(("words", "said"), [
-    (["run", "02_difusion"], "unknown chapter"), (["run", CHAPTER, "--profile", "boook"], "did you mean 'book'"),
-    (["run", CHAPTER, "-p", "sed=1"], "did you mean 'seed'"), (["run", CHAPTER, "-p", "seed=one"], "must be int"),
-    (["run", CHAPTER, "-p", "seed"], "name=value"), (["run", CHAPTER, "-p", "seed=-1"], "seed must be"),
-    (["run", "02_diffusion_math", "-p", "dataset=fashon-mnist"], "did you mean 'fashion-mnist'"),
-    (["run", "02_diffusion_math", "-p", "dataset=nope"], "valid: fashion-mnist, kmnist, emnist, "),
-    (["ledger", "nobody"], "unknown paper")])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "02_difusion"], "unknown chapter"),
+        (["run", CHAPTER, "--profile", "boook"], "did you mean 'book'"),
+        (["run", CHAPTER, "-p", "sed=1"], "did you mean 'seed'"),
+        (["run", CHAPTER, "-p", "seed=one"], "must be int"),
+        (["run", CHAPTER, "-p", "seed"], "name=value"),
+        (["run", CHAPTER, "-p", "seed=-1"], "seed must be"),
+        (["run", "02_diffusion_math", "-p", "dataset=fashon-mnist"], "did you mean 'fashion-mnist'"),
+        (["run", "02_diffusion_math", "-p", "dataset=nope"], "valid: fashion-mnist, kmnist, emnist, "),
+        (["ledger", "nobody"], "unknown paper"),
+    ],
+)
 def test_bad_input_is_one_line_and_status_2(words, said, capsys):
     assert main(words) == 2
     error = capsys.readouterr().err

@@ -25,9 +25,7 @@ from deepfake_kit import data, downloads, file_hashes
 from deepfake_kit.data_sources import SOURCES
 
 REAL = Path(os.environ.get("DEEPFAKE_KIT_DATA", "nowhere"))
-real_sets = pytest.mark.skipif(
-    not (REAL / "mnist-family").is_dir(), reason="set $DEEPFAKE_KIT_DATA to the real sets"
-)
+real_sets = pytest.mark.skipif(not (REAL / "mnist-family").is_dir(), reason="set $DEEPFAKE_KIT_DATA to the real sets")
 
 
 @pytest.fixture(autouse=True)
@@ -166,10 +164,7 @@ def test_real_emnist_is_upright(monkeypatch):
     ours, theirs = data.load("emnist-mnist", "test"), load_digits()
     pooled = torch.nn.functional.adaptive_avg_pool2d(ours.images.float(), 8)[:, 0].numpy()
     for digit in (2, 3, 4, 5, 6, 7, 9):
-        mean, upright = (
-            pooled[ours.labels.numpy() == digit].mean(0),
-            theirs.images[theirs.target == digit].mean(0),
-        )
+        mean, upright = (pooled[ours.labels.numpy() == digit].mean(0), theirs.images[theirs.target == digit].mean(0))
         match = np.corrcoef(mean.ravel(), upright.ravel())[0, 1]
         assert match > np.corrcoef(mean.T.ravel(), upright.ravel())[0, 1] + 0.05, digit
 
@@ -193,12 +188,9 @@ def test_real_faces(monkeypatch):
     assert torch.bincount(faces.extra["race"]).tolist() == [60] * 7
     assert torch.bincount(faces.extra["gender"]).tolist() == [210, 210]
     fakes = data.load("ffhq-stylegan", "train", size=32)
-    assert (
-        fakes.images.shape == (600, 3, 32, 32) and fakes.photographs_of_people and fakes.labels.sum() == 300
-    )
+    assert fakes.images.shape == (600, 3, 32, 32) and fakes.photographs_of_people and fakes.labels.sum() == 300
     assert all(
-        (source == "ffhq") == (label == 0)
-        for source, label in zip(fakes.extra["source"], fakes.labels, strict=True)
+        (source == "ffhq") == (label == 0) for source, label in zip(fakes.extra["source"], fakes.labels, strict=True)
     )
 
 
@@ -268,14 +260,8 @@ def test_a_place_with_half_of_a_pair_is_passed_over(tmp_path, monkeypatch):
 
 def emnist_part(official, split, n=4):
     images = np.random.default_rng(n).integers(0, 256, (n, 28, 28), dtype=np.uint8)
-    names = (
-        f"emnist-{official}-{split}-images-idx3-ubyte.gz",
-        f"emnist-{official}-{split}-labels-idx1-ubyte.gz",
-    )
-    return images, {
-        names[0]: gzip.compress(idx(images)),
-        names[1]: gzip.compress(idx(np.arange(n, dtype=np.uint8))),
-    }
+    names = (f"emnist-{official}-{split}-images-idx3-ubyte.gz", f"emnist-{official}-{split}-labels-idx1-ubyte.gz")
+    return images, {names[0]: gzip.compress(idx(images)), names[1]: gzip.compress(idx(np.arange(n, dtype=np.uint8)))}
 
 
 def test_emnist_does_not_mix_official_splits(tmp_path, monkeypatch):
@@ -297,8 +283,7 @@ def test_limit_and_size_keep_images_labels_and_extras_together(tmp_path, monkeyp
     publish(monkeypatch, name="emnist")
     n = 10
     stored = {
-        f"x_{part}": np.repeat(np.arange(n, dtype=np.uint8), 784).reshape(n, 28, 28)
-        for part in ("train", "test")
+        f"x_{part}": np.repeat(np.arange(n, dtype=np.uint8), 784).reshape(n, 28, 28) for part in ("train", "test")
     }
     stored |= {f"y_{part}": np.arange(n, dtype=np.uint8) for part in ("train", "test")}
     stored |= {f"writer_{part}": np.arange(n, dtype=np.uint16) + 100 for part in ("train", "test")}
@@ -339,9 +324,7 @@ def test_a_damaged_file_is_named_with_both_hashes_and_left_alone(tmp_path, monke
     folder = put(tmp_path / "FashionMNIST" / "raw", files)
     victim = folder / "train-images-idx3-ubyte.gz"
     whole = victim.read_bytes()
-    bad = {"cut": whole[:-40], "changed": whole[:50] + bytes([whole[50] ^ 1]) + whole[51:], "empty": b""}[
-        harm
-    ]
+    bad = {"cut": whole[:-40], "changed": whole[:50] + bytes([whole[50] ^ 1]) + whole[51:], "empty": b""}[harm]
     victim.write_bytes(bad)
     # A good copy in a later place must not hide the damage, nor may the stand-in.
     put(Path("data") / "FashionMNIST" / "raw", files)
@@ -352,9 +335,7 @@ def test_a_damaged_file_is_named_with_both_hashes_and_left_alone(tmp_path, monke
     assert str(victim) in message
     assert hashlib.sha256(whole).hexdigest() in message and hashlib.sha256(bad).hexdigest() in message
     assert victim.read_bytes() == bad
-    assert any(
-        good is False for place in data.locate("fashion-mnist", tmp_path) for _, _, good in place.files
-    )
+    assert any(good is False for place in data.locate("fashion-mnist", tmp_path) for _, _, good in place.files)
     assert "WRONG CHECKSUM" in str(data.locate("fashion-mnist", tmp_path))
 
 
@@ -380,9 +361,7 @@ def test_fingerprint_follows_the_files_and_is_remembered(tmp_path, monkeypatch):
     lines = sorted(f"{name} {hashlib.sha256(content).hexdigest()}\n" for name, content in files.items())
     assert first == hashlib.sha256("".join(lines).encode()).hexdigest()
     for split in ("train", "test"):
-        assert data.load("fashion-mnist", split, tmp_path).sha256 == data.fingerprint(
-            "fashion-mnist", tmp_path, split
-        )
+        assert data.load("fashion-mnist", split, tmp_path).sha256 == data.fingerprint("fashion-mnist", tmp_path, split)
 
     def never(path):
         raise AssertionError(f"{path} was read again")
@@ -422,10 +401,7 @@ def test_fingerprint_needs_no_torch():
         "sys.exit('torch' in sys.modules)"
     )
     root = Path(data.__file__).parents[1]
-    assert (
-        subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(root)}).returncode
-        == 0
-    )
+    assert subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(root)}).returncode == 0
 
 
 # ---- downloads
@@ -449,10 +425,7 @@ def test_ensure_fetches_once_and_returns_the_fingerprint(server, monkeypatch):
     publish(monkeypatch, server.files, server.base)
     assert data.fingerprint("fashion-mnist") == "stand-in" and not server.asked
     assert (
-        data.ensure("fashion-mnist")
-        == data.ensure("fashion-mnist")
-        == data.fingerprint("fashion-mnist")
-        != "stand-in"
+        data.ensure("fashion-mnist") == data.ensure("fashion-mnist") == data.fingerprint("fashion-mnist") != "stand-in"
     )
     assert len(server.asked) == 4
 
@@ -471,9 +444,7 @@ def test_an_interrupted_download_goes_on_in_the_next_call(server, monkeypatch):
     server.files = fashion_files(2)
     publish(monkeypatch, server.files, server.base)
     name = "train-images-idx3-ubyte.gz"
-    folder = put(
-        file_hashes.cache_folder() / "FashionMNIST" / "raw", {f".{name}.part": server.files[name][:5000]}
-    )
+    folder = put(file_hashes.cache_folder() / "FashionMNIST" / "raw", {f".{name}.part": server.files[name][:5000]})
     data.load("fashion-mnist", download=True)
     assert server.asked[0] == (f"/{name}", "bytes=5000-")
     assert (folder / name).read_bytes() == server.files[name]
@@ -620,10 +591,7 @@ def test_emnist_is_taken_out_of_the_publishers_archive(server, monkeypatch, tmp_
     found = data.load("emnist", "test", download=True)
     assert len(found) == 4 and "balanced" in found.description
     cached = file_hashes.cache_folder() / "EMNIST"
-    assert (
-        sorted(path.name for path in cached.rglob("*.gz")) == sorted(parts)
-        and not (cached / "gzip.zip").exists()
-    )
+    assert sorted(path.name for path in cached.rglob("*.gz")) == sorted(parts) and not (cached / "gzip.zip").exists()
     data.load("emnist", "train", download=True)
     assert len(server.asked) == 1
 
@@ -652,14 +620,10 @@ def test_the_stand_in_is_scikit_learns_digits_and_says_so():
     assert train.stand_in and train.sha256 == "stand-in" == data.fingerprint("kmnist")
     assert train.images.shape[1:] == (1, 28, 28) and len(train) + len(test) == len(theirs.target)
     np.testing.assert_array_equal(torch.cat([train.labels, test.labels]).numpy(), theirs.target)
-    grown = torch.nn.functional.interpolate(
-        torch.tensor(theirs.images)[:, None] * 255 / 16, size=28, mode="bicubic"
-    )
+    grown = torch.nn.functional.interpolate(torch.tensor(theirs.images)[:, None] * 255 / 16, size=28, mode="bicubic")
     ours, expected = train.images.double(), grown[: len(train)].clamp(0, 255)
     assert (ours - expected).abs().mean() < 5 and np.corrcoef(ours.ravel(), expected.ravel())[0, 1] > 0.99
-    assert (
-        train.images.max() == 255 and train.classes == tuple("0123456789") and "stand-in" in train.description
-    )
+    assert train.images.max() == 255 and train.classes == tuple("0123456789") and "stand-in" in train.description
 
 
 @pytest.mark.parametrize("name", [name for name in data.names() if not SOURCES[name].has_stand_in])
@@ -667,7 +631,5 @@ def test_faces_have_no_digits_for_a_stand_in(name, tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         data.load(name, root=tmp_path)
     message = str(caught.value)
-    assert (
-        str(tmp_path) in message and SOURCES[name].folders[0] in message and SOURCES[name].licence in message
-    )
+    assert str(tmp_path) in message and SOURCES[name].folders[0] in message and SOURCES[name].licence in message
     assert SOURCES[name].photographs_of_people

@@ -1,4 +1,5 @@
 """Attacks against closed forms and hand-made cases; the losses against their formulas; the distances by hand."""
+
 import math
 
 import pytest
@@ -168,8 +169,12 @@ def test_the_ablation_never_calls_an_editor_in_training(lesson):
 
 def test_a_soft_hinge_weighs_on_the_size(lesson):
     x, z = lesson
-    sizes = [defence.train_dadfi([smooth], x, [z], 40, objective="direct", bounded=False, mu=mu, epsilon=0.01,
-                                 batch_size=8, width=4)[1][-1]["largest"] for mu in (0.0, 50.0)]
+    sizes = [
+        defence.train_dadfi(
+            [smooth], x, [z], 40, objective="direct", bounded=False, mu=mu, epsilon=0.01, batch_size=8, width=4
+        )[1][-1]["largest"]
+        for mu in (0.0, 50.0)
+    ]
     assert sizes[1] < sizes[0] / 2
 
 
@@ -198,22 +203,25 @@ def test_the_printed_distance_grows_with_the_picture_and_the_mean_does_not():
 X = torch.full((2, 3, 8, 8), 0.5)
 
 
-@pytest.mark.parametrize("call, words", [
-    (lambda: defence.pgd(linear, X + 1), "values"),
-    (lambda: defence.pgd(linear, X, epsilon=0), "epsilon"),
-    (lambda: defence.pgd(linear, X, step=-1), "step"),
-    (lambda: defence.pgd(linear, X, iterations=0), "steps"),
-    (lambda: defence.pgd([linear], X, weights=[1, 2]), "weights"),
-    (lambda: defence.pgd([], X), "weights"),
-    (lambda: defence.printed_pgd(linear, X, X, equation=5), "equation"),
-    (lambda: defence.Generator(-1), "epsilon"),
-    (lambda: defence.train_dadfi([linear], X, [X], 1, objective="dafdi"), "did you mean 'dadfi'"),
-    (lambda: defence.train_dadfi([linear], X, [], 1), "taught"),
-    (lambda: defence.protect(defence.Generator(), X[0]), "shape"),
-    (lambda: ed.pixel_distance(X, X[:1]), "shapes"),
-    (lambda: ed.mask_distance(X, X, torch.ones(2, 8, 8)), "mask"),
-    (lambda: ed.masked_mean_square(X, X, torch.ones(1, 8, 8, dtype=torch.bool)), "mask"),
-])
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: defence.pgd(linear, X + 1), "values"),
+        (lambda: defence.pgd(linear, X, epsilon=0), "epsilon"),
+        (lambda: defence.pgd(linear, X, step=-1), "step"),
+        (lambda: defence.pgd(linear, X, iterations=0), "steps"),
+        (lambda: defence.pgd([linear], X, weights=[1, 2]), "weights"),
+        (lambda: defence.pgd([], X), "weights"),
+        (lambda: defence.printed_pgd(linear, X, X, equation=5), "equation"),
+        (lambda: defence.Generator(-1), "epsilon"),
+        (lambda: defence.train_dadfi([linear], X, [X], 1, objective="dafdi"), "did you mean 'dadfi'"),
+        (lambda: defence.train_dadfi([linear], X, [], 1), "taught"),
+        (lambda: defence.protect(defence.Generator(), X[0]), "shape"),
+        (lambda: ed.pixel_distance(X, X[:1]), "shapes"),
+        (lambda: ed.mask_distance(X, X, torch.ones(2, 8, 8)), "mask"),
+        (lambda: ed.masked_mean_square(X, X, torch.ones(1, 8, 8, dtype=torch.bool)), "mask"),
+    ],
+)
 def test_errors_name_the_fault(call, words):
     with pytest.raises(ValueError, match=words):
         call()

@@ -1,4 +1,5 @@
 """The detector of chapter 7: adapters, training, scores and what is said of them."""
+
 from __future__ import annotations
 
 import copy
@@ -69,8 +70,9 @@ def test_merged_weights_are_the_equation_and_give_the_same_outputs(tiny):
     assert torch.allclose(merged(x), model(x), atol=1e-5)
     assert not torch.allclose(merged(x), tiny(x), atol=1e-3)
     layer = model.get_base_model().blocks[1].attn.qkv
-    by_hand = low_rank.adapted_weight(layer.base_layer.weight, layer.lora_A["default"].weight,
-                                      layer.lora_B["default"].weight, alpha=5)
+    by_hand = low_rank.adapted_weight(
+        layer.base_layer.weight, layer.lora_A["default"].weight, layer.lora_B["default"].weight, alpha=5
+    )
     assert torch.allclose(merged.blocks[1].attn.qkv.weight, by_hand, atol=1e-6)
     changes = low_rank.updates(model)
     assert len(changes) == 2 and all(torch.linalg.matrix_rank(u) == 3 for u in changes.values())
@@ -90,17 +92,23 @@ def test_effective_rank():
     assert low_rank.effective_rank(torch.diag(torch.tensor([2.0, 1]))) == pytest.approx(25 / 17)
 
 
-@pytest.mark.parametrize("call, name", [
-    (lambda t: detector.vit_lora(t, rank=0), "rank"), (lambda t: detector.vit_lora(t, rank=2.0), "rank"),
-    (lambda t: detector.vit_lora(t, dropout=1.0), "dropout"), (lambda t: detector.vit_lora("vit_nonesuch"), "name"),
-    (lambda t: detector.small_vit(side=60), "side"), (lambda t: detector.small_vit(width=30, heads=4), "width"),
-    (lambda t: low_rank.adapter_parameters(4, 4, 0), "rank"),
-    (lambda t: low_rank.adapted_weight(torch.ones(2, 3), torch.ones(1, 2), torch.ones(2, 1), 1), "down"),
-    (lambda t: detector.predict(t, torch.ones(1, 3, 16, 16)), "images"),
-    (lambda t: detector.predict(t, torch.ones(1, 3, 32, 32, dtype=torch.uint8)), "images"),
-    (lambda t: detector.fit(t, torch.ones(4, 3, 32, 32), torch.ones(3), epochs=1), "is_fake"),
-    (lambda t: detector.fit(t, torch.ones(4, 3, 32, 32), torch.ones(4), epochs=0), "epochs"),
-])
+@pytest.mark.parametrize(
+    "call, name",
+    [
+        (lambda t: detector.vit_lora(t, rank=0), "rank"),
+        (lambda t: detector.vit_lora(t, rank=2.0), "rank"),
+        (lambda t: detector.vit_lora(t, dropout=1.0), "dropout"),
+        (lambda t: detector.vit_lora("vit_nonesuch"), "name"),
+        (lambda t: detector.small_vit(side=60), "side"),
+        (lambda t: detector.small_vit(width=30, heads=4), "width"),
+        (lambda t: low_rank.adapter_parameters(4, 4, 0), "rank"),
+        (lambda t: low_rank.adapted_weight(torch.ones(2, 3), torch.ones(1, 2), torch.ones(2, 1), 1), "down"),
+        (lambda t: detector.predict(t, torch.ones(1, 3, 16, 16)), "images"),
+        (lambda t: detector.predict(t, torch.ones(1, 3, 32, 32, dtype=torch.uint8)), "images"),
+        (lambda t: detector.fit(t, torch.ones(4, 3, 32, 32), torch.ones(3), epochs=1), "is_fake"),
+        (lambda t: detector.fit(t, torch.ones(4, 3, 32, 32), torch.ones(4), epochs=0), "epochs"),
+    ],
+)
 def test_bad_input_is_refused_by_name(tiny, call, name):
     with pytest.raises(ValueError, match=name):
         call(tiny)
@@ -127,8 +135,17 @@ def test_weights_that_cannot_be_had_are_said_to_be_so(monkeypatch):
 def test_an_easy_task_is_learned_and_frozen_weights_stay(tiny, easy, weight):
     images, labels = easy
     model = detector.vit_lora(tiny, rank=2, alpha=4, generator=random(1))
-    fitted = detector.fit(model, images, labels, epochs=12, lr=5e-3, batch_size=12, center_weight=weight,
-                          generator=random(2), validation=(images, labels))
+    fitted = detector.fit(
+        model,
+        images,
+        labels,
+        epochs=12,
+        lr=5e-3,
+        batch_size=12,
+        center_weight=weight,
+        generator=random(2),
+        validation=(images, labels),
+    )
     assert dm.auc(detector.predict(model, images), labels) == 1
     assert len(fitted.cross_entropy) == len(fitted.center) == len(fitted.validation) == 12
     assert fitted.cross_entropy[-1] < 0.5 * fitted.cross_entropy[0] and fitted.point.shape == (16,)
@@ -165,7 +182,7 @@ def test_the_centre_loss_lowers_its_own_part_and_teaches_the_head_nothing_alone(
 
 def test_a_score_is_the_mean_log_odds_over_five_crops(tiny):
     images = torch.rand(4, 3, 40, 40, generator=random(7))
-    crops = [images[:, :, i:i + 32, j:j + 32] for i, j in ((0, 0), (0, 8), (8, 0), (8, 8), (4, 4))]
+    crops = [images[:, :, i : i + 32, j : j + 32] for i, j in ((0, 0), (0, 8), (8, 0), (8, 8), (4, 4))]
     with torch.no_grad():
         logits = torch.stack([tiny(2 * crop - 1) for crop in crops]).mean(0)
     assert torch.allclose(detector.predict(tiny, images), logits[:, 1] - logits[:, 0], atol=1e-5)
@@ -179,8 +196,12 @@ def test_random_crops_are_parts_of_their_images_or_mirrored():
     seen = set()
     for seed in range(40):
         for k, crop in enumerate(detector._random_crops(images, torch.arange(2), 4, random(seed))):
-            options = {(i, j, flip): images[k, :, i:i + 4, j:j + 4].flip(-1) if flip else images[k, :, i:i + 4, j:j + 4]
-                       for i, j, flip in itertools.product(range(3), range(3), (False, True))}
+            options = {
+                (i, j, flip): images[k, :, i : i + 4, j : j + 4].flip(-1)
+                if flip
+                else images[k, :, i : i + 4, j : j + 4]
+                for i, j, flip in itertools.product(range(3), range(3), (False, True))
+            }
             place = [name for name, option in options.items() if torch.equal(option, crop)]
             assert len(place) == 1
             seen.add(place[0])
@@ -198,8 +219,9 @@ def test_pretraining_reads_attributes_and_leaves_the_head(tiny):
     assert torch.equal(model.head.weight, head)
     assert not torch.equal(model.blocks[0].attn.qkv.weight, tiny.blocks[0].attn.qkv.weight)
     wanted = detector_pretraining.targets(drawn)
-    assert wanted.numbers.mean(0).abs().max() < 1e-5 and torch.allclose(wanted.numbers.std(0, correction=0),
-                                                                        torch.ones(wanted.numbers.shape[1]), atol=1e-4)
+    assert wanted.numbers.mean(0).abs().max() < 1e-5 and torch.allclose(
+        wanted.numbers.std(0, correction=0), torch.ones(wanted.numbers.shape[1]), atol=1e-4
+    )
     with pytest.raises(ValueError, match="test"):
         detector_pretraining.pretrain(model, drawn, 1, test=48)
 
@@ -229,7 +251,7 @@ def test_metrics_agree_with_scikit_learn(ties):
 def test_equal_error_rate_in_closed_form():
     assert dm.equal_error_rate([2.0, 1, -1, -2], [1, 1, 0, 0]) == 0
     assert dm.equal_error_rate([-2.0, -1, 1, 2], [1, 1, 0, 0]) == 1
-    assert dm.equal_error_rate([0.0, 0, 0, 0], [1, 1, 0, 0]) == 0.5       # a straight line crosses in the middle
+    assert dm.equal_error_rate([0.0, 0, 0, 0], [1, 1, 0, 0]) == 0.5  # a straight line crosses in the middle
     # Two normal curves two deviations apart: the rate is the tail beyond one.
     draw = np.random.default_rng(0)
     s, y = np.concatenate([draw.normal(2, 1, 40000), draw.normal(0, 1, 40000)]), np.repeat([1, 0], 40000)
@@ -285,10 +307,16 @@ def test_difference_of_runs_covers_both_kinds_of_luck():
         dm.auc_difference(worse, worse[:2], y)
 
 
-@pytest.mark.parametrize("scores, labels, name", [
-    ([1.0, 2.0], [1, 1], "is_fake"), ([1.0, 2.0], [0, 2], "is_fake"), ([1.0, math.nan], [0, 1], "scores"),
-    ([1.0, 2.0, 3.0], [0, 1], "scores"), ([1.0, 2.0], [0, 1], "is_fake"),
-])
+@pytest.mark.parametrize(
+    "scores, labels, name",
+    [
+        ([1.0, 2.0], [1, 1], "is_fake"),
+        ([1.0, 2.0], [0, 2], "is_fake"),
+        ([1.0, math.nan], [0, 1], "scores"),
+        ([1.0, 2.0, 3.0], [0, 1], "scores"),
+        ([1.0, 2.0], [0, 1], "is_fake"),
+    ],
+)
 def test_scores_that_cannot_be_judged_are_refused(scores, labels, name):
     with pytest.raises(ValueError, match=name):
         dm.evaluate(scores, labels)
@@ -314,8 +342,9 @@ def test_a_missing_set_is_replaced_by_digits_that_say_so(monkeypatch):
 def test_parts_by_generator_are_balanced_and_share_no_image():
     full = detector_data.stand_in("train", side=16)
     names = {source: name for name, source in detector_data.GENERATORS.items()}
-    pictures = detector_data.Pictures(full.images.float() / 255, full.labels,
-                                      [names.get(source, "real") for source in full.extra["source"]])
+    pictures = detector_data.Pictures(
+        full.images.float() / 255, full.labels, [names.get(source, "real") for source in full.extra["source"]]
+    )
     two, three = pictures.of("StyleGAN2"), pictures.of("StyleGAN3")
     for part, name in ((two, "StyleGAN2"), (three, "StyleGAN3")):
         assert len(part) == 300 and part.is_fake.float().mean() == 0.5

@@ -113,9 +113,7 @@ def test_q_sample_agrees_with_diffusers_add_noise():
     theirs.alphas_cumprod = LINEAR.alpha_bars
     t = torch.tensor([0, 1, 500, 999])
     x0, noise = normal(4, 1, 3, 3), normal(4, 1, 3, 3, seed=1)
-    torch.testing.assert_close(
-        d.q_sample(x0, t, noise, LINEAR), theirs.add_noise(x0, noise, t), atol=1e-10, rtol=0
-    )
+    torch.testing.assert_close(d.q_sample(x0, t, noise, LINEAR), theirs.add_noise(x0, noise, t), atol=1e-10, rtol=0)
 
 
 def test_predict_x0_inverts_q_sample():
@@ -206,13 +204,7 @@ def test_whole_ddim_loop_agrees_with_diffusers(steps):
     theirs.set_timesteps(steps)
     x = normal(2, 1, 3, 3, seed=5)
     ours = d.sample(
-        nonlinear_model,
-        (2, 1, 3, 3),
-        LINEAR,
-        "ddim",
-        steps,
-        generator=torch.Generator().manual_seed(5),
-        dtype=F64,
+        nonlinear_model, (2, 1, 3, 3), LINEAR, "ddim", steps, generator=torch.Generator().manual_seed(5), dtype=F64
     )
     for t in theirs.timesteps:
         x = theirs.step(nonlinear_model(x, t[None].expand(2)), t, x).prev_sample
@@ -225,13 +217,7 @@ def test_whole_ddpm_loop_agrees_with_diffusers():
     theirs.alphas_cumprod, theirs.one = LINEAR.alpha_bars, torch.tensor(1.0, dtype=F64)
     theirs.set_timesteps(100)
     ours = d.sample(
-        nonlinear_model,
-        (2, 1, 3, 3),
-        LINEAR,
-        "ddpm",
-        100,
-        generator=torch.Generator().manual_seed(5),
-        dtype=F64,
+        nonlinear_model, (2, 1, 3, 3), LINEAR, "ddpm", 100, generator=torch.Generator().manual_seed(5), dtype=F64
     )
     generator = torch.Generator().manual_seed(5)
     x = torch.randn(2, 1, 3, 3, generator=generator, dtype=F64)
@@ -279,9 +265,7 @@ def test_mixed_steps_in_one_batch_equal_single_steps():
 @pytest.mark.parametrize(("sampler", "steps"), [("ddpm", None), ("ddim", 250)])
 def test_exact_noise_predictor_returns_the_right_modes_and_widths(sampler, steps):
     eps = mixture((0.8, 0.2), (-1.0, 1.0), 0.1)
-    x = d.sample(
-        eps, (20_000, 1, 1, 1), LINEAR, sampler, steps, generator=torch.Generator().manual_seed(0), dtype=F64
-    )
+    x = d.sample(eps, (20_000, 1, 1, 1), LINEAR, sampler, steps, generator=torch.Generator().manual_seed(0), dtype=F64)
     x = x.flatten()
     assert (x > 0).double().mean().item() == pytest.approx(0.2, abs=0.012)  # 4 standard errors
     assert x[x < 0].std().item() == pytest.approx(0.1, rel=0.05)
@@ -319,9 +303,7 @@ def test_samples_depend_on_the_generator_alone():
     torch.manual_seed(0)
     one = d.sample(nonlinear_model, (2, 1, 2, 2), LINEAR, steps=5, generator=torch.Generator().manual_seed(1))
     torch.manual_seed(99)
-    other = d.sample(
-        nonlinear_model, (2, 1, 2, 2), LINEAR, steps=5, generator=torch.Generator().manual_seed(1)
-    )
+    other = d.sample(nonlinear_model, (2, 1, 2, 2), LINEAR, steps=5, generator=torch.Generator().manual_seed(1))
     assert torch.equal(one, other)
 
 
@@ -358,9 +340,7 @@ def test_training_finds_the_known_optimum():
     model, generator = Tiny(), torch.Generator().manual_seed(0)
     images = torch.randn(20_000, 1, 2, 2, generator=generator)
     log = d.train(model, images, schedule, 400, 512, lr=0.02, generator=generator, decay=True)
-    torch.testing.assert_close(
-        model.scale.detach().double(), (1 - schedule.alpha_bars).sqrt(), atol=0.02, rtol=0
-    )
+    torch.testing.assert_close(model.scale.detach().double(), (1 - schedule.alpha_bars).sqrt(), atol=0.02, rtol=0)
     assert len(log.losses) == len(log.seconds) == 400
     assert log.seconds == sorted(log.seconds)
     assert not log.ema.scale.requires_grad
@@ -371,20 +351,13 @@ def test_train_step_is_one_adamw_step_on_the_named_loss(loss):
     schedule, x0 = d.NoiseSchedule.linear(4), torch.randn(8, 1, 2, 2)
     ours, theirs = Tiny(), Tiny()
     value = d.train_step(
-        ours,
-        x0,
-        schedule,
-        torch.optim.AdamW(ours.parameters(), lr=0.1),
-        torch.Generator().manual_seed(3),
-        loss,
+        ours, x0, schedule, torch.optim.AdamW(ours.parameters(), lr=0.1), torch.Generator().manual_seed(3), loss
     )
     generator = torch.Generator().manual_seed(3)
     t = torch.randint(4, (8,), generator=generator)
     noise = torch.randn(8, 1, 2, 2, generator=generator)
     error = (theirs(d.q_sample(x0, t, noise, schedule), t) - noise).abs()
-    expected = {"mse": error**2, "l1": error, "huber": torch.where(error < 1, error**2 / 2, error - 0.5)}[
-        loss
-    ].mean()
+    expected = {"mse": error**2, "l1": error, "huber": torch.where(error < 1, error**2 / 2, error - 0.5)}[loss].mean()
     optimizer = torch.optim.AdamW(theirs.parameters(), lr=0.1)
     expected.backward()
     optimizer.step()
@@ -414,18 +387,14 @@ def test_learning_rate_warms_up_and_decays():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim.AdamW, "step", spy)
-        d.train(
-            Tiny(), torch.zeros(2, 1, 2, 2), d.NoiseSchedule.linear(4), 20, 2, lr=1.0, warmup=4, decay=True
-        )
+        d.train(Tiny(), torch.zeros(2, 1, 2, 2), d.NoiseSchedule.linear(4), 20, 2, lr=1.0, warmup=4, decay=True)
     assert seen[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
     assert seen[4:] == sorted(seen[4:], reverse=True)
     assert seen[-1] < 0.02
 
 
 def test_uint8_images_are_scaled_to_minus_one_to_one():
-    assert d.to_model_range(torch.tensor([0, 51, 255], dtype=torch.uint8)).tolist() == pytest.approx(
-        [-1, -0.6, 1]
-    )
+    assert d.to_model_range(torch.tensor([0, 51, 255], dtype=torch.uint8)).tolist() == pytest.approx([-1, -0.6, 1])
 
 
 def test_bad_training_settings_are_named():
@@ -451,11 +420,7 @@ def small_net(**options):
 
 @pytest.mark.parametrize(
     ("shape", "options"),
-    [
-        ((2, 1, 28, 28), {}),
-        ((1, 3, 64, 32), {"in_channels": 3}),
-        ((2, 1, 28, 28), {"stem": 1, "attention": False}),
-    ],
+    [((2, 1, 28, 28), {}), ((1, 3, 64, 32), {"in_channels": 3}), ((2, 1, 28, 28), {"stem": 1, "attention": False})],
 )
 def test_unet_returns_the_shape_it_is_given(shape, options):
     net = small_net(**options)

@@ -1,4 +1,5 @@
 """Edge networks: the counts of the public code, counting by hand, invariances of the pieces, clear errors."""
+
 import pytest
 import torch
 from torch import nn
@@ -47,8 +48,9 @@ def test_heads_reproduce_the_printed_parameters(nets):
 
 @pytest.mark.parametrize("groups", [1, 4])
 def test_macs_of_one_layer_by_hand(groups):
-    net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 12, 5, 2, 2, groups=groups), nn.Flatten(),
-                        nn.Linear(12 * 16, 7))
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 12, 5, 2, 2, groups=groups), nn.Flatten(), nn.Linear(12 * 16, 7)
+    )
     assert edge.count_macs(net, 8) == 64 * 27 * 8 + 16 * 25 * (8 // groups) * 12 + 12 * 16 * 7
     assert edge.peak_activation(net, 8) == 64 * 8 + 16 * 12
 
@@ -124,9 +126,12 @@ def test_a_silenced_block_gives_its_input_or_nothing(c_out, stride):
 @pytest.mark.parametrize(
     "call, says",
     [
-        (lambda: edge.PhiNet(alpha=0), "alpha"), (lambda: edge.PhiNet(layers=0), "layers"),
-        (lambda: edge.MicroNet("m7"), "variant"), (lambda: edge.count_macs(nn.Identity(), 0), "resolution"),
-        (lambda: edge.count_macs(nn.Identity(), 2.5), "resolution"), (lambda: edge.expansion(9, 8), "block"),
+        (lambda: edge.PhiNet(alpha=0), "alpha"),
+        (lambda: edge.PhiNet(layers=0), "layers"),
+        (lambda: edge.MicroNet("m7"), "variant"),
+        (lambda: edge.count_macs(nn.Identity(), 0), "resolution"),
+        (lambda: edge.count_macs(nn.Identity(), 2.5), "resolution"),
+        (lambda: edge.expansion(9, 8), "block"),
         (lambda: edge.shift_channels(torch.zeros(1, 6, 1, 1), 4), "groups"),
         (lambda: edge.make_divisible(0), "channels"),
     ],

@@ -1,4 +1,5 @@
 """Editors: true pairs, the place of the wish, determinism, gradients, and that one of them learns to edit."""
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -69,20 +70,25 @@ def test_it_learns_the_edit_and_a_probe_confirms_it(drawn):
 
 
 def test_training_repeats(drawn):
-    runs = [editors.fit(editors.new_editor("STGAN", 4, 5), drawn, 2, 4, generator=torch.Generator().manual_seed(1))
-            for _ in range(2)]
+    runs = [
+        editors.fit(editors.new_editor("STGAN", 4, 5), drawn, 2, 4, generator=torch.Generator().manual_seed(1))
+        for _ in range(2)
+    ]
     assert runs[0] == runs[1]
 
 
-@pytest.mark.parametrize("call, words", [
-    (lambda: editors.new_editor("StarGan"), "did you mean 'StarGAN'"),
-    (lambda: editors.new_editor("StarGAN", 4).edit(torch.zeros(1, 3, 16, 16), "blonde"), "did you mean 'blond'"),
-    (lambda: editors.new_editor("StarGAN", 4).edit(torch.zeros(1, 3, 30, 30), "old"), "multiple of 8"),
-    (lambda: editors.new_editor("StarGAN", 4).edit(torch.full((1, 3, 16, 16), 2.0), "old"), "values"),
-    (lambda: editors.condition("young", 1), "attribute"),
-    (lambda: editors.fit_probe(editors.pairs(2, 0), 0), "steps"),
-    (lambda: editors.fit(editors.new_editor("STGAN", 4), editors.pairs(2, 0), 1, 0), "batch_size"),
-])
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: editors.new_editor("StarGan"), "did you mean 'StarGAN'"),
+        (lambda: editors.new_editor("StarGAN", 4).edit(torch.zeros(1, 3, 16, 16), "blonde"), "did you mean 'blond'"),
+        (lambda: editors.new_editor("StarGAN", 4).edit(torch.zeros(1, 3, 30, 30), "old"), "multiple of 8"),
+        (lambda: editors.new_editor("StarGAN", 4).edit(torch.full((1, 3, 16, 16), 2.0), "old"), "values"),
+        (lambda: editors.condition("young", 1), "attribute"),
+        (lambda: editors.fit_probe(editors.pairs(2, 0), 0), "steps"),
+        (lambda: editors.fit(editors.new_editor("STGAN", 4), editors.pairs(2, 0), 1, 0), "batch_size"),
+    ],
+)
 def test_errors_name_the_fault(call, words):
     with pytest.raises(ValueError, match=words):
         call()

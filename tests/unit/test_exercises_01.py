@@ -1,4 +1,5 @@
 """Exercises of chapter 1: the solution and another right one pass, stubs and wrong answers do not."""
+
 import math
 
 import numpy as np
@@ -31,20 +32,43 @@ RIGHT = {
     "1.1": [lambda p, q, rho: rho * p / (rho * p + (1 - rho) * q), by_sigmoid],
     "1.2": [0.0, -math.log(4) + 2 * math.log(2)],
     "1.3": [adain_numpy, adain_torch],
-    "1.4": [lambda side: 2 * (int(math.log2(side)) - 1), lambda side: 2 * (side.bit_length() - 2),
-            lambda side: StyleGenerator(side, (4,), 4, 1).n_styles if side > 4 else 2],
+    "1.4": [
+        lambda side: 2 * (int(math.log2(side)) - 1),
+        lambda side: 2 * (side.bit_length() - 2),
+        lambda side: StyleGenerator(side, (4,), 4, 1).n_styles if side > 4 else 2,
+    ],
     "1.5": [lambda kernel, stride: kernel % stride != 0, lambda k, s: math.gcd(k, s) != s],
 }
 WRONG = {
-    "1.1": [lambda p, q, rho: p / (p + q), lambda p, q, rho: rho, lambda p, q, rho: 0.5,
-            lambda p, q, rho: (1 - rho) * q / (rho * p + (1 - rho) * q), lambda p, q, rho: rho * p],
+    "1.1": [
+        lambda p, q, rho: p / (p + q),
+        lambda p, q, rho: rho,
+        lambda p, q, rho: 0.5,
+        lambda p, q, rho: (1 - rho) * q / (rho * p + (1 - rho) * q),
+        lambda p, q, rho: rho * p,
+    ],
     "1.2": [-math.log(4), math.log(2), -math.log(2), 1.0],
-    "1.3": [wrong_axes, lambda x, s, b: adain_numpy(x, s, 0 * b), lambda x, s, b: adain_numpy(x, 1 + s, b),
-            lambda x, s, b: x, lambda x, s, b: adain_numpy(x[:, ::-1], s, b), lambda x, s, b: x.mean((1, 2))],
-    "1.4": [lambda side: int(math.log2(side)), lambda side: 2 * int(math.log2(side)),
-            lambda side: int(math.log2(side)) - 1, lambda side: 18],
-    "1.5": [lambda k, s: k % 2 != 0, lambda k, s: k > s, lambda k, s: True, lambda k, s: False,
-            lambda k, s: k % s == 0],
+    "1.3": [
+        wrong_axes,
+        lambda x, s, b: adain_numpy(x, s, 0 * b),
+        lambda x, s, b: adain_numpy(x, 1 + s, b),
+        lambda x, s, b: x,
+        lambda x, s, b: adain_numpy(x[:, ::-1], s, b),
+        lambda x, s, b: x.mean((1, 2)),
+    ],
+    "1.4": [
+        lambda side: int(math.log2(side)),
+        lambda side: 2 * int(math.log2(side)),
+        lambda side: int(math.log2(side)) - 1,
+        lambda side: 18,
+    ],
+    "1.5": [
+        lambda k, s: k % 2 != 0,
+        lambda k, s: k > s,
+        lambda k, s: True,
+        lambda k, s: False,
+        lambda k, s: k % s == 0,
+    ],
 }
 
 
@@ -67,8 +91,8 @@ def test_wrong_answers_get_a_hint(number, answer, capsys):
 
 @pytest.mark.parametrize("number", EXERCISES)
 def test_stubs_count_as_unanswered(number, capsys):
-    def stub(x, scale=None, bias=None):
-        ...
+    def stub(x, scale=None, bias=None): ...
+
     for answer in (None, ..., stub):
         assert not check(number, answer)
         assert "not answered yet" in capsys.readouterr().out

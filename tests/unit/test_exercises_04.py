@@ -1,4 +1,5 @@
 """Exercises of chapter 4: the solution and another right one pass, stubs and wrong answers do not."""
+
 import math
 
 import numpy as np
@@ -17,14 +18,19 @@ LN2 = math.log(2)
 def keep_by_root_finding(cost, outside):
     def short(price):
         return float(node_utility(best_response(price, cost), price, cost)) - outside
+
     return 0.0 if outside == 0 else brentq(short, 0, 1, xtol=1e-14)
 
 
 def report_by_scipy(cost):
     starts = np.geomspace(1e-2, 10, 300)
     near = starts[np.argmax(reported_outcome(cost, starts)[0])]
-    found = minimize_scalar(lambda r: -reported_outcome(cost, r)[0], bounds=(near / 1.1, near * 1.1),
-                            method="bounded", options={"xatol": 1e-10})
+    found = minimize_scalar(
+        lambda r: -reported_outcome(cost, r)[0],
+        bounds=(near / 1.1, near * 1.1),
+        method="bounded",
+        options={"xatol": 1e-10},
+    )
     return found.x
 
 
@@ -47,16 +53,32 @@ RIGHT = {
 }
 
 WRONG = {
-    "4.1": [lambda p, c: p / (2 * c), lambda p, c: min(1, p / c), lambda p, c: 1.0, lambda p, c: 0.0,
-            lambda p, c: min(1, p / (4 * c)), lambda p, c: 1 - min(1, p / (2 * c))],
+    "4.1": [
+        lambda p, c: p / (2 * c),
+        lambda p, c: min(1, p / c),
+        lambda p, c: 1.0,
+        lambda p, c: 0.0,
+        lambda p, c: min(1, p / (4 * c)),
+        lambda p, c: 1 - min(1, p / (2 * c)),
+    ],
     "4.2": [1 / 8, 1 / (8 * LN2), 1 / math.log(10), math.log(10) / 8, 1 / (4 * math.log(10)), 0.0],
-    "4.3": [lambda c, f: f, lambda c, f: equilibrium(c)[0], lambda c, f: min(f, equilibrium(c)[0]),
-            lambda c, f: max(f, equilibrium(c, printed=True)[0]), lambda c, f: max(f, 2 * c),
-            lambda c, f: 1.5],
-    "4.4": [lambda c, r: 2 * math.sqrt(r * c), lambda c, r: c + r, lambda c, r: math.sqrt(r * c),
-            lambda c, r: 2 * c, lambda c, r: 0.0, lambda c, r: 2 * math.sqrt(r * c) if r <= c else 2 * c],
-    "4.5": [lambda c: c, lambda c: 1 / 8, lambda c: math.inf, lambda c: 10.0, lambda c: 2 * c,
-            lambda c: -1.0],
+    "4.3": [
+        lambda c, f: f,
+        lambda c, f: equilibrium(c)[0],
+        lambda c, f: min(f, equilibrium(c)[0]),
+        lambda c, f: max(f, equilibrium(c, printed=True)[0]),
+        lambda c, f: max(f, 2 * c),
+        lambda c, f: 1.5,
+    ],
+    "4.4": [
+        lambda c, r: 2 * math.sqrt(r * c),
+        lambda c, r: c + r,
+        lambda c, r: math.sqrt(r * c),
+        lambda c, r: 2 * c,
+        lambda c, r: 0.0,
+        lambda c, r: 2 * math.sqrt(r * c) if r <= c else 2 * c,
+    ],
+    "4.5": [lambda c: c, lambda c: 1 / 8, lambda c: math.inf, lambda c: 10.0, lambda c: 2 * c, lambda c: -1.0],
 }
 
 
@@ -79,8 +101,8 @@ def test_wrong_answers_get_a_hint(number, answer, capsys):
 
 @pytest.mark.parametrize("number", EXERCISES)
 def test_stubs_count_as_unanswered(number, capsys):
-    def stub(cost, other=None):
-        ...
+    def stub(cost, other=None): ...
+
     for answer in (None, ..., stub):
         assert not check(number, answer)
         assert "not answered yet" in capsys.readouterr().out

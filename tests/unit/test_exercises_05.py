@@ -1,4 +1,5 @@
 """Graders of chapter 5: right answers pass in more than one form, stubs and near misses do not."""
+
 import hashlib
 import math
 
@@ -26,8 +27,10 @@ def price_by_bisection(cost):
 def root(chunks, leaf=b"\0", inner=b"\1", swap=False, odd="repeat"):
     level = [hashlib.sha256(leaf + x).digest() for x in chunks]
     while len(level) > 1:
-        pairs = [(level[i], level[i + 1] if i + 1 < len(level) else level[i] if odd == "repeat" else b"")
-                 for i in range(0, len(level), 2)]
+        pairs = [
+            (level[i], level[i + 1] if i + 1 < len(level) else level[i] if odd == "repeat" else b"")
+            for i in range(0, len(level), 2)
+        ]
         level = [hashlib.sha256(inner + (b + a if swap else a + b)).digest() for a, b in pairs]
     return level[0]
 
@@ -56,19 +59,41 @@ RIGHT = {
     "5.5": [root, recursive_root],
 }
 WRONG = {
-    "5.1": [lambda n, w: n * 22_100, lambda n, w: n * w / 32 * 22_100, lambda n, w: n * w // 32 * 22_100,
-            lambda n, w: n * w * 16, lambda n, w: math.ceil(n * w / 32) * 20_000,
-            lambda n, w: math.ceil(n / 32) * 22_100],
+    "5.1": [
+        lambda n, w: n * 22_100,
+        lambda n, w: n * w / 32 * 22_100,
+        lambda n, w: n * w // 32 * 22_100,
+        lambda n, w: n * w * 16,
+        lambda n, w: math.ceil(n * w / 32) * 20_000,
+        lambda n, w: math.ceil(n / 32) * 22_100,
+    ],
     "5.2": [0.25, 1 / (2 * math.log(2)), 1.0, 0.5, 0.3, 1 / (8 * math.log(2)), "a lot"],
-    "5.3": [lambda c: 2 * c, lambda c: 2 * c if 8 * c <= WAD else math.isqrt(c * (WAD + c)) - c,
-            lambda c: price_by_root(c) / 1, lambda c: 2 * c if 8 * c <= WAD else price_by_root(10**18),
-            lambda c: math.isqrt(c * c + c * INVERSE_LN2) - c,
-            lambda c: price_by_root(c) // 10**6 * 10**6 + 10**12, lambda c: math.isqrt(c + c * INVERSE_LN2)],
-    "5.4": [lambda r, c, d: c / d - r, lambda r, c, d: c / d, lambda r, c, d: c - d * r, lambda r, c, d: r,
-            lambda r, c, d: 0.0, lambda r, c, d: max(0.0, c / d - 2 * r)],
-    "5.5": [lambda x: root(x, swap=True), lambda x: root(x, leaf=b""), lambda x: root(x, inner=b""),
-            lambda x: root(x, odd="drop"), lambda x: root(x).hex(), lambda x: hashlib.sha256(b"".join(x)).digest(),
-            in_place],
+    "5.3": [
+        lambda c: 2 * c,
+        lambda c: 2 * c if 8 * c <= WAD else math.isqrt(c * (WAD + c)) - c,
+        lambda c: price_by_root(c) / 1,
+        lambda c: 2 * c if 8 * c <= WAD else price_by_root(10**18),
+        lambda c: math.isqrt(c * c + c * INVERSE_LN2) - c,
+        lambda c: price_by_root(c) // 10**6 * 10**6 + 10**12,
+        lambda c: math.isqrt(c + c * INVERSE_LN2),
+    ],
+    "5.4": [
+        lambda r, c, d: c / d - r,
+        lambda r, c, d: c / d,
+        lambda r, c, d: c - d * r,
+        lambda r, c, d: r,
+        lambda r, c, d: 0.0,
+        lambda r, c, d: max(0.0, c / d - 2 * r),
+    ],
+    "5.5": [
+        lambda x: root(x, swap=True),
+        lambda x: root(x, leaf=b""),
+        lambda x: root(x, inner=b""),
+        lambda x: root(x, odd="drop"),
+        lambda x: root(x).hex(),
+        lambda x: hashlib.sha256(b"".join(x)).digest(),
+        in_place,
+    ],
 }
 
 
@@ -92,8 +117,7 @@ def test_wrong_answers_get_a_hint(number, answer, capsys):
 
 @pytest.mark.parametrize("number", EXERCISES)
 def test_stubs_are_not_answered(number, capsys):
-    def stub(*args):
-        ...
+    def stub(*args): ...
 
     for unanswered in (None, ..., stub):
         assert check(number, unanswered) is False

@@ -30,15 +30,10 @@ RIGHT = {
     "6.2": [1 / 8000, 0.000125, np.float32(20.0) ** -3],
     "6.3": [
         tv,
-        lambda c: [
-            max(0, (r / r.sum() - c.sum(0) / c.sum())[(r / r.sum()) > c.sum(0) / c.sum()].sum()) for r in c
-        ],
+        lambda c: [max(0, (r / r.sum() - c.sum(0) / c.sum())[(r / r.sum()) > c.sum(0) / c.sum()].sum()) for r in c],
     ],
     "6.4": [lambda w, a, mu: mu * (w - a), lambda w, a, mu: [mu * (x - y) for x, y in zip(w, a)]],
-    "6.5": [
-        lambda c, r, p, n, x: 8 * c * r * p / (n * x),
-        lambda c, r, p, n, x: c * r * (4 * p + 4 * p) / n / x,
-    ],
+    "6.5": [lambda c, r, p, n, x: 8 * c * r * p / (n * x), lambda c, r, p, n, x: c * r * (4 * p + 4 * p) / n / x],
 }
 WRONG = {
     "6.1": [

@@ -1,4 +1,5 @@
 """Graders of chapter 7: right answers pass in more than one form, stubs and near misses do not."""
+
 import numpy as np
 import pytest
 
@@ -61,17 +62,43 @@ RIGHT = {
     "7.5": [extract, lambda a, w, r: extract(a, w, r, 0.5)],
 }
 WRONG = {
-    "7.1": [lambda i, o: i * o // (i + o), lambda i, o: min(i, o), lambda i, o: i * o / (i + o), lambda i, o: 16,
-            lambda i, o: min(i, o) // 2],
-    "7.2": [lambda *a: loss(*a, minus=False), lambda *a: loss(*a, root=False), lambda *a: loss(*a, clamp=False),
-            lambda *a: loss(*a, first=False), lambda *a: loss(*a, square=True), lambda *a: loss(*a, middle=np.median),
-            loss_in_place],
-    "7.3": [exact_sizes, lambda p, n: sizes(p[:1], n), lambda p, n: sizes(p, n - 1), lambda p, n: [100, 200, 300, 400],
-            lambda p, n: sizes(p, n)[::-1]],
-    "7.4": [lambda f, a, r: f, lambda f, a, r: f / (f + a), lambda f, a, r: f * r, lambda f, a, r: f * r + a * (1 - r),
-            lambda f, a, r: f * (1 - r) / (f * (1 - r) + a * r)],
-    "7.5": [smallest, lambda a, w, r: (a - w, np.eye(w.shape[1])), lambda a, w, r: extract(w, a, r),
-            lambda a, w, r: extract(a, 0 * w, r), lambda a, w, r: extract(a, w, r)[::-1]],
+    "7.1": [
+        lambda i, o: i * o // (i + o),
+        lambda i, o: min(i, o),
+        lambda i, o: i * o / (i + o),
+        lambda i, o: 16,
+        lambda i, o: min(i, o) // 2,
+    ],
+    "7.2": [
+        lambda *a: loss(*a, minus=False),
+        lambda *a: loss(*a, root=False),
+        lambda *a: loss(*a, clamp=False),
+        lambda *a: loss(*a, first=False),
+        lambda *a: loss(*a, square=True),
+        lambda *a: loss(*a, middle=np.median),
+        loss_in_place,
+    ],
+    "7.3": [
+        exact_sizes,
+        lambda p, n: sizes(p[:1], n),
+        lambda p, n: sizes(p, n - 1),
+        lambda p, n: [100, 200, 300, 400],
+        lambda p, n: sizes(p, n)[::-1],
+    ],
+    "7.4": [
+        lambda f, a, r: f,
+        lambda f, a, r: f / (f + a),
+        lambda f, a, r: f * r,
+        lambda f, a, r: f * r + a * (1 - r),
+        lambda f, a, r: f * (1 - r) / (f * (1 - r) + a * r),
+    ],
+    "7.5": [
+        smallest,
+        lambda a, w, r: (a - w, np.eye(w.shape[1])),
+        lambda a, w, r: extract(w, a, r),
+        lambda a, w, r: extract(a, 0 * w, r),
+        lambda a, w, r: extract(a, w, r)[::-1],
+    ],
 }
 
 
@@ -95,8 +122,7 @@ def test_wrong_answers_get_a_hint(number, answer, capsys):
 
 @pytest.mark.parametrize("number", EXERCISES)
 def test_stubs_are_not_answered(number, capsys):
-    def stub(*args):
-        ...
+    def stub(*args): ...
 
     for unanswered in (None, ..., stub):
         assert check(number, unanswered) is False

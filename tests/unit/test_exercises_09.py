@@ -1,4 +1,5 @@
 """Graders of chapter 9: right answers pass in more than one form, stubs and near misses do not."""
+
 import math
 
 import numpy as np
@@ -54,27 +55,55 @@ def share(kernel):
 
 
 RIGHT = {
-    "9.1": [lambda i, o, k, s, g: s**2 * k**2 * (i // g) * o,
-            lambda i, o, k, s, g: g * (i // g) * (o // g) * (k * s) ** 2],
+    "9.1": [
+        lambda i, o, k, s, g: s**2 * k**2 * (i // g) * o,
+        lambda i, o, k, s, g: g * (i // g) * (o // g) * (k * s) ** 2,
+    ],
     "9.2": [loss, loops],
     "9.3": [f1, f1_by_binomial],
     "9.4": [pictures, lambda a, b: math.ceil(pictures(a, b))],
     "9.5": [share, lambda x: np.linalg.eigvalsh(x.T @ x)[-1] / (x**2).sum()],
 }
 WRONG = {
-    "9.1": [lambda i, o, k, s, g: s**2 * k**2 * i * o, lambda i, o, k, s, g: 2 * s**2 * k**2 * i * o // g,
-            lambda i, o, k, s, g: k**2 * i * o // g, lambda i, o, k, s, g: s * k**2 * i * o // g,
-            lambda i, o, k, s, g: s**2 * k * i * o // g, lambda i, o, k, s, g: s**2 * k**2 * i * o // g**2],
-    "9.2": [lambda x, t: loss(x, t, diagonal=True), lambda x, t: loss(x, 1.0), lambda x, t: loss(x, t, shift=1),
-            lambda x, t: loss(x, t, mean=False), in_place, lambda x, t: loss(x, t, cold=False),
-            lambda x, t: -loss(x, t)],
-    "9.3": [lambda p, b: 2 * p / (1 + p), lambda p, b: f1(p, b) / (1 - (1 - p) ** b), lambda p, b: p,
-            lambda p, b: 1 - (1 - p) ** b, lambda p, b: f1(1 - p, b)],
-    "9.4": [lambda a, b: 2 * pictures(a, b), lambda a, b: pictures(a, b) / 1.96, lambda a, b: pictures(a, b) / 1.96**2,
-            lambda a, b: 1.96**2 * a * (1 - a) / (a - b) ** 2, lambda a, b: 4 * pictures(a, b), lambda a, b: 10_000],
-    "9.5": [lambda x: math.sqrt(share(x)), lambda x: 1 - share(x), lambda x: 1.0,
-            lambda x: np.linalg.svd(x, compute_uv=False)[0] / np.linalg.svd(x, compute_uv=False).sum(),
-            lambda x: 2 / len(x)],
+    "9.1": [
+        lambda i, o, k, s, g: s**2 * k**2 * i * o,
+        lambda i, o, k, s, g: 2 * s**2 * k**2 * i * o // g,
+        lambda i, o, k, s, g: k**2 * i * o // g,
+        lambda i, o, k, s, g: s * k**2 * i * o // g,
+        lambda i, o, k, s, g: s**2 * k * i * o // g,
+        lambda i, o, k, s, g: s**2 * k**2 * i * o // g**2,
+    ],
+    "9.2": [
+        lambda x, t: loss(x, t, diagonal=True),
+        lambda x, t: loss(x, 1.0),
+        lambda x, t: loss(x, t, shift=1),
+        lambda x, t: loss(x, t, mean=False),
+        in_place,
+        lambda x, t: loss(x, t, cold=False),
+        lambda x, t: -loss(x, t),
+    ],
+    "9.3": [
+        lambda p, b: 2 * p / (1 + p),
+        lambda p, b: f1(p, b) / (1 - (1 - p) ** b),
+        lambda p, b: p,
+        lambda p, b: 1 - (1 - p) ** b,
+        lambda p, b: f1(1 - p, b),
+    ],
+    "9.4": [
+        lambda a, b: 2 * pictures(a, b),
+        lambda a, b: pictures(a, b) / 1.96,
+        lambda a, b: pictures(a, b) / 1.96**2,
+        lambda a, b: 1.96**2 * a * (1 - a) / (a - b) ** 2,
+        lambda a, b: 4 * pictures(a, b),
+        lambda a, b: 10_000,
+    ],
+    "9.5": [
+        lambda x: math.sqrt(share(x)),
+        lambda x: 1 - share(x),
+        lambda x: 1.0,
+        lambda x: np.linalg.svd(x, compute_uv=False)[0] / np.linalg.svd(x, compute_uv=False).sum(),
+        lambda x: 2 / len(x),
+    ],
 }
 
 
@@ -99,8 +128,7 @@ def test_wrong_answers_get_a_hint(number, answer, capsys):
 
 @pytest.mark.parametrize("number", EXERCISES)
 def test_stubs_are_not_answered(number, capsys):
-    def stub(*args):
-        ...
+    def stub(*args): ...
 
     for unanswered in (None, ..., stub):
         assert check(number, unanswered) is False

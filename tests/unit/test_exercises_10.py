@@ -1,4 +1,5 @@
 """Graders of chapter 10: right answers pass in more than one form, stubs and near misses do not."""
+
 from itertools import product
 
 import numpy as np
@@ -28,25 +29,53 @@ def fair(editor, process, protected, original):
 
 RIGHT = {
     "10.1": [lambda e: -20 * np.log10(e), lambda e: 10 * np.log10(1 / e**2)],
-    "10.2": [lambda z, x, e: np.clip(np.clip(z, x - e, x + e), 0, 1),
-             lambda z, x, e: np.clip(x + np.clip(z - x, -e, e), 0, 1)],
+    "10.2": [
+        lambda z, x, e: np.clip(np.clip(z, x - e, x + e), 0, 1),
+        lambda z, x, e: np.clip(x + np.clip(z - x, -e, e), 0, 1),
+    ],
     "10.3": [corners, by_quadratic_form],
     "10.4": [fair, lambda g, t, p, o: np.square(g(t(o)) - g(t(p))).sum() / o.size],
     "10.5": [lambda n, c: c * n * np.sqrt(3), lambda n, c: np.sqrt(3 * n * n * c * c)],
 }
 WRONG = {
-    "10.1": [lambda e: -10 * np.log10(e), lambda e: -20 * np.log10(e / 2), lambda e: -20 * np.log10(e / 255),
-             lambda e: 20 * np.log10(e), lambda e: 32.0, "much"],
-    "10.2": [lambda z, x, e: np.clip(z, x - e, x + e), lambda z, x, e: np.clip(z, 0, 1), lambda z, x, e: x,
-             lambda z, x, e: np.clip(x + e * np.sign(z - x), 0, 1), lambda z, x, e: z, in_place],
-    "10.3": [lambda a, e: np.sum((e * np.abs(a).sum(1)) ** 2), lambda a, e: corners(a, e) ** 0.5,
-             lambda a, e: np.sum((a @ np.full(a.shape[1], e)) ** 2) * 0.999, lambda a, e: e**2 * np.sum(a**2),
-             lambda a, e: 0.0],
-    "10.4": [lambda g, t, p, o: np.mean((g(t(p)) - g(o)) ** 2), lambda g, t, p, o: np.mean((g(t(p)) - o) ** 2),
-             lambda g, t, p, o: np.mean((g(p) - g(o)) ** 2), lambda g, t, p, o: np.mean((t(g(p)) - t(g(o))) ** 2),
-             lambda g, t, p, o: np.mean((t(p) - t(o)) ** 2), lambda g, t, p, o: 0.0],
-    "10.5": [lambda n, c: c * n, lambda n, c: c, lambda n, c: 3 * n * n * c * c, lambda n, c: 3 * n * c,
-             lambda n, c: 0.0],
+    "10.1": [
+        lambda e: -10 * np.log10(e),
+        lambda e: -20 * np.log10(e / 2),
+        lambda e: -20 * np.log10(e / 255),
+        lambda e: 20 * np.log10(e),
+        lambda e: 32.0,
+        "much",
+    ],
+    "10.2": [
+        lambda z, x, e: np.clip(z, x - e, x + e),
+        lambda z, x, e: np.clip(z, 0, 1),
+        lambda z, x, e: x,
+        lambda z, x, e: np.clip(x + e * np.sign(z - x), 0, 1),
+        lambda z, x, e: z,
+        in_place,
+    ],
+    "10.3": [
+        lambda a, e: np.sum((e * np.abs(a).sum(1)) ** 2),
+        lambda a, e: corners(a, e) ** 0.5,
+        lambda a, e: np.sum((a @ np.full(a.shape[1], e)) ** 2) * 0.999,
+        lambda a, e: e**2 * np.sum(a**2),
+        lambda a, e: 0.0,
+    ],
+    "10.4": [
+        lambda g, t, p, o: np.mean((g(t(p)) - g(o)) ** 2),
+        lambda g, t, p, o: np.mean((g(t(p)) - o) ** 2),
+        lambda g, t, p, o: np.mean((g(p) - g(o)) ** 2),
+        lambda g, t, p, o: np.mean((t(g(p)) - t(g(o))) ** 2),
+        lambda g, t, p, o: np.mean((t(p) - t(o)) ** 2),
+        lambda g, t, p, o: 0.0,
+    ],
+    "10.5": [
+        lambda n, c: c * n,
+        lambda n, c: c,
+        lambda n, c: 3 * n * n * c * c,
+        lambda n, c: 3 * n * c,
+        lambda n, c: 0.0,
+    ],
 }
 
 
@@ -70,8 +99,7 @@ def test_wrong_answers_get_a_hint(number, answer, capsys):
 
 @pytest.mark.parametrize("number", EXERCISES)
 def test_stubs_are_not_answered(number, capsys):
-    def stub(*args):
-        ...
+    def stub(*args): ...
 
     for unanswered in (None, ..., stub):
         assert check(number, unanswered) is False

@@ -1,4 +1,5 @@
 """A slider's frames, its link and its words."""
+
 from __future__ import annotations
 
 import base64
@@ -65,8 +66,9 @@ def test_figures_become_light_pngs():
 
 def test_a_few_dots_keep_their_colour_on_a_colourful_picture():
     across = np.linspace(0, 255, 200)
-    picture = np.stack([np.tile(across, (150, 1)), np.tile(across[::-1], (150, 1)),
-                        np.tile(across[:150, None], (1, 200))], axis=-1).astype(np.uint8)
+    picture = np.stack(
+        [np.tile(across, (150, 1)), np.tile(across[::-1], (150, 1)), np.tile(across[:150, None], (1, 200))], axis=-1
+    ).astype(np.uint8)
     blue = np.array([0, 114, 178])
     picture[40:43, 60:63] = blue
     shown = np.asarray(Image.open(io.BytesIO(explore._png(picture))).convert("RGB")).astype(int)

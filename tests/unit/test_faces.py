@@ -352,10 +352,7 @@ def test_skin_levels_follow_the_monk_scale():
     levels = np.arange(1, 11)
     batch = faces.draw(10, seed=9, size=64, people=[3] * 10, skin_level=levels, **PLAIN)
     tone = np.array(
-        [
-            image[:, skin].mean(1).numpy()
-            for image, skin in zip(batch.images, batch.masks["skin"], strict=True)
-        ]
+        [image[:, skin].mean(1).numpy() for image, skin in zip(batch.images, batch.masks["skin"], strict=True)]
     )
     swatches = np.array([[int(code[i : i + 2], 16) / 255 for i in (1, 3, 5)] for code in MONK_SWATCHES])
     weights = np.array([0.299, 0.587, 0.114])
@@ -399,9 +396,7 @@ def test_glasses_change_the_eye_region_only(bare):
     pair = faces.counterfactual(bare, "glasses", "sunglasses")
     put_on = pair.after.masks["glasses"]
     assert not (pair.changed & ~grow(put_on, 5)).any()
-    kept = torch.stack(
-        [pair.before.masks[name] & ~put_on for name in ("mouth", "background", "clothes")]
-    ).any(0)
+    kept = torch.stack([pair.before.masks[name] & ~put_on for name in ("mouth", "background", "clothes")]).any(0)
     assert not (pair.changed & kept & ~grow(put_on, 2)).any()
 
 
@@ -423,9 +418,7 @@ def test_an_opened_mouth_leaves_the_upper_half_alone(bare):
 def test_a_new_background_leaves_the_person_alone(bare):
     pair = faces.counterfactual(bare, "background_level", 0.0)
     person = ~bare.masks["background"]
-    deep = person & ~grow(
-        ~person, 3
-    )  # away from the outline, where both show in one pixel or hair is see-through
+    deep = person & ~grow(~person, 3)  # away from the outline, where both show in one pixel or hair is see-through
     deep &= ~grow(bare.masks["hair"], 2)
     assert deep.any() and not (pair.changed & deep).any()
     assert pair.changed[bare.masks["background"]].float().mean() > 0.5
@@ -522,9 +515,7 @@ def test_attributes_are_drawn_independently():
     identity, who = sample_people(1, indices)
     how = sample_scenes(1, indices)
     columns = [np.asarray(v, float) for k, v in (who | how).items() if not ATTRIBUTES[k].values]
-    columns += [
-        (who[k] == v).astype(float) for k in ("hair_style", "facial_hair") for v in np.unique(who[k])[:-1]
-    ]
+    columns += [(who[k] == v).astype(float) for k in ("hair_style", "facial_hair") for v in np.unique(who[k])[:-1]]
     columns += [(how[k] != "none").astype(float) for k in ("glasses", "hat")]
     correlation = np.corrcoef(np.column_stack([*columns, identity]).T)
     blocks = np.abs(correlation - np.eye(len(correlation)))
@@ -609,15 +600,10 @@ def test_identities_may_come_as_tensors_arrays_or_lists_and_none_warns():
         (lambda: faces.draw(1, 0, nose_width=1.5), ["nose_width", "1.5"]),
         (lambda: faces.counterfactual(faces.draw(1, 0, 32), "smlie", 1), ["smlie", "smile"]),
         (
-            lambda: faces.render(
-                faces.draw(1, 0, 32).attributes.drop(columns="age"), faces.draw(1, 0, 32).identity, 0
-            ),
+            lambda: faces.render(faces.draw(1, 0, 32).attributes.drop(columns="age"), faces.draw(1, 0, 32).identity, 0),
             ["age"],
         ),
-        (
-            lambda: faces.render(faces.draw(1, 0, 32).attributes, np.zeros((1, 3)), 0),
-            ["identity", "(1, 3)", "21"],
-        ),
+        (lambda: faces.render(faces.draw(1, 0, 32).attributes, np.zeros((1, 3)), 0), ["identity", "(1, 3)", "21"]),
         (lambda: faces.draw("1", 0), ["n", "'1'", "whole"]),
         (lambda: faces.draw(1, "0"), ["seed", "'0'", "whole"]),
         (lambda: faces.draw(1, 0, size=512), ["size", "512", "256"]),

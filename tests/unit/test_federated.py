@@ -48,9 +48,7 @@ def toy(clients=3, per_client=6):
 
 
 def plan(**more):
-    return Plan(
-        **{"rounds": 3, "local_steps": 4, "batch_size": 5, "lr": 0.2, "seed": 7, "optimizer": "sgd", **more}
-    )
+    return Plan(**{"rounds": 3, "local_steps": 4, "batch_size": 5, "lr": 0.2, "seed": 7, "optimizer": "sgd", **more})
 
 
 def by_hand(images, parts, p: Plan, prox=0.0, weights=None):
@@ -58,11 +56,7 @@ def by_hand(images, parts, p: Plan, prox=0.0, weights=None):
     net, x_all = Affine(), images.numpy().reshape(len(images), -1).astype(np.float64)
     W, b = net.W.detach().numpy().astype(np.float64), net.b.detach().numpy().astype(np.float64)
     alpha_bar = np.cumprod(1 - np.linspace(1e-4, 0.02, len(SCHEDULE)))
-    sizes = (
-        np.array([len(part) for part in parts], dtype=float)
-        if weights is None
-        else np.array(weights, dtype=float)
-    )
+    sizes = np.array([len(part) for part in parts], dtype=float) if weights is None else np.array(weights, dtype=float)
     for round_ in range(p.rounds):
         results = []
         for k, part in enumerate(parts):
@@ -72,9 +66,7 @@ def by_hand(images, parts, p: Plan, prox=0.0, weights=None):
             for _ in range(p.local_steps):
                 i = torch.randint(len(part), (p.batch_size,), generator=generator).numpy()
                 t = torch.randint(len(SCHEDULE), (p.batch_size,), generator=generator).numpy()
-                eps = (
-                    torch.randn(p.batch_size, 1, 2, 2, generator=generator).numpy().reshape(p.batch_size, -1)
-                )
+                eps = torch.randn(p.batch_size, 1, 2, 2, generator=generator).numpy().reshape(p.batch_size, -1)
                 a = alpha_bar[t][:, None]
                 x_t = np.sqrt(a) * x_all[part.numpy()[i]] + np.sqrt(1 - a) * eps
                 residual = 2 * (x_t @ Wk.T + bk - eps) / eps.size
@@ -111,10 +103,7 @@ def test_state_dict_aliases_live_weights():
     assert np.abs(flatten(start).numpy() - expected).max() > 1e-3
     honest, frozen = Affine(), flatten(Affine().state_dict())
     kept = frozen.clone()
-    rows = [
-        federated.local_update(honest, frozen, images, part, SCHEDULE, p, 0, k)[0]
-        for k, part in enumerate(parts)
-    ]
+    rows = [federated.local_update(honest, frozen, images, part, SCHEDULE, p, 0, k)[0] for k, part in enumerate(parts)]
     assert torch.equal(frozen, kept)
     np.testing.assert_allclose(
         aggregation.weighted_mean(torch.stack(rows), [len(q) for q in parts]), expected, atol=2e-6
@@ -134,9 +123,7 @@ def test_flatten_copies_even_a_single_tensor():
 def test_unflatten_is_the_inverse_and_keeps_types():
     state = {"w": torch.randn(2, 3), "n": torch.tensor(7), "h": torch.ones(2, dtype=torch.bfloat16)}
     back = unflatten(flatten(state), state)
-    assert all(
-        torch.equal(back[name], state[name]) and back[name].dtype == state[name].dtype for name in state
-    )
+    assert all(torch.equal(back[name], state[name]) and back[name].dtype == state[name].dtype for name in state)
     with pytest.raises(ValueError, match=r"these weights need \(9,\)"):
         unflatten(torch.zeros(8), state)
 
@@ -163,16 +150,10 @@ def test_order_of_clients_does_not_matter():
     """A client is a pure function of weights, round, client and seed."""
     images, parts = toy()
     start, p = flatten(Affine().state_dict()), plan()
-    forwards = [
-        federated.local_update(Affine(), start, images, parts[k], SCHEDULE, p, 1, k)[0] for k in (0, 1, 2)
-    ]
-    backwards = [
-        federated.local_update(Affine(), start, images, parts[k], SCHEDULE, p, 1, k)[0] for k in (2, 1, 0)
-    ]
+    forwards = [federated.local_update(Affine(), start, images, parts[k], SCHEDULE, p, 1, k)[0] for k in (0, 1, 2)]
+    backwards = [federated.local_update(Affine(), start, images, parts[k], SCHEDULE, p, 1, k)[0] for k in (2, 1, 0)]
     assert all(torch.equal(a, b) for a, b in zip(forwards, backwards[::-1]))
-    assert not torch.equal(
-        forwards[0], federated.local_update(Affine(), start, images, parts[0], SCHEDULE, p, 2, 0)[0]
-    )
+    assert not torch.equal(forwards[0], federated.local_update(Affine(), start, images, parts[0], SCHEDULE, p, 2, 0)[0])
 
 
 def test_history_and_callback():
@@ -209,9 +190,7 @@ def test_training_learns():
 
 matrices = st.integers(1, 7).flatmap(
     lambda k: st.integers(1, 5).flatmap(
-        lambda p: st.lists(
-            st.lists(st.floats(-100, 100, width=32), min_size=p, max_size=p), min_size=k, max_size=k
-        )
+        lambda p: st.lists(st.lists(st.floats(-100, 100, width=32), min_size=p, max_size=p), min_size=k, max_size=k)
     )
 )
 
@@ -268,8 +247,7 @@ def test_printed_eq_6_shrinks_by_the_number_of_equal_clients():
 def test_clipping(norm):
     reference = torch.randn(30, generator=torch.Generator().manual_seed(0))
     rows = (
-        reference
-        + torch.randn(6, 30, generator=torch.Generator().manual_seed(1)) * torch.logspace(-2, 2, 6)[:, None]
+        reference + torch.randn(6, 30, generator=torch.Generator().manual_seed(1)) * torch.logspace(-2, 2, 6)[:, None]
     )
     clipped = aggregation.clip_updates(rows, reference, norm)
     before = np.linalg.norm(rows - reference, axis=1)
@@ -286,11 +264,7 @@ def test_clipping(norm):
 @settings(max_examples=40, deadline=None)
 def test_median_stays_in_the_honest_range(lies):
     honest = [0.1, 0.2, 0.3, 0.4]
-    assert (
-        0.1 - 1e-6
-        <= aggregation.coordinate_median(torch.tensor([[x] for x in honest + lies])).item()
-        <= 0.4 + 1e-6
-    )
+    assert 0.1 - 1e-6 <= aggregation.coordinate_median(torch.tensor([[x] for x in honest + lies])).item() <= 0.4 + 1e-6
 
 
 def test_fedprox_is_the_squared_norm_halved():
@@ -464,9 +438,7 @@ SPLITS = {
     "iid": lambda clients, seed: partition.partition_iid(len(LABELS), clients, seed),
     "dirichlet": lambda clients, seed: partition.partition_dirichlet(LABELS, clients, 0.3, seed),
     "shards": lambda clients, seed: partition.partition_shards(torch.from_numpy(LABELS), clients, 2, seed),
-    "writers": lambda clients, seed: partition.partition_writers(
-        LABELS * 40 + np.arange(2000) % 40, clients, seed
-    ),
+    "writers": lambda clients, seed: partition.partition_writers(LABELS * 40 + np.arange(2000) % 40, clients, seed),
 }
 
 
@@ -536,10 +508,7 @@ def test_shards_hold_few_classes_and_writers_stay_together():
         (lambda: partition.partition_dirichlet(LABELS, 2, math.inf, 0), "alpha must be"),
         (lambda: partition.partition_dirichlet(LABELS, 0, 1.0, 0), "clients must be"),
         (lambda: partition.partition_dirichlet(LABELS[:5], 6, 1.0, 0), "need 6 images; there are 5"),
-        (
-            lambda: partition.partition_dirichlet(LABELS / 2, 6, 1.0, 0),
-            "labels must be a vector of whole numbers",
-        ),
+        (lambda: partition.partition_dirichlet(LABELS / 2, 6, 1.0, 0), "labels must be a vector of whole numbers"),
         (lambda: partition.partition_shards(LABELS[:5], 3, 2, 0), "there are 5"),
         (lambda: partition.partition_writers(np.zeros(9, dtype=int), 2, 0), "need 2 writers; there are 1"),
     ],
@@ -565,19 +534,8 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path, server):
         return updates
 
     with pytest.raises(KeyboardInterrupt):
-        train(
-            broken,
-            images,
-            parts,
-            SCHEDULE,
-            p,
-            checkpoint=tmp_path / "run.pt",
-            faults=kill,
-            callback=lambda r, m: r,
-        )
-    history = train(
-        resumed, images, parts, SCHEDULE, p, checkpoint=tmp_path / "run.pt", callback=lambda r, m: r
-    )
+        train(broken, images, parts, SCHEDULE, p, checkpoint=tmp_path / "run.pt", faults=kill, callback=lambda r, m: r)
+    history = train(resumed, images, parts, SCHEDULE, p, checkpoint=tmp_path / "run.pt", callback=lambda r, m: r)
     assert torch.equal(flatten(whole.state_dict()), flatten(resumed.state_dict()))
     assert (history.losses, history.records) == (expected.losses, expected.records)
     with pytest.raises(ValueError, match="belongs to another run: lr was 0.2, is 0.3"):
@@ -643,12 +601,7 @@ def test_through_the_market_the_weights_are_bit_identical(tmp_path):
     train(direct, images, parts, SCHEDULE, p, faults=spoil("drop"))
     market = TaskMarket()
     exchange = MarketExchange(
-        market,
-        FolderStore(tmp_path),
-        p,
-        [len(q) for q in parts],
-        [0.01, 0.02, 0.3],
-        flatten(through.state_dict()),
+        market, FolderStore(tmp_path), p, [len(q) for q in parts], [0.01, 0.02, 0.3], flatten(through.state_dict())
     )
     train(through, images, parts, SCHEDULE, p, exchange=exchange, faults=spoil("drop"))
     assert torch.equal(flatten(direct.state_dict()), flatten(through.state_dict()))
@@ -716,9 +669,7 @@ def test_models_are_not_shared_between_runs():
     images, parts = toy()
     net = Affine()
     before = copy.deepcopy(net.state_dict())
-    federated.local_update(
-        copy.deepcopy(net), flatten(net.state_dict()), images, parts[0], SCHEDULE, plan(), 0, 0
-    )
+    federated.local_update(copy.deepcopy(net), flatten(net.state_dict()), images, parts[0], SCHEDULE, plan(), 0, 0)
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
 
 
@@ -738,8 +689,7 @@ def test_every_device_makes_the_same_federation_for_itself():
     assert torch.equal(flatten(one.model.state_dict()), flatten(two.model.state_dict()))
     assert all(torch.equal(a, b) for a, b in zip(one.parts, two.parts)) and one.plan == two.plan
     assert not torch.equal(
-        flatten(one.model.state_dict()),
-        flatten(flower_app.setup({**config, "seed": 3}, 3).model.state_dict()),
+        flatten(one.model.state_dict()), flatten(flower_app.setup({**config, "seed": 3}, 3).model.state_dict())
     )
     assert [len(part) for part in flower_app.setup({**config, "alpha": 0}, 3).parts] == [20, 20, 20]
     with pytest.raises(ValueError, match="unknown run setting 'alhpa'; did you mean 'alpha'"):

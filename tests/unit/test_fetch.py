@@ -180,9 +180,7 @@ def tiny(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("name", list(trees.TREES))
 def test_import_from_what_the_publisher_hands_out(name, tiny, tmp_path, capsys):
-    assert run(name, "--root", tiny, "--accept-terms", "--from", obtained(name, tmp_path)) == 0, (
-        capsys.readouterr()
-    )
+    assert run(name, "--root", tiny, "--accept-terms", "--from", obtained(name, tmp_path)) == 0, capsys.readouterr()
     first = data.load(name, root=tiny, size=8)
     assert len(first) > 0 and first.images.shape[1:] == (3, 8, 8) and not first.stand_in
     assert run("verify", name, "--root", tiny, "--deep") == 0
@@ -230,9 +228,7 @@ def test_import_refuses_a_wrong_checksum_before_it_writes(tmp_path, capsys):
     root = tmp_path / "root"
     assert run("celeba", "--root", root, "--accept-terms", "--from", given) == 1
     shown = capsys.readouterr().err
-    assert (
-        "list_attr_celeba.txt" in shown and "75e246fa4810816ffd6ee81facbd244c" in shown and not root.exists()
-    )
+    assert "list_attr_celeba.txt" in shown and "75e246fa4810816ffd6ee81facbd244c" in shown and not root.exists()
 
 
 def test_import_refuses_another_folder_and_a_cut_archive(tiny, tmp_path, capsys):
@@ -288,14 +284,16 @@ def test_verify_finds_a_wrong_checksum_and_a_set_that_is_not_there(tmp_path, cap
 def test_a_reader_who_has_seen_enough_is_no_error(tmp_path):
     done = subprocess.run(
         f"'{sys.executable}' -u '{SCRIPT}' list --root '{tmp_path}' | head -1; exit ${{PIPESTATUS[0]}}",
-        shell=True, executable="/bin/bash", capture_output=True, text=True, cwd=tmp_path,
+        shell=True,
+        executable="/bin/bash",
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
     )
     assert done.returncode == 0 and done.stderr == "" and done.stdout.count("\n") == 1
 
 
 def test_bad_usage_exits_with_two_and_no_traceback(tmp_path):
     for arguments in ([], ["nope"], ["verify", "nope"], ["kmnist", "--nope"]):
-        done = subprocess.run(
-            [sys.executable, SCRIPT, *arguments], capture_output=True, text=True, cwd=tmp_path
-        )
+        done = subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, cwd=tmp_path)
         assert done.returncode == 2 and "Traceback" not in done.stderr and "usage" in done.stderr

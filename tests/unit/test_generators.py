@@ -1,4 +1,5 @@
 """Generators, swap, GAN theory and their yardsticks: against closed forms, numpy, scipy, torch's own and sklearn."""
+
 import math
 
 import numpy as np
@@ -28,6 +29,7 @@ def random(seed=0):
 
 # -- the game ---------------------------------------------------------------------------
 
+
 @given(st.lists(st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)), min_size=2, max_size=6))
 @settings(max_examples=40, deadline=None)
 def test_value_of_the_best_discriminator_is_minus_log_4_plus_twice_scipys_jensen_shannon(pairs):
@@ -47,16 +49,17 @@ def test_losses_are_the_value_function_with_the_sign_turned():
     d_real, d_fake = torch.sigmoid(real), torch.sigmoid(fake)
     assert torch.isclose(gan.discriminator_loss(real, fake), -(d_real.log().mean() + (1 - d_fake).log().mean()))
     assert torch.isclose(gan.generator_loss(fake), -d_fake.log().mean())
-    together = F.binary_cross_entropy_with_logits(real, torch.ones(50)) \
-        + F.binary_cross_entropy_with_logits(fake, torch.zeros(50))
+    together = F.binary_cross_entropy_with_logits(real, torch.ones(50)) + F.binary_cross_entropy_with_logits(
+        fake, torch.zeros(50)
+    )
     assert torch.isclose(gan.discriminator_loss(real, fake), together)
 
 
 @pytest.mark.parametrize("d", [0.001, 0.3, 0.9])
 def test_generator_gradients_against_autograd(d):
     logit = torch.tensor(math.log(d / (1 - d)), requires_grad=True, dtype=torch.float64)
-    saturating, = torch.autograd.grad(torch.log(1 - torch.sigmoid(logit)), logit)
-    other, = torch.autograd.grad(-torch.log(torch.sigmoid(logit)), logit)
+    (saturating,) = torch.autograd.grad(torch.log(1 - torch.sigmoid(logit)), logit)
+    (other,) = torch.autograd.grad(-torch.log(torch.sigmoid(logit)), logit)
     assert gan_theory.generator_gradients(d) == pytest.approx((abs(saturating.item()), abs(other.item())))
 
 
@@ -79,6 +82,7 @@ def test_a_frozen_generator_stays_and_normal_density_is_scipys():
 
 
 # -- plain GAN --------------------------------------------------------------------------
+
 
 def test_r1_penalty_of_a_known_function():
     class Quadratic(nn.Module):
@@ -182,7 +186,8 @@ def test_growing_writes_a_diary_and_changes_nothing_by_it(monkeypatch):
     assert grown.diary.shape == (3, 6, 3, 16, 16) and (grown.diary.amax((1, 2, 3, 4)) > 0).all()
     small = grown.diary[0]  # 8 pixels a side, each doubled
     assert torch.equal(small, gan.double(small[..., ::2, ::2])) and not torch.equal(
-        grown.diary[2], gan.double(grown.diary[2][..., ::2, ::2]))
+        grown.diary[2], gan.double(grown.diary[2][..., ::2, ::2])
+    )
     monkeypatch.setattr(gan, "diary_steps", lambda *_: [])
     without = fit()
     assert all(torch.equal(a, b) for a, b in zip(grown.parameters(), without.parameters(), strict=True))
@@ -212,6 +217,7 @@ def test_the_gan_learns_a_mean_colour():
 
 # -- style-based ------------------------------------------------------------------------
 
+
 def test_adain_against_torchs_instance_norm_and_numpy():
     x = torch.randn(3, 4, 6, 5, generator=random(5)).double() * 3 + 1
     scale, bias = torch.rand(3, 4, generator=random(6)).double(), torch.randn(3, 4, generator=random(7)).double()
@@ -234,8 +240,10 @@ def test_style_layers_and_noise_go_where_the_paper_says():
         noise = net.draw_noise(2, random(3))
         same = net.synthesise(style.mix_styles(w, w.flip(0), 6, 6), noise)
         assert torch.allclose(same, a)
-        assert torch.allclose(net.synthesise(style.mix_styles(w, w.flip(0), 6, 0), noise)[0],
-                              net.synthesise(w.flip(0)[:, None].expand(-1, 6, -1), noise)[0])
+        assert torch.allclose(
+            net.synthesise(style.mix_styles(w, w.flip(0), 6, 0), noise)[0],
+            net.synthesise(w.flip(0)[:, None].expand(-1, 6, -1), noise)[0],
+        )
     with pytest.raises(ValueError, match="crossover"):
         style.mix_styles(w, w, 6, 7)
     with pytest.raises(ValueError, match="scale, bias"):
@@ -243,6 +251,7 @@ def test_style_layers_and_noise_go_where_the_paper_says():
 
 
 # -- VAE and DDPM -----------------------------------------------------------------------
+
 
 def test_divergence_against_torchs():
     mean, log_variance = torch.randn(5, 7, generator=random(8)), torch.randn(5, 7, generator=random(9))
@@ -339,7 +348,7 @@ def test_the_u_net_learns_what_no_linear_guess_can():
     """Stripes of either sign: the mean and covariance are known, and the rest is the U-Net's to learn."""
     sign = torch.randint(0, 2, (64, 1, 1, 1), generator=random(1)) * 2.0 - 1
     # Each quarter's stripe has its own sign, so the four principal components are far from normal.
-    images = (0.5 + 0.3 * sign * torch.ones(64, 3, 8, 8) * torch.tensor([1.0, -1.0]).repeat(4)[:, None])
+    images = 0.5 + 0.3 * sign * torch.ones(64, 3, 8, 8) * torch.tensor([1.0, -1.0]).repeat(4)[:, None]
     images = images + 0.02 * torch.randn(images.shape, generator=random(2))
     net = ddpm.new_ddpm(8, 1, 8, 1, (16, 16), 1, random(0)).pixels
     vectors = torch.pca_lowrank(to_model(images).flatten(1), 1, niter=4)[2]
@@ -413,6 +422,7 @@ def test_ratio_schedule_refuses(given):
 
 # -- swap -------------------------------------------------------------------------------
 
+
 def test_sharing_means_one_encoder_and_the_swap_uses_the_other_decoder():
     shared, apart = (face_swap.new_swap(8, 6, 2, flag, random(0)) for flag in (True, False))
     assert len(shared.encoders) == 1 and len(apart.encoders) == 2
@@ -431,7 +441,7 @@ def test_expression_crosses_a_shared_encoder_only():
 
     def people(which, positions):
         rows = torch.arange(8)[None] / 7
-        bar = torch.exp(-((rows - positions[:, None]) * 4) ** 2)[:, None, :, None].expand(-1, 3, -1, 8)
+        bar = torch.exp(-(((rows - positions[:, None]) * 4) ** 2))[:, None, :, None].expand(-1, 3, -1, 8)
         colour = torch.tensor([[0.2, 0.3, 0.7], [0.7, 0.4, 0.2]][which])[None, :, None, None]
         return (colour + 0.25 * bar).clamp(0, 1)
 
@@ -456,6 +466,7 @@ def test_footage_keeps_the_person_and_alignment_keeps_the_places():
     loose = face_swap.footage(4, 5, seed=10, aligned=False)
     names = list(face_swap.ALIGNED)
     from deepfake_kit.faces import IDENTITY_NAMES
+
     columns = [IDENTITY_NAMES.index(n) for n in names]
     assert (first.identity[:, columns] == 0).all() and (loose.identity[:, columns] != 0).all()
     assert np.array_equal(first.attributes.mouth_open, loose.attributes.mouth_open)
@@ -465,11 +476,15 @@ def test_warp_and_recolour_follow_their_generator():
     x = torch.rand(2, 3, 16, 16, generator=random(5))
     assert torch.equal(face_swap.warp(x, 0.1, random(6)), face_swap.warp(x, 0.1, random(6)))
     assert not torch.allclose(face_swap.warp(x, 0.1, random(6)), x)
-    assert torch.allclose(face_swap.recolour(x, 0.2, random(7)).std((2, 3)) / x.std((2, 3)),
-                          1 + 0.2 * torch.randn(2, 3, 1, 1, generator=random(7))[..., 0, 0], atol=1e-4)
+    assert torch.allclose(
+        face_swap.recolour(x, 0.2, random(7)).std((2, 3)) / x.std((2, 3)),
+        1 + 0.2 * torch.randn(2, 3, 1, 1, generator=random(7))[..., 0, 0],
+        atol=1e-4,
+    )
 
 
 # -- yardsticks -------------------------------------------------------------------------
+
 
 def test_reader_against_sklearns_ridge():
     from sklearn.linear_model import Ridge
@@ -518,6 +533,7 @@ def test_probe_reads_skin_and_its_targets_are_the_drawn_numbers():
 
 # -- what they share --------------------------------------------------------------------
 
+
 def test_portraits_are_the_same_in_any_batch_and_hold_the_studio():
     together, alone = portraits(6, seed=9), portraits(2, seed=9, start=3)
     assert torch.equal(together.images[3:5], alone.images)
@@ -542,24 +558,32 @@ def test_chapter_1_trains_what_a_later_chapter_asks_for_without_saying_more():
     from deepfake_kit.settings import load
 
     book = load("01_how_deepfakes_are_made").at("book")
-    chapter = {"gan": book.gan_steps, "style-gan": book.style_steps, "vae": book.vae_steps, "ddpm": book.ddpm_steps,
-               "swap": book.swap_steps}
+    chapter = {
+        "gan": book.gan_steps,
+        "style-gan": book.style_steps,
+        "vae": book.vae_steps,
+        "ddpm": book.ddpm_steps,
+        "swap": book.swap_steps,
+    }
     assert chapter == {kind: KINDS[kind].defaults["steps"] for kind in KINDS}
 
 
-@pytest.mark.parametrize("call", [
-    lambda: gan.GrowingGenerator(24),
-    lambda: gan.fit_gan(*gan.new_gan(8, (4, 4), 4, random()), torch.rand(4, 3, 16, 16), 1),
-    lambda: vae.fit_vae(vae.VAE(8, 4, 2), torch.rand(4, 3, 8, 8), 0),
-    lambda: vae.fit_vae(vae.VAE(8, 4, 2), torch.rand(4, 3, 8, 8) + 1, 1),
-    lambda: ddpm.fit_plan(ddpm.CodeDenoiser(8, 12, 4, 1), torch.rand(4, 3, 8, 8), 1),
-    lambda: pixels.fit_pixels(pixels.PixelDenoiser(8, (8, 8), 1, 4), torch.rand(4, 3, 16, 16), 1),
-    lambda: ddpm.fit_ddpm(ddpm.new_ddpm(8, 4, 4, 1, (8, 8), 1, random()), torch.rand(4, 3, 8, 8), 1, 0),
-    lambda: face_swap.crop(torch.rand(1, 3, 32, 32)),
-    lambda: gan_theory.optimal_discriminator([-0.1], [0.2]),
-    lambda: gan_theory.play(0),
-    lambda: generator_quality.correlation([1, 2, 3], [1, 2, 3]),
-])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: gan.GrowingGenerator(24),
+        lambda: gan.fit_gan(*gan.new_gan(8, (4, 4), 4, random()), torch.rand(4, 3, 16, 16), 1),
+        lambda: vae.fit_vae(vae.VAE(8, 4, 2), torch.rand(4, 3, 8, 8), 0),
+        lambda: vae.fit_vae(vae.VAE(8, 4, 2), torch.rand(4, 3, 8, 8) + 1, 1),
+        lambda: ddpm.fit_plan(ddpm.CodeDenoiser(8, 12, 4, 1), torch.rand(4, 3, 8, 8), 1),
+        lambda: pixels.fit_pixels(pixels.PixelDenoiser(8, (8, 8), 1, 4), torch.rand(4, 3, 16, 16), 1),
+        lambda: ddpm.fit_ddpm(ddpm.new_ddpm(8, 4, 4, 1, (8, 8), 1, random()), torch.rand(4, 3, 8, 8), 1, 0),
+        lambda: face_swap.crop(torch.rand(1, 3, 32, 32)),
+        lambda: gan_theory.optimal_discriminator([-0.1], [0.2]),
+        lambda: gan_theory.play(0),
+        lambda: generator_quality.correlation([1, 2, 3], [1, 2, 3]),
+    ],
+)
 def test_bad_input_is_refused(call):
     with pytest.raises(ValueError, match="valid|made for"):
         call()

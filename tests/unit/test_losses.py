@@ -1,4 +1,5 @@
 """Losses of the detection chapters: the single-center loss (chapter 7)."""
+
 from __future__ import annotations
 
 import math
@@ -34,9 +35,11 @@ def by_loops(features, is_fake, center, margin, printed=False):
 def test_center_loss_equals_loops_over_images_and_features(n, d, margin):
     features, fake, center = batch(n, d, seed=n)
     assert float(single_center_loss(features, fake, center, margin)) == pytest.approx(
-        by_loops(features, fake, center, margin), abs=1e-12)
+        by_loops(features, fake, center, margin), abs=1e-12
+    )
     assert float(single_center_loss_as_printed(features, fake, center, margin)) == pytest.approx(
-        by_loops(features, fake, center, margin, printed=True), abs=1e-12)
+        by_loops(features, fake, center, margin, printed=True), abs=1e-12
+    )
 
 
 def test_center_loss_of_a_hand_made_batch():
@@ -61,7 +64,7 @@ def test_described_loss_pushes_fakes_out_and_the_printed_one_pulls_them_in():
         features = torch.tensor([[0.5], [1.0]], requires_grad=True)
         loss(features, torch.tensor([0, 1]), torch.zeros(1), 1.0).backward()
         assert features.grad[1].item() == pytest.approx(sign)
-        assert features.grad[0].item() > 0          # both pull real features in
+        assert features.grad[0].item() > 0  # both pull real features in
 
 
 def test_center_loss_does_not_notice_rotation_shift_or_order():
@@ -69,9 +72,11 @@ def test_center_loss_does_not_notice_rotation_shift_or_order():
     expected = single_center_loss(features, fake, center, 0.3)
     turn = torch.linalg.qr(torch.randn(5, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64))[0]
     order = torch.randperm(12, generator=torch.Generator().manual_seed(2))
-    for other in (single_center_loss(features @ turn, fake, center @ turn, 0.3),
-                  single_center_loss(features + 7, fake, center + 7, 0.3),
-                  single_center_loss(features[order], fake[order].long(), center, 0.3)):
+    for other in (
+        single_center_loss(features @ turn, fake, center @ turn, 0.3),
+        single_center_loss(features + 7, fake, center + 7, 0.3),
+        single_center_loss(features[order], fake[order].long(), center, 0.3),
+    ):
         assert torch.allclose(other, expected, atol=1e-12)
 
 
@@ -97,12 +102,19 @@ def test_squared_distance():
     assert float(center_distance(torch.tensor([[3.0, 4], [0, 1]]), torch.zeros(2), squared=True)) == 13
 
 
-@pytest.mark.parametrize("change, name", [
-    (dict(features=torch.ones(3)), "features"), (dict(features=torch.ones(3, 2, dtype=torch.long)), "features"),
-    (dict(features=torch.ones(0, 2), is_fake=torch.ones(0)), "features"), (dict(center=torch.zeros(3)), "center"),
-    (dict(is_fake=torch.ones(2)), "is_fake"), (dict(is_fake=torch.tensor([0, 1, 2])), "is_fake"),
-    (dict(margin=-0.1), "margin"), (dict(margin=math.nan), "margin"),
-])
+@pytest.mark.parametrize(
+    "change, name",
+    [
+        (dict(features=torch.ones(3)), "features"),
+        (dict(features=torch.ones(3, 2, dtype=torch.long)), "features"),
+        (dict(features=torch.ones(0, 2), is_fake=torch.ones(0)), "features"),
+        (dict(center=torch.zeros(3)), "center"),
+        (dict(is_fake=torch.ones(2)), "is_fake"),
+        (dict(is_fake=torch.tensor([0, 1, 2])), "is_fake"),
+        (dict(margin=-0.1), "margin"),
+        (dict(margin=math.nan), "margin"),
+    ],
+)
 def test_center_loss_refuses_bad_input_by_name(change, name):
     good = dict(features=torch.ones(3, 2), is_fake=torch.tensor([0, 1, 1]), center=torch.zeros(2), margin=0.3)
     for loss in (single_center_loss, single_center_loss_as_printed):

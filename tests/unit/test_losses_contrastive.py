@@ -1,4 +1,5 @@
 """NT-Xent: against two loops, closed forms, invariances, finite differences and, where installed, another library."""
+
 import math
 
 import pytest

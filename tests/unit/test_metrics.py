@@ -1,4 +1,5 @@
 """Distances between sets of features and images, against scipy, closed forms and planted noise."""
+
 import numpy as np
 import pytest
 import torch
@@ -49,11 +50,14 @@ def test_frechet_distance_survives_fewer_samples_than_dimensions():
     assert metrics.frechet_distance(a, b).item() == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize(("a", "b", "message"), [
-    (torch.zeros(3), torch.zeros(3, 2), "features_a has shape"),
-    (torch.zeros(1, 2), torch.zeros(3, 2), "features_a has shape"),
-    (torch.zeros(3, 2), torch.zeros(3, 4), "features_b has 4 columns"),
-])
+@pytest.mark.parametrize(
+    ("a", "b", "message"),
+    [
+        (torch.zeros(3), torch.zeros(3, 2), "features_a has shape"),
+        (torch.zeros(1, 2), torch.zeros(3, 2), "features_a has shape"),
+        (torch.zeros(3, 2), torch.zeros(3, 4), "features_b has 4 columns"),
+    ],
+)
 def test_bad_features_are_named(a, b, message):
     with pytest.raises(ValueError, match=message):
         metrics.frechet_distance(a, b)
@@ -101,14 +105,8 @@ def test_ssim_matches_a_direct_sum_over_windows():
             for j in range(2):
                 a, b = x[0, c, i : i + 11, j : j + 11].numpy(), y[0, c, i : i + 11, j : j + 11].numpy()
                 ma, mb = (w * a).sum(), (w * b).sum()
-                va, vb, cov = (
-                    (w * (a - ma) ** 2).sum(),
-                    (w * (b - mb) ** 2).sum(),
-                    (w * (a - ma) * (b - mb)).sum(),
-                )
-                values.append(
-                    (2 * ma * mb + 1e-4) * (2 * cov + 9e-4) / ((ma**2 + mb**2 + 1e-4) * (va + vb + 9e-4))
-                )
+                va, vb, cov = ((w * (a - ma) ** 2).sum(), (w * (b - mb) ** 2).sum(), (w * (a - ma) * (b - mb)).sum())
+                values.append((2 * ma * mb + 1e-4) * (2 * cov + 9e-4) / ((ma**2 + mb**2 + 1e-4) * (va + vb + 9e-4)))
     assert float(metrics.ssim(x, y)) == pytest.approx(np.mean(values), abs=1e-10)
 
 

@@ -1,4 +1,5 @@
 """Every claims file is whole: right ids, allowed words, reasons where due, text that renders."""
+
 from __future__ import annotations
 
 import copy
@@ -15,9 +16,17 @@ FINDINGS = {"holds", "typo", "wrong", "inconsistent", "underspecified", "not-che
 JUDGED = {"reproduced", "direction-holds", "contradicted"}
 OPEN = {"not-comparable", "not-attempted"}
 CHAPTERS = {
-    "01_how_deepfakes_are_made", "02_diffusion_math", "03_caption_guided_faces", "04_stackelberg_game",
-    "05_tasks_on_a_chain", "06_federated_diffusion", "07_vit_lora", "08_fair_detection",
-    "09_simclr_on_edge", "10_dadfi", "11_arms_race",
+    "01_how_deepfakes_are_made",
+    "02_diffusion_math",
+    "03_caption_guided_faces",
+    "04_stackelberg_game",
+    "05_tasks_on_a_chain",
+    "06_federated_diffusion",
+    "07_vit_lora",
+    "08_fair_detection",
+    "09_simclr_on_edge",
+    "10_dadfi",
+    "11_arms_race",
 }
 REQUIRED = {"id", "kind", "label", "section", "states", "finding", "explanation", "chapter", "verdict"}
 OPTIONAL = {"measure", "printed", "tolerance", "direction", "values", "reason"}
@@ -161,9 +170,19 @@ def test_each_direction_can_hold_and_can_fail():
 
 
 SOUND = {
-    "id": "ddtma-eq-0", "kind": "equation", "label": "Eq. (0)", "section": "I", "finding": "holds",
-    "states": r"A sum $\sum_{i} x_i$.", "explanation": "It holds.", "measure": "A residual", "printed": 0,
-    "tolerance": 0.1, "direction": ">= -1.5e-3", "chapter": "02_diffusion_math", "verdict": "not-attempted",
+    "id": "ddtma-eq-0",
+    "kind": "equation",
+    "label": "Eq. (0)",
+    "section": "I",
+    "finding": "holds",
+    "states": r"A sum $\sum_{i} x_i$.",
+    "explanation": "It holds.",
+    "measure": "A residual",
+    "printed": 0,
+    "tolerance": 0.1,
+    "direction": ">= -1.5e-3",
+    "chapter": "02_diffusion_math",
+    "verdict": "not-attempted",
     "reason": "Belongs to chapter 2.",
 }
 
@@ -175,17 +194,39 @@ def test_a_sound_row_passes():
 @pytest.mark.parametrize(
     "change",
     [
-        {"kind": "theorem"}, {"finding": "false"}, {"verdict": "confirmed"}, {"chapter": "02_diffusion"},
-        {"reason": None}, {"reason": "", "verdict": "not-comparable"}, {"direction": "=> 0"},
-        {"direction": ">0"}, {"direction": "> zero"}, {"measure": None}, {"tolerance": None},
-        {"tolerance": -1}, {"tolerance": "1e-6"}, {"printed": "0.2"}, {"printed": []}, {"printed": True},
-        {"explanation": "word " * 61}, {"explanation": None},
-        {"states": r"Uses \(x\)."}, {"states": "Odd $x."}, {"states": r"Lost $\frac{1{2}$."},
-        {"states": "Swallowed $\frac12$."}, {"states": "A tag $0<p$."}, {"values": {"loss": "low"}},
-        {"states": "Bare $x$ and x_{i}."}, {"label": "d_pix above 0.6"}, {"states": "Of x^2."},
-        {"values": {"alpha_1": 0.9}}, {"values": {"tau": 0.07}},
-        {"verdict": "contradicted", "chapter": None}, {"verdict": "direction-holds", "direction": None},
-        {"verdict": "reproduced", "printed": None, "direction": None}, {"note": "a field nobody reads"},
+        {"kind": "theorem"},
+        {"finding": "false"},
+        {"verdict": "confirmed"},
+        {"chapter": "02_diffusion"},
+        {"reason": None},
+        {"reason": "", "verdict": "not-comparable"},
+        {"direction": "=> 0"},
+        {"direction": ">0"},
+        {"direction": "> zero"},
+        {"measure": None},
+        {"tolerance": None},
+        {"tolerance": -1},
+        {"tolerance": "1e-6"},
+        {"printed": "0.2"},
+        {"printed": []},
+        {"printed": True},
+        {"explanation": "word " * 61},
+        {"explanation": None},
+        {"states": r"Uses \(x\)."},
+        {"states": "Odd $x."},
+        {"states": r"Lost $\frac{1{2}$."},
+        {"states": "Swallowed $\frac12$."},
+        {"states": "A tag $0<p$."},
+        {"values": {"loss": "low"}},
+        {"states": "Bare $x$ and x_{i}."},
+        {"label": "d_pix above 0.6"},
+        {"states": "Of x^2."},
+        {"values": {"alpha_1": 0.9}},
+        {"values": {"tau": 0.07}},
+        {"verdict": "contradicted", "chapter": None},
+        {"verdict": "direction-holds", "direction": None},
+        {"verdict": "reproduced", "printed": None, "direction": None},
+        {"note": "a field nobody reads"},
     ],
     ids=str,
 )

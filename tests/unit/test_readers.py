@@ -264,16 +264,12 @@ def tree_celeba(root):
     files = [f"{i:06d}.jpg" for i in range(1, n + 1)]
     for i, name in enumerate(files):
         picture(root / "img_align_celeba" / name, i, (18, 22))
-    rows = [
-        f"{name} {' '.join('1' if (i >> k) & 1 else '-1' for k in range(3))}" for i, name in enumerate(files)
-    ]
+    rows = [f"{name} {' '.join('1' if (i >> k) & 1 else '-1' for k in range(3))}" for i, name in enumerate(files)]
     (root / "list_attr_celeba.txt").write_text(f"{n}\n{' '.join(names)} \n" + "\n".join(rows) + "\n")
     (root / "identity_CelebA.txt").write_text(
         "".join(f"{f} {p}\n" for f, p in zip(files, [9, 9, 4, 4, 5, 9], strict=True))
     )
-    (root / "list_eval_partition.txt").write_text(
-        "".join(f"{f} {p}\n" for f, p in zip(files, "000122", strict=True))
-    )
+    (root / "list_eval_partition.txt").write_text("".join(f"{f} {p}\n" for f, p in zip(files, "000122", strict=True)))
     return root / "img_align_celeba" / "000002.jpg"
 
 
@@ -282,10 +278,7 @@ def tree_casia(root):
         shelf = number // 100 * 100
         for i in range(5):
             picture(
-                root
-                / f"CASIA-FaceV5 ({shelf:03d}-{shelf + 99:03d})"
-                / f"{number:03d}"
-                / f"{number:03d}_{i}.bmp",
+                root / f"CASIA-FaceV5 ({shelf:03d}-{shelf + 99:03d})" / f"{number:03d}" / f"{number:03d}_{i}.bmp",
                 number % 250,
                 (16, 12),
             )
@@ -316,9 +309,7 @@ def tree_140k(root):
 
 def tree_ffhq(root):
     for number in (0, 999, 1000, 59999, 60000, 69999):
-        picture(
-            root / "thumbnails128x128" / f"{number // 1000 * 1000:05d}" / f"{number:05d}.png", number % 250
-        )
+        picture(root / "thumbnails128x128" / f"{number // 1000 * 1000:05d}" / f"{number:05d}.png", number % 250)
     return root / "thumbnails128x128" / "00000" / "00999.png"
 
 
@@ -370,10 +361,7 @@ def test_splits_share_no_file_and_limit_takes_a_part(tmp_path, name):
     assert part.images.shape == (2, 3, 5, 5) and "2 of them" in part.description
     np.testing.assert_array_equal(part.images[1], whole.images[len(whole.labels) // 2])
     for key, value in part.extra.items():
-        if (
-            isinstance(whole.extra[key], list | np.ndarray)
-            and len(whole.extra[key]) == len(whole.labels) != 2
-        ):
+        if isinstance(whole.extra[key], list | np.ndarray) and len(whole.extra[key]) == len(whole.labels) != 2:
             if not key.endswith("_names"):
                 assert len(value) == 2, key
 
@@ -401,9 +389,7 @@ def test_fairface_tree(tmp_path):
 def test_celeba_tree(tmp_path):
     tree_celeba(tmp_path)
     found = read("celeba", tmp_path)
-    assert found.labels.tolist() == [9, 9, 4] and found.extra["filename"] == [
-        f"{i:06d}.jpg" for i in (1, 2, 3)
-    ]
+    assert found.labels.tolist() == [9, 9, 4] and found.extra["filename"] == [f"{i:06d}.jpg" for i in (1, 2, 3)]
     assert found.extra["attributes"].tolist() == [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
     assert found.extra["attribute_names"] == ["Bald", "Eyeglasses", "Smiling"]
     # Person 9 is in train and test, person 4 in train and val: both shared, and the reader says so.
@@ -438,10 +424,7 @@ def test_celeba_as_published_in_img_anno_eval(tmp_path):
 def test_casia_tree_is_split_by_person(tmp_path):
     tree_casia(tmp_path)
     train, test = read("casia-facev5", tmp_path), read("casia-facev5", tmp_path, "test")
-    assert sorted(set(train.labels.tolist())) == [0, 1, 399] and sorted(set(test.labels.tolist())) == [
-        400,
-        499,
-    ]
+    assert sorted(set(train.labels.tolist())) == [0, 1, 399] and sorted(set(test.labels.tolist())) == [400, 499]
     (tmp_path / "CASIA-FaceV5 (000-099)" / "001" / "001_4.bmp").unlink()
     with pytest.raises(ValueError, match=r"001: expected 001_0\.bmp.* found 001_0\.bmp"):
         read("casia-facev5", tmp_path)
@@ -462,9 +445,7 @@ def test_trueface_keeps_one_picture_on_one_side_on_every_platform(tmp_path):
             strict=True,
         ):
             assert label == int("Fake" in path.parts) and generator in path.parts
-            assert platform == (
-                "pre" if "TrueFace_PreSocial" in path.parts else path.parts[-4 - (label == 1)].lower()
-            )
+            assert platform == ("pre" if "TrueFace_PreSocial" in path.parts else path.parts[-4 - (label == 1)].lower())
             expected = {"FFHQ": np.nan, "StyleGAN": 0.7, "StyleGAN2": 0.5}[generator]
             np.testing.assert_allclose(psi, expected)
             sides.setdefault((generator, path.stem), set()).add(split)

@@ -1,4 +1,5 @@
 """SimCLR: alterations do what they say, training pulls views together, the probe is scikit-learn's."""
+
 import numpy as np
 import pytest
 import torch
@@ -79,7 +80,8 @@ def test_jpeg_is_pillows_and_needs_a_quality_each(tmp_path):
 
 def test_probability_is_a_share_of_images():
     altered = Augment(probability=0.3).without("flip", "grey", "colour", "blur", "cutout", "jpeg")(
-        pictures(600, 8), random(3))
+        pictures(600, 8), random(3)
+    )
     share = (altered != pictures(600, 8)).flatten(1).any(1).float().mean().item()
     assert share == pytest.approx(0.3, abs=0.06)
 
@@ -90,7 +92,7 @@ def test_crops_are_parts_of_the_image():
     corners = (parts[:, 0, 0, 0] * 64).long()
     for part, corner in zip(parts, corners.tolist()):
         top, left = divmod(corner, 8)
-        assert torch.equal(part, x[0, :, top:top + 5, left:left + 5])
+        assert torch.equal(part, x[0, :, top : top + 5, left : left + 5])
     assert len(set(corners.tolist())) > 8
 
 
@@ -100,8 +102,16 @@ def test_pretraining_pulls_views_of_one_picture_together():
     images = (colours + 0.1 * pictures(12, 24, 7)).clamp(0, 1)
     net, heads = edge.PhiNet(0.3, t0=2, layers=2), []
     still = Augment(colour=0, grey=0, blur=0.5)
-    losses = simclr.pretrain(net, images, still, steps=30, batch_size=12, lr=5e-3, generator=random(),
-                             watch=lambda step, net, head: heads.append((step, head)))
+    losses = simclr.pretrain(
+        net,
+        images,
+        still,
+        steps=30,
+        batch_size=12,
+        lr=5e-3,
+        generator=random(),
+        watch=lambda step, net, head: heads.append((step, head)),
+    )
     assert np.mean(losses[-5:]) < 0.75 * np.log(23) and not net.training
     assert [step for step, _ in heads] == list(range(31))
 
@@ -137,15 +147,25 @@ def test_embedding_draws_nothing_and_does_not_depend_on_the_batch():
 @pytest.mark.parametrize(
     "call, says",
     [
-        (lambda: Augment(flip=2), "flip"), (lambda: Augment(jpeg=99), "jpeg"), (lambda: Augment(noise=-1), "noise"),
-        (lambda: Augment().only("sharpen"), "sharpen"), (lambda: Augment(crop=40)(pictures()), "crop"),
-        (lambda: Augment()(pictures() * 255), "values"), (lambda: Augment()(torch.zeros(2, 1, 8, 8)), "images"),
+        (lambda: Augment(flip=2), "flip"),
+        (lambda: Augment(jpeg=99), "jpeg"),
+        (lambda: Augment(noise=-1), "noise"),
+        (lambda: Augment().only("sharpen"), "sharpen"),
+        (lambda: Augment(crop=40)(pictures()), "crop"),
+        (lambda: Augment()(pictures() * 255), "values"),
+        (lambda: Augment()(torch.zeros(2, 1, 8, 8)), "images"),
         (lambda: simclr.embed(edge.PhiNet(0.2), pictures() * 3), "values"),
         (lambda: simclr.pretrain(edge.PhiNet(0.2), pictures(), Augment(), steps=1, generator=random()), "batch_size"),
-        (lambda: simclr.pretrain(edge.PhiNet(0.2), pictures(), Augment(), steps=0, batch_size=2, generator=random()),
-         "steps"),
-        (lambda: simclr.supervise(edge.PhiNet(0.2), pictures(), torch.zeros(3), Augment(), steps=1, generator=random()),
-         "labels"),
+        (
+            lambda: simclr.pretrain(edge.PhiNet(0.2), pictures(), Augment(), steps=0, batch_size=2, generator=random()),
+            "steps",
+        ),
+        (
+            lambda: simclr.supervise(
+                edge.PhiNet(0.2), pictures(), torch.zeros(3), Augment(), steps=1, generator=random()
+            ),
+            "labels",
+        ),
         (lambda: simclr.linear_probe(torch.zeros(3), torch.zeros(3)), "features"),
         (lambda: simclr.linear_probe(torch.zeros(3, 2), torch.zeros(3)), "one class"),
         (lambda: simclr.linear_probe(torch.zeros(3, 2), torch.tensor([0, 1, 2])), "labels"),

@@ -53,9 +53,7 @@ def test_the_seed_chooses_the_quality(batch):
 
 
 def test_sizes_and_psnr_fall_with_the_quality(batch):
-    records = [
-        social.share_with_record(batch, "twitter", seed=0, quality=q)[1] for q in (95, 80, 60, 40, 20, 5)
-    ]
+    records = [social.share_with_record(batch, "twitter", seed=0, quality=q)[1] for q in (95, 80, 60, 40, 20, 5)]
     for better, worse in zip(records, records[1:], strict=False):
         assert (worse.bytes < better.bytes).all()
         assert (worse.psnr < better.psnr).all()
@@ -124,9 +122,7 @@ def test_the_longer_side_is_capped():
 def test_the_report_and_the_sources_are_whole(batch):
     report = social.platform_report(batch, seed=0)
     assert list(report.index) == ["facebook", "telegram", "twitter"]
-    assert (
-        report.ssim.between(0.5, 1).all() and report.psnr.between(20, 60).all() and (report.bytes > 500).all()
-    )
+    assert report.ssim.between(0.5, 1).all() and report.psnr.between(20, 60).all() and (report.bytes > 500).all()
     table = social.platform_table()
     for name in social.PLATFORMS:
         mine = table[table.platform == name]
@@ -167,12 +163,8 @@ def test_sensitivity_tries_every_inferred_parameter_and_changes_nothing_else(bat
 )
 def test_any_picture_can_be_shared(height, width, platform, quality, seed, upload_side, double):
     generator = torch.Generator().manual_seed(seed % 2**63)
-    images = torch.rand(
-        2, 3, height, width, generator=generator, dtype=torch.float64 if double else torch.float32
-    )
-    shared, record = social.share_with_record(
-        images, platform, seed, quality=quality, upload_side=upload_side
-    )
+    images = torch.rand(2, 3, height, width, generator=generator, dtype=torch.float64 if double else torch.float32)
+    shared, record = social.share_with_record(images, platform, seed, quality=quality, upload_side=upload_side)
     assert shared.shape == images.shape and shared.dtype == images.dtype and torch.isfinite(shared).all()
     assert shared.min() >= 0 and shared.max() <= 1
     assert (record.height <= height).all() and (record.width <= width).all() and (record.bytes > 0).all()

@@ -1,4 +1,5 @@
 """Spectra: against direct sums, scipy's filters and the theory of upsampling."""
+
 import numpy as np
 import pytest
 import torch
@@ -65,7 +66,7 @@ def test_ways_of_enlarging_keep_a_constant_away_from_the_border_except_the_uneve
 def test_overlap_against_counting_by_hand(kernel, stride):
     line = np.zeros(stride * 11 + kernel)
     for i in range(12):
-        line[i * stride:i * stride + kernel] += 1
+        line[i * stride : i * stride + kernel] += 1
     expected = np.outer(line, line)[kernel:-kernel, kernel:-kernel]
     assert np.array_equal(spectra.overlap(12, kernel, stride).numpy(), expected)
 
@@ -92,15 +93,18 @@ def test_spike_suppression_against_its_closed_form():
     assert found == pytest.approx((1 + height**2 * (n - 1) / n**2) ** -0.5, rel=0.1)
 
 
-@pytest.mark.parametrize("call", [
-    lambda: spectra.residual(torch.rand(1, 3, 8, 9)),
-    lambda: spectra.power_spectrum(torch.rand(3, 8, 8)),
-    lambda: spectra.power_spectrum(torch.rand(0, 3, 8, 8)),
-    lambda: spectra.radial_average(torch.rand(4, 5)),
-    lambda: spectra.radial_average(torch.rand(4, 4), bins=0),
-    lambda: spectra.enlarge(torch.rand(1, 1, 4, 4), "cubic"),
-    lambda: spectra.overlap(2, 3),
-])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: spectra.residual(torch.rand(1, 3, 8, 9)),
+        lambda: spectra.power_spectrum(torch.rand(3, 8, 8)),
+        lambda: spectra.power_spectrum(torch.rand(0, 3, 8, 8)),
+        lambda: spectra.radial_average(torch.rand(4, 5)),
+        lambda: spectra.radial_average(torch.rand(4, 4), bins=0),
+        lambda: spectra.enlarge(torch.rand(1, 1, 4, 4), "cubic"),
+        lambda: spectra.overlap(2, 3),
+    ],
+)
 def test_bad_input_is_refused(call):
     with pytest.raises(ValueError, match="valid"):
         call()

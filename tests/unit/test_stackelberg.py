@@ -1,4 +1,5 @@
 """The price game against brute force, sympy, scipy, torch's autograd and exhaustive search."""
+
 import itertools
 import math
 
@@ -45,6 +46,7 @@ def golden(function, low, high, rounds=100):
 
 
 # -- the paper's game -----------------------------------------------------------------------
+
 
 def test_node_answer_against_brute_force_over_quality():
     grid = np.linspace(0, 1, 20_001)
@@ -113,8 +115,12 @@ def test_numpy_torch_and_float_agree():
         assert [type(x) for x in one] == [float, float]
         assert one == pytest.approx([ours[0][3, 2], ours[1][3, 2]], rel=1e-15)
     price, quality = equilibrium(cost)
-    for function, arguments in ((node_utility, (quality, price, cost)), (dsp_utility, (quality, price)),
-                                (best_response, (price, cost)), (leader_utility, (price, cost))):
+    for function, arguments in (
+        (node_utility, (quality, price, cost)),
+        (dsp_utility, (quality, price)),
+        (best_response, (price, cost)),
+        (leader_utility, (price, cost)),
+    ):
         numpy_value = function(*arguments)
         torch_value = function(*(torch.from_numpy(x) for x in arguments))
         assert np.allclose(numpy_value, torch_value.numpy(), rtol=1e-13, atol=1e-14)
@@ -176,7 +182,7 @@ def test_gradients_of_the_answer_and_of_the_leader_by_finite_differences_on_both
         up[k], down[k] = up[k] + step, down[k] - step
         difference = (function(*up) - function(*down)) / (2 * step)
         assert np.allclose(leaf.grad.numpy(), difference, atol=2e-7)
-        assert np.abs(difference[1::2]).min() > 1e-3          # the branch below full quality does depend on both
+        assert np.abs(difference[1::2]).min() > 1e-3  # the branch below full quality does depend on both
 
 
 def test_equilibrium_is_differentiable_in_torch():
@@ -196,8 +202,7 @@ def test_threshold_sits_at_the_kink():
 def test_nobody_gains_by_leaving_the_equilibrium(cost, other_price, other_quality):
     price, quality = equilibrium(cost)
     assert dsp_utility(quality, price) >= plain_leader(other_price, cost) - 1e-12
-    assert (node_utility(quality, price, cost)
-            >= node_utility(other_quality, price, cost) - 1e-12 * (1 + cost))
+    assert node_utility(quality, price, cost) >= node_utility(other_quality, price, cost) - 1e-12 * (1 + cost)
 
 
 @untimed
@@ -243,13 +248,19 @@ BAD = {
 }
 VALID = {"cost": 0.3, "price": 0.4, "quality": 0.5}
 WORDS = {"cost": "> 0", "price": r"in \[0, 1\]", "quality": r"in \[0, 1\]"}
-CALLS = [(node_utility, ("quality", "price", "cost")), (dsp_utility, ("quality", "price")),
-         (best_response, ("price", "cost")), (leader_utility, ("price", "cost")),
-         (equilibrium, ("cost",)), (first_best, ("cost",))]
+CALLS = [
+    (node_utility, ("quality", "price", "cost")),
+    (dsp_utility, ("quality", "price")),
+    (best_response, ("price", "cost")),
+    (leader_utility, ("price", "cost")),
+    (equilibrium, ("cost",)),
+    (first_best, ("cost",)),
+]
 
 
-@pytest.mark.parametrize("kind", [float, lambda x: np.array([0.5, x]), lambda x: torch.tensor([0.5, x])],
-                         ids=["float", "numpy", "torch"])
+@pytest.mark.parametrize(
+    "kind", [float, lambda x: np.array([0.5, x]), lambda x: torch.tensor([0.5, x])], ids=["float", "numpy", "torch"]
+)
 @pytest.mark.parametrize("function, names", CALLS, ids=[f.__name__ for f, _ in CALLS])
 def test_bad_input_is_refused_by_name_and_range(function, names, kind):
     for name in names:
@@ -298,7 +309,7 @@ def test_a_market_with_an_outside_option_sets_no_price_above_one(seed, outside, 
 
 
 def test_a_node_whose_outside_option_asks_for_more_than_one_is_left_out():
-    cost, outside = 10.0, 0.04          # it stays from p = 2 sqrt(0.4) = 1.26, which the provider would gladly pay
+    cost, outside = 10.0, 0.04  # it stays from p = 2 sqrt(0.4) = 1.26, which the provider would gladly pay
     quality = math.sqrt(outside / cost)
     assert math.log2(1 + quality) > 2 * cost * quality**2 and 2 * cost * quality > 1
     assert not market.budget_equilibrium([cost], 5.0, outside).joined.any()
@@ -319,6 +330,7 @@ def test_draws_follow_eq_25():
 
 # -- a budget ---------------------------------------------------------------------------------
 
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.integers(2, 6), st.floats(0.05, 0.95))
 def test_budget_against_slsqp(seed, n_nodes, share):
@@ -329,10 +341,15 @@ def test_budget_against_slsqp(seed, n_nodes, share):
     def loss(q):
         return -np.sum(np.log2(1 + q) - 2 * cost * q**2)
 
-    found = minimize(loss, np.full(n_nodes, 0.3), method="SLSQP", bounds=[(0, 1)] * n_nodes,
-                     jac=lambda q: -(1 / (math.log(2) * (1 + q)) - 4 * cost * q),
-                     constraints={"type": "ineq", "fun": lambda q: budget - np.sum(2 * cost * q**2),
-                                  "jac": lambda q: -4 * cost * q}, options={"ftol": 1e-14, "maxiter": 500})
+    found = minimize(
+        loss,
+        np.full(n_nodes, 0.3),
+        method="SLSQP",
+        bounds=[(0, 1)] * n_nodes,
+        jac=lambda q: -(1 / (math.log(2) * (1 + q)) - 4 * cost * q),
+        constraints={"type": "ineq", "fun": lambda q: budget - np.sum(2 * cost * q**2), "jac": lambda q: -4 * cost * q},
+        options={"ftol": 1e-14, "maxiter": 500},
+    )
     ours = market.budget_equilibrium(cost, budget)
     assert ours.spent == pytest.approx(budget, rel=1e-9)
     assert np.abs(ours.quality - found.x).max() < 1e-4
@@ -380,9 +397,13 @@ def test_participation_against_every_subset(budget, outside):
         if index.size == 0 or payment(floor) > budget:
             continue
         start = np.maximum(floor, 1e-3)
-        found = minimize(lambda q, payment=payment: payment(q) - np.sum(np.log2(1 + q)), start,
-                         method="SLSQP", bounds=[(f, 1) for f in floor],
-                         constraints={"type": "ineq", "fun": lambda q, payment=payment: budget - payment(q)})
+        found = minimize(
+            lambda q, payment=payment: payment(q) - np.sum(np.log2(1 + q)),
+            start,
+            method="SLSQP",
+            bounds=[(f, 1) for f in floor],
+            constraints={"type": "ineq", "fun": lambda q, payment=payment: budget - payment(q)},
+        )
         if found.success:
             best = max(best, -found.fun)
     assert best > 0
@@ -408,12 +429,15 @@ def test_an_outside_option_above_cost_is_paid_by_price():
     assert not nobody.joined.any() and nobody.spent == 0
 
 
-@pytest.mark.parametrize("arguments, words", [
-    ({"budget": 0.0}, "budget must be a finite number > 0"),
-    ({"budget": math.nan}, "budget must be a finite number > 0"),
-    ({"budget": 1.0, "outside": -1.0}, "outside must be a finite number >= 0"),
-    ({"budget": 1.0, "cost": np.array([0.1, -2.0])}, "cost must be a finite number > 0"),
-])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ({"budget": 0.0}, "budget must be a finite number > 0"),
+        ({"budget": math.nan}, "budget must be a finite number > 0"),
+        ({"budget": 1.0, "outside": -1.0}, "outside must be a finite number >= 0"),
+        ({"budget": 1.0, "cost": np.array([0.1, -2.0])}, "cost must be a finite number > 0"),
+    ],
+)
 def test_budget_refuses_bad_input(arguments, words):
     with pytest.raises(ValueError, match=words):
         market.budget_equilibrium(**{"cost": np.array([0.1]), **arguments})
@@ -421,14 +445,19 @@ def test_budget_refuses_bad_input(arguments, words):
 
 # -- private costs ----------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("frequency", [(0.1, 0.2), (0.5, 1.0), (1.0, 2.0)])
 def test_posted_price_against_scipy(frequency):
     cost = draw_costs(500, np.random.default_rng(8), frequency=frequency)
     ours = market.posted_price(cost)
     grid = np.linspace(0, 0.75, 3001)
     top = grid[np.argmax([plain_leader(p, cost).mean() for p in grid])]
-    found = minimize_scalar(lambda p: -plain_leader(p, cost).mean(), bounds=(top - 5e-4, top + 5e-4),
-                            method="bounded", options={"xatol": 1e-10})
+    found = minimize_scalar(
+        lambda p: -plain_leader(p, cost).mean(),
+        bounds=(top - 5e-4, top + 5e-4),
+        method="bounded",
+        options={"xatol": 1e-10},
+    )
     assert ours == pytest.approx(found.x, abs=1e-6)
     assert plain_leader(ours, cost).mean() >= -found.fun - 1e-12
 
@@ -460,39 +489,56 @@ def _menu_by_slsqp(cost, weight):
     def slack(x):
         q, t = split(x)
         truth = t - q**2 * cost
-        return np.array([*truth, *(truth[i] - (t[j] - q[j]**2 * cost[i]) for i, j in pairs)])
+        return np.array([*truth, *(truth[i] - (t[j] - q[j] ** 2 * cost[i]) for i, j in pairs)])
 
     def loss(x):
         q, t = split(x)
         return -float(weight @ (np.log2(1 + q) - t))
 
-    runs = [minimize(loss, np.r_[np.full(n, q0), np.full(n, q0**2 * cost[-1])], method="SLSQP",
-                     bounds=[(0, 1)] * n + [(0, None)] * n, constraints={"type": "ineq", "fun": slack},
-                     options={"ftol": 1e-13, "maxiter": 1000}) for q0 in (0.9, 0.5, 0.2)]
+    runs = [
+        minimize(
+            loss,
+            np.r_[np.full(n, q0), np.full(n, q0**2 * cost[-1])],
+            method="SLSQP",
+            bounds=[(0, 1)] * n + [(0, None)] * n,
+            constraints={"type": "ineq", "fun": slack},
+            options={"ftol": 1e-13, "maxiter": 1000},
+        )
+        for q0 in (0.9, 0.5, 0.2)
+    ]
     return min((r for r in runs if slack(r.x).min() > -1e-7), key=lambda r: r.fun)
 
 
-@pytest.mark.parametrize("cost, weight", [
-    ([0.1, 0.3, 0.6, 1.0], [0.25, 0.25, 0.25, 0.25]),
-    ([0.05, 0.4, 0.5, 2.0], [0.4, 0.05, 0.5, 0.05]),  # a rare second type must be pooled
-    ([0.2, 0.25], [0.9, 0.1]),
-])
+@pytest.mark.parametrize(
+    "cost, weight",
+    [
+        ([0.1, 0.3, 0.6, 1.0], [0.25, 0.25, 0.25, 0.25]),
+        ([0.05, 0.4, 0.5, 2.0], [0.4, 0.05, 0.5, 0.05]),  # a rare second type must be pooled
+        ([0.2, 0.25], [0.9, 0.1]),
+    ],
+)
 def test_menu_against_the_full_programme(cost, weight):
     cost, weight = np.array(cost), np.array(weight)
     ours = market.contract_menu(cost, weight)
     found = _menu_by_slsqp(cost, weight)
     value = float(weight @ (np.log2(1 + ours.quality) - ours.payment))
     assert value == pytest.approx(-found.fun, abs=2e-6)
-    assert np.abs(ours.quality - found.x[:cost.size]).max() < 5e-3
+    assert np.abs(ours.quality - found.x[: cost.size]).max() < 5e-3
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.floats(0.01, 3), st.floats(0.01, 1)), min_size=1, max_size=8,
-                unique_by=lambda pair: round(pair[0], 3)))
+@given(
+    st.lists(
+        st.tuples(st.floats(0.01, 3), st.floats(0.01, 1)),
+        min_size=1,
+        max_size=8,
+        unique_by=lambda pair: round(pair[0], 3),
+    )
+)
 def test_menu_is_truthful_and_nobody_loses(pairs):
     cost, weight = np.array(sorted(pairs)).T
     menu = market.contract_menu(cost, weight)
-    utility = menu.payment[None, :] - menu.quality[None, :]**2 * cost[:, None]   # [true type, report]
+    utility = menu.payment[None, :] - menu.quality[None, :] ** 2 * cost[:, None]  # [true type, report]
     truth = np.diag(utility)
     assert (truth[:, None] >= utility - 1e-9).all()
     assert (truth >= -1e-12).all()
@@ -506,10 +552,14 @@ def test_menu_refuses_bad_types():
         market.contract_menu([0.1, 0.2], [1.0, 0.0])
 
 
-MARKET_CALLS = {"budget": lambda c: market.budget_equilibrium(c, 1.0), "posted": market.posted_price,
-                "menu": market.contract_menu, "take": lambda c: market.take_contract(market.contract_menu([0.1]), c),
-                "reported": lambda c: market.reported_outcome(0.1, c),
-                "true": lambda c: market.reported_outcome(c, 0.1)}
+MARKET_CALLS = {
+    "budget": lambda c: market.budget_equilibrium(c, 1.0),
+    "posted": market.posted_price,
+    "menu": market.contract_menu,
+    "take": lambda c: market.take_contract(market.contract_menu([0.1]), c),
+    "reported": lambda c: market.reported_outcome(0.1, c),
+    "true": lambda c: market.reported_outcome(c, 0.1),
+}
 
 
 @pytest.mark.parametrize("bad", [-1.0, 0.0, math.nan, math.inf])
@@ -522,16 +572,26 @@ def test_every_market_refuses_a_bad_cost_by_its_value(call, bad):
 
 
 @untimed
-@given(st.lists(st.tuples(st.floats(0.01, 3), st.floats(0.01, 1)), min_size=1, max_size=8,
-                unique_by=lambda pair: round(pair[0], 3)), COSTS)
+@given(
+    st.lists(
+        st.tuples(st.floats(0.01, 3), st.floats(0.01, 1)),
+        min_size=1,
+        max_size=8,
+        unique_by=lambda pair: round(pair[0], 3),
+    ),
+    COSTS,
+)
 def test_a_node_picks_the_contract_that_pays_it_best(pairs, cost):
     menu = market.contract_menu(*np.array(sorted(pairs)).T)
     quality, payment = market.take_contract(menu, np.array([cost]))
     best = max(0.0, float((menu.payment - menu.quality**2 * cost).max()))
     assert float(payment[0] - quality[0] ** 2 * cost) == pytest.approx(best, abs=1e-9 * max(1, cost))
     own = market.take_contract(menu, np.array([pair[0] for pair in sorted(pairs)]))
-    assert np.allclose(own[1] - own[0] ** 2 * [c for c, _ in sorted(pairs)],
-                       menu.payment - menu.quality**2 * [c for c, _ in sorted(pairs)], atol=1e-9)
+    assert np.allclose(
+        own[1] - own[0] ** 2 * [c for c, _ in sorted(pairs)],
+        menu.payment - menu.quality**2 * [c for c, _ in sorted(pairs)],
+        atol=1e-9,
+    )
 
 
 def test_the_menu_beats_the_posted_price_when_costs_are_private():
@@ -546,11 +606,13 @@ def test_pool_adjacent_against_sklearn():
     generator = np.random.default_rng(9)
     for _ in range(20):
         values, weight = generator.normal(size=30), generator.uniform(0.1, 2, 30)
-        assert np.allclose(market.pool_adjacent(values, weight),
-                           isotonic.isotonic_regression(values, sample_weight=weight))
+        assert np.allclose(
+            market.pool_adjacent(values, weight), isotonic.isotonic_regression(values, sample_weight=weight)
+        )
 
 
 # -- lies -------------------------------------------------------------------------------------
+
 
 def test_the_best_lie_against_a_grid():
     cost = 0.0105

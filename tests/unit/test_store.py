@@ -4,6 +4,7 @@ The IPFS daemon here is a small one on loopback that speaks the two block comman
 tests run against a real daemon too when the variable IPFS_API holds the address of its interface: passed with js-ipfs
 (npm: ipfs-core 0.18.1 behind ipfs-http-server 0.15.1), alone and offline; not yet tried with Kubo.
 """
+
 import hashlib
 import http.server
 import json
@@ -38,7 +39,7 @@ class Daemon(http.server.BaseHTTPRequestHandler):
         if address.path == "/api/v0/block/put":
             boundary = self.headers["Content-Type"].split("boundary=")[1].encode()
             part = body.split(b"--" + boundary)[1]
-            head, data = part[:part.index(b"\r\n\r\n")], part[part.index(b"\r\n\r\n") + 4:-2]
+            head, data = part[: part.index(b"\r\n\r\n")], part[part.index(b"\r\n\r\n") + 4 : -2]
             # What the real ones insist on: js-ipfs on a type and on "format", today's Kubo on "cid-codec".
             assert b"\r\nContent-Type: application/octet-stream" in head
             assert query["cid-codec"] == query["format"] == "raw" and query["mhtype"] == "sha2-256"
@@ -167,12 +168,15 @@ def test_ipfs_says_what_went_wrong(daemon):
         IPFSStore("ftp://somewhere")
 
 
-@pytest.mark.parametrize("words", [
-    "block was not found locally (offline): ipld: could not find bafk",        # Kubo without a network
-    "context deadline exceeded",                                               # Kubo with one
-    "Failed to get block: ENOENT: no such file or directory, open 'X.data'",   # js-ipfs without a network
-    "Failed to get block: request timed out",                                  # js-ipfs with one
-])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "block was not found locally (offline): ipld: could not find bafk",  # Kubo without a network
+        "context deadline exceeded",  # Kubo with one
+        "Failed to get block: ENOENT: no such file or directory, open 'X.data'",  # js-ipfs without a network
+        "Failed to get block: request timed out",  # js-ipfs with one
+    ],
+)
 def test_a_missing_block_is_known_by_the_words_of_each_daemon(daemon, words):
     daemon.absent = words
     with pytest.raises(BytesMissing):

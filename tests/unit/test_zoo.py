@@ -1,4 +1,5 @@
 """The zoo: trained once, found again, retrained when anything changes, and never fooled by a damaged file."""
+
 import json
 import os
 import re
@@ -13,8 +14,13 @@ from deepfake_kit import zoo
 from deepfake_kit.generators import KINDS, settings_of, training_faces
 from deepfake_kit.generators_common import portraits
 
-TINY = {"gan": {"channels": [8, 8, 8, 8]}, "style-gan": {"channels": [8, 8, 8, 8], "depth": 1}, "vae": {"width": 16},
-        "ddpm": {"components": 12, "width": 16, "depth": 1, "channels": [16, 16]}, "swap": {"width": 16}}
+TINY = {
+    "gan": {"channels": [8, 8, 8, 8]},
+    "style-gan": {"channels": [8, 8, 8, 8], "depth": 1},
+    "vae": {"width": 16},
+    "ddpm": {"components": 12, "width": 16, "depth": 1, "channels": [16, 16]},
+    "swap": {"width": 16},
+}
 IMAGES = portraits(24, seed=5).images
 
 
@@ -52,13 +58,21 @@ def test_training_does_not_depend_on_the_global_generator(kind, tmp_path):
 
 def test_another_process_finds_the_same_forger(tmp_path):
     here = tiny("vae", tmp_path / "zoo")
-    code = ("import torch; torch.set_num_threads(1)\n"
-            "from deepfake_kit import zoo; from deepfake_kit.generators_common import portraits\n"
-            "f = zoo.forger('vae', portraits(24, seed=5).images, steps=2, batch_size=4, width=16)\n"
-            "print(f.reused, f.provenance['weights_sha256'])")
+    code = (
+        "import torch; torch.set_num_threads(1)\n"
+        "from deepfake_kit import zoo; from deepfake_kit.generators_common import portraits\n"
+        "f = zoo.forger('vae', portraits(24, seed=5).images, steps=2, batch_size=4, width=16)\n"
+        "print(f.reused, f.provenance['weights_sha256'])"
+    )
     root = str(Path(__file__).resolve().parents[2])
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root,
-                          env={**os.environ, "DEEPFAKE_KIT_CACHE": str(tmp_path), "PYTHONPATH": root})
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=root,
+        env={**os.environ, "DEEPFAKE_KIT_CACHE": str(tmp_path), "PYTHONPATH": root},
+    )
     assert done.stdout.split() == ["True", here.provenance["weights_sha256"]]
 
 
@@ -91,9 +105,12 @@ def test_a_change_to_any_listed_source_changes_the_key(name, tmp_path, monkeypat
 
 def test_every_module_that_a_forger_is_made_with_is_listed():
     folder = Path(zoo.__file__).parent
-    used = {f"{name}.py" for source in zoo.CODE
-            for name in re.findall(r"deepfake_kit\.(\w+)", (folder / source).read_text(encoding="utf-8"))
-            if (folder / f"{name}.py").is_file()}
+    used = {
+        f"{name}.py"
+        for source in zoo.CODE
+        for name in re.findall(r"deepfake_kit\.(\w+)", (folder / source).read_text(encoding="utf-8"))
+        if (folder / f"{name}.py").is_file()
+    }
     # Drawn faces enter by the data's own SHA-256; the others train nothing.
     drawn = {name for name in used if name.startswith("face")}
     assert used - drawn - {"valid.py", "zoo.py", "spectra.py"} <= set(zoo.CODE)
@@ -103,7 +120,7 @@ def test_every_module_that_a_forger_is_made_with_is_listed():
 @pytest.mark.parametrize("damage", ["bit", "cut", "empty"])
 def test_a_damaged_file_is_named_and_not_used(damage, tmp_path):
     good = tiny("vae", tmp_path)
-    path, = tmp_path.glob("*.safetensors")
+    (path,) = tmp_path.glob("*.safetensors")
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes({"bit": bytes(data), "cut": bytes(data[:-50]), "empty": b""}[damage])
@@ -116,7 +133,7 @@ def test_a_damaged_file_is_named_and_not_used(damage, tmp_path):
 @pytest.mark.parametrize("text", ["{", "[]", '{"kind": "gan"}'])
 def test_a_damaged_record_is_named_and_not_used(text, tmp_path):
     tiny("vae", tmp_path)
-    record, = tmp_path.glob("*.json")
+    (record,) = tmp_path.glob("*.json")
     record.write_text(text, encoding="utf-8")
     with pytest.warns(UserWarning, match=record.name):
         assert not tiny("vae", tmp_path).reused
@@ -128,7 +145,7 @@ def test_right_checksum_with_wrong_tensors_is_not_used(tmp_path):
     from safetensors.torch import save
 
     tiny("vae", tmp_path)
-    path, = tmp_path.glob("*.safetensors")
+    (path,) = tmp_path.glob("*.safetensors")
     record = path.with_suffix(".json")
     path.write_bytes(save({"other": torch.zeros(1)}))
     facts = json.loads(record.read_text(encoding="utf-8"))
@@ -140,7 +157,7 @@ def test_right_checksum_with_wrong_tensors_is_not_used(tmp_path):
 
 def test_weights_without_a_record_are_trained_anew(tmp_path):
     tiny("vae", tmp_path)
-    record, = tmp_path.glob("*.json")
+    (record,) = tmp_path.glob("*.json")
     record.unlink()
     assert not tiny("vae", tmp_path).reused
 
@@ -160,16 +177,19 @@ def test_the_folder_follows_the_environment(monkeypatch, tmp_path):
     assert zoo.cache_folder().name == "zoo" and tmp_path not in zoo.cache_folder().parents
 
 
-@pytest.mark.parametrize("call, says", [
-    (lambda: zoo.forger("gann"), "did you mean 'gan'"),
-    (lambda: settings_of("vae", step=3), "did you mean 'steps'"),
-    (lambda: settings_of("vae", steps=0), "at least 1"),
-    (lambda: zoo.forger("vae", IMAGES * 2), "valid: \\[0, 1\\]"),
-    (lambda: zoo.forger("vae", IMAGES[:, :, :16]), "valid: \\[N, 3, S, S\\]"),
-    (lambda: zoo.forger("vae", (IMAGES * 255).to(torch.uint8)), "floating point"),
-    (lambda: zoo.forger("swap", IMAGES), "list of two"),
-    (lambda: zoo.forger("gan", [IMAGES, IMAGES]), "one tensor"),
-])
+@pytest.mark.parametrize(
+    "call, says",
+    [
+        (lambda: zoo.forger("gann"), "did you mean 'gan'"),
+        (lambda: settings_of("vae", step=3), "did you mean 'steps'"),
+        (lambda: settings_of("vae", steps=0), "at least 1"),
+        (lambda: zoo.forger("vae", IMAGES * 2), "valid: \\[0, 1\\]"),
+        (lambda: zoo.forger("vae", IMAGES[:, :, :16]), "valid: \\[N, 3, S, S\\]"),
+        (lambda: zoo.forger("vae", (IMAGES * 255).to(torch.uint8)), "floating point"),
+        (lambda: zoo.forger("swap", IMAGES), "list of two"),
+        (lambda: zoo.forger("gan", [IMAGES, IMAGES]), "one tensor"),
+    ],
+)
 def test_bad_input_is_refused(call, says):
     with pytest.raises(ValueError, match=says):
         call()
