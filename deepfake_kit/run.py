@@ -249,8 +249,41 @@ class Run:
             {"type": "sentence", "id": f"sentence-{len(self.records)}", "text": text},
         )
 
-    def claim(self, claim_id: str, value, note: str = "") -> None:
-        """Hold a measured value against what a paper prints, show the verdict, feed the ledger.
+    @staticmethod
+    def compare_words(a: float, b: float, interval=None, words=("below", "about equal to", "above"), within=0.0) -> str:
+        """Say how `a` lies to `b`, so that no sentence states an outcome that the run did not give.
+
+        Parameters
+        ----------
+        a, b : float
+            The two numbers.
+        interval : pair of float, optional
+            Low and high end of what `a` may be; while `b` lies in it, the middle word holds. Default: `a` is exact.
+        words : sequence of str
+            Three wordings: for `a` below `b`, for no decision, for `a` above `b`.
+        within : float
+            Differences up to this count as none.
+
+        Raises
+        ------
+        ValueError
+            If there are not three words, or a number is NaN.
+
+        Examples
+        --------
+        >>> Run.compare_words(0.81, 0.90)
+        'below'
+        >>> Run.compare_words(0.81, 0.90, interval=(0.70, 0.92), words=("worse than", "not told from", "better than"))
+        'not told from'
+        """
+        low, high = interval or (a, a)
+        if len(words) != 3 or any(math.isnan(x) for x in (a, b, low, high)):
+            raise ValueError(f"compare_words needs three words and numbers that are not NaN; got {words!r}, {a}, {b}")
+        below, above = high < b - within, low > b + within
+        return words[0 if below else 2 if above else 1]
+
+    def claim(self, claim_id: str, value, note: str = "", interval=None, empty=None) -> None:
+        """Hold a measured value against what a paper states, show the verdict, feed the ledger.
 
         Parameters
         ----------
@@ -260,26 +293,44 @@ class Run:
             What was measured; see :func:`deepfake_kit.claims.compare` for how it is judged.
         note : str
             One more sentence to show beside the verdict.
+        interval : pair, optional
+            Low and high end of the interval around `value`, each shaped like it; required where the row is random.
+        empty : float or sequence of float, optional
+            The same measurement with the row's empty method; required where the row names one.
         """
         from deepfake_kit import claims
 
         row = claims.find(claim_id)
-        verdict = claims.compare(claim_id, value)
-        ours = [float(x) for x in value] if hasattr(value, "__len__") else float(value)
+        verdict = claims.compare(claim_id, value, interval, empty)
+        ours, *ends = (_numbers(x) for x in (value, *(interval or ())))
         record, _ = claims.load(claim_id.partition("-")[0])
-        marks = {"reproduced": "✓", "direction-holds": "≈", "contradicted": "✗"}
-        printed = "no number" if row.printed is None else _format(row.printed)
+        stated = (
+            f"Paper {_format(row.printed)}"
+            if row.printed is not None
+            else f"If the statement held {_format(row.expected)}"
+            if row.expected is not None
+            else f"If the statement held {row.direction}"
+        )
+        between = f" [{_format(ends[0])} to {_format(ends[1])}]" if ends else ""
         text = (
-            f"{record['short']}, {row.label}: {verdict.replace('-', ' ')}. Paper {printed}, here {_format(ours)}"
+            f"{record['short']}, {row.label}: {verdict.replace('-', ' ')}. {stated}, here {_format(ours)}{between}"
             f"{f' ({row.measure})' if row.measure else ''}.{f' {note}' if note else ''}"
         )
         shown = (
             f'<p class="kit-check kit-{verdict}" id="check-{claim_id}">'
-            f'<span aria-hidden="true">{marks[verdict]}</span> {_inline(text)}</p>'
+            f'<span aria-hidden="true">{claims.SIGNS[verdict]}</span> {_inline(text)}</p>'
         )
         self._publish(
-            {"text/html": shown, "text/plain": f"{marks[verdict]} {text}"},
-            {"type": "claim", "id": claim_id, "value": ours, "verdict": verdict, "note": note},
+            {"text/html": shown, "text/plain": f"{claims.SIGNS[verdict]} {text}"},
+            {
+                "type": "claim",
+                "id": claim_id,
+                "value": ours,
+                "interval": ends or None,
+                "empty": None if empty is None else _numbers(empty),
+                "verdict": verdict,
+                "note": note,
+            },
         )
 
     def verify(self, id: str, residual, tolerance: float = 0.0, how: str = ""):
@@ -408,6 +459,10 @@ def _scalar(id: str, x):
     if not isinstance(x, bool | int | float | str):
         raise ValueError(f"value {id!r} must be one number or a short text; got {type(x).__name__}")
     return x
+
+
+def _numbers(x) -> float | list[float]:
+    return [float(v) for v in x] if hasattr(x, "__len__") else float(x)
 
 
 def _format(x) -> str:

@@ -8,8 +8,6 @@ import re
 from deepfake_kit import claims
 from press import verdicts
 
-SIGNS = {"reproduced": "✓", "direction-holds": "≈", "contradicted": "✗", "not-comparable": "∅", "not-attempted": "…"}
-
 
 def totals(results: list[dict]) -> str:
     """Counts a paper, as a Markdown table."""
@@ -98,6 +96,8 @@ def _row(paper: dict, row: claims.Claim, record: dict | None) -> str:
         link = f'<p><a href="{page}">the cell that shows it</a></p>'
     measure = f"<p>{_text(row.measure)}</p>" if row.measure and (record or row.printed is not None) else ""
     printed = "" if row.printed is None else _numbers(row.printed)
+    if row.expected is not None:
+        printed = f"<p>{_numbers(row.expected)}<br><small>if the statement held</small></p>"
     values = ""
     if row.values:
         listed = "".join(f"<dt>{_text(k)}</dt><dd>{_text(v)}</dd>" for k, v in row.values.items())
@@ -113,7 +113,7 @@ def _row(paper: dict, row: claims.Claim, record: dict | None) -> str:
         f"<td>{_text(row.states)}{values}</td>"
         f'<td><span class="kit-badge kit-{row.finding}">{row.finding.replace("-", " ")}</span>'
         f"<p>{_text(row.explanation)}</p></td>"
-        f'<td><span class="kit-badge kit-{row.verdict}"><span aria-hidden="true">{SIGNS[row.verdict]}</span> '
+        f'<td><span class="kit-badge kit-{row.verdict}"><span aria-hidden="true">{claims.SIGNS[row.verdict]}</span> '
         f"{row.verdict.replace('-', ' ')}</span>{measure}{reason}{link}</td>"
         f'<td data-label="paper">{printed}</td><td data-label="here">{ours}</td></tr>'
     )

@@ -129,6 +129,38 @@ def test_say_records_each_number(shown):
     assert published[0][1]["deepfake_kit"]["value"] == 0.25
 
 
+@pytest.mark.parametrize(
+    ("a", "interval", "within", "word"),
+    [
+        (1.0, None, 0, "below"),
+        (3.0, None, 0, "above"),
+        (2.0, None, 0, "about equal to"),
+        (1.0, (0.5, 2.5), 0, "about equal to"),
+        (1.0, None, 1.5, "about equal to"),
+        (3.0, (2.1, 4), 0, "above"),
+    ],
+)
+def test_words_follow_the_numbers(a, interval, within, word):
+    assert run.Run.compare_words(a, 2.0, interval=interval, within=within) == word
+
+
+def test_words_need_numbers():
+    with pytest.raises(ValueError, match="not NaN"):
+        run.Run.compare_words(float("nan"), 2.0)
+    with pytest.raises(ValueError, match="three words"):
+        run.Run.compare_words(1.0, 2.0, words=("less", "more"))
+
+
+def test_claim_records_the_interval_and_never_calls_ours_the_papers(shown, monkeypatch):
+    opened, outputs = shown
+    row = dict(kind="claim", label="l", section="s", states="s", finding="holds", explanation="e", verdict="undecided")
+    about = claims.Claim(id="ddtma-x", **row, expected=0.5, tolerance=0.1, random=True)
+    monkeypatch.setattr(claims, "find", lambda _: about)
+    ((data, metadata),) = outputs(lambda: opened.claim("ddtma-x", 0.6, interval=(0.2, 0.9)))
+    assert metadata["deepfake_kit"]["interval"] == [0.2, 0.9] and metadata["deepfake_kit"]["verdict"] == "undecided"
+    assert "Paper 0.5" not in data["text/plain"] and "the statement held 0.5" in data["text/plain"]
+
+
 def test_verify_passes_small_and_refuses_large_or_nan(shown):
     opened, outputs = shown
     ((data, _),) = outputs(lambda: opened.verify("fine", 1e-9, 1e-6, "by hand"))
@@ -146,7 +178,7 @@ def test_verify_takes_a_tensor_that_remembers_its_gradient(shown, recwarn):
 def test_claim_shows_the_verdict_and_an_anchor(shown, monkeypatch):
     opened, outputs = shown
     row = claims.find("ddtma-eq-1")
-    monkeypatch.setattr(claims, "compare", lambda *_: "contradicted")
+    monkeypatch.setattr(claims, "compare", lambda *_, **__: "contradicted")
     ((data, about),) = outputs(lambda: opened.claim("ddtma-eq-1", 2.0))
     assert 'id="check-ddtma-eq-1"' in data["text/html"]
     assert row.label in data["text/html"]
