@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from deepfake_kit.images import open_picture
+
 _IDX_TYPES = {
     0x08: np.dtype("u1"),
     0x09: np.dtype("i1"),
@@ -182,21 +184,8 @@ def _to_square(picture: Any, size: int | None) -> np.ndarray:
 
 
 def read_image(path: str | Path, size: int | None = None, data: bytes | None = None) -> np.ndarray:
-    """Decode one picture to RGB uint8 [3,H,W]; ValueError naming the file if it is cut or no picture."""
-    from PIL import Image
-
-    data = Path(path).read_bytes() if data is None else data
-    try:
-        with Image.open(io.BytesIO(data)) as picture:
-            # Pillow accepts a file that lost only its end marker, so the marker is looked for.
-            last, end = {"JPEG": (b"\xff\xda", b"\xff\xd9"), "PNG": (b"IDAT", b"IEND\xaeB`\x82")}.get(
-                picture.format, (b"", b"")
-            )
-            if end and data.rfind(end) < data.rfind(last):
-                raise OSError("the end-of-image marker is missing")
-            return _to_square(picture.convert("RGB"), size)
-    except (OSError, ValueError, SyntaxError, struct.error) as error:
-        raise ValueError(f"{path}: truncated or not a picture ({len(data):,} bytes: {error})") from error
+    """Decode one picture to RGB uint8 [3,H,W] as `images.open_picture` does; ValueError naming a file it refuses."""
+    return _to_square(open_picture(Path(path) if data is None else data, str(path)), size)
 
 
 def read_ffhq_stylegan(path: str | Path, split: str, data: bytes | None = None) -> Parsed:

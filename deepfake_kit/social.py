@@ -22,6 +22,7 @@ import pandas as pd
 import torch
 from PIL import Image
 
+from deepfake_kit.images import open_picture
 from deepfake_kit.metrics import check_pictures, psnr, ssim
 from deepfake_kit.social_platforms import ALTERNATIVES, PLATFORMS, Platform, platform_table
 from deepfake_kit.valid import one_of, whole
@@ -158,7 +159,7 @@ def upload(file: bytes, platform: str, *, quality: int | None = None, side: int 
     Parameters
     ----------
     file : bytes
-        A JPEG, PNG or other file that Pillow reads.
+        A JPEG, PNG or other file that :func:`deepfake_kit.images.open_picture` reads, upright, in sRGB, on white.
     platform : str
         "facebook", "telegram" or "twitter".
     quality, side : int, optional
@@ -185,13 +186,7 @@ def upload(file: bytes, platform: str, *, quality: int | None = None, side: int 
     side = max(rule.sides) if side is None else whole("side", side, 1, 65500)
     if not isinstance(file, bytes | bytearray | memoryview):
         raise ValueError(f"file: got {type(file).__name__}; valid: the bytes of a JPEG or PNG file")
-    try:
-        with Image.open(io.BytesIO(file)) as opened:
-            picture = opened.convert("RGB")
-    except (OSError, SyntaxError) as problem:
-        raise ValueError(
-            f"file: got {len(file)} bytes that are no whole picture ({problem}); valid: a JPEG or PNG file"
-        ) from problem
+    picture = open_picture(file, "file")
     return _encode(picture, rule, _stored(picture.height, picture.width, side / max(picture.size)), quality)
 
 

@@ -1,0 +1,169 @@
+"""One way to open a picture file: whatever camera, editor or phone wrote it, out come the sRGB pixels of a viewer.
+
+Used wherever the kit takes a picture from outside, so that a turned, transparent or wide-gamut file means the same
+to the readers, the platforms and the detectors.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps
+
+#: What shows through where a picture is transparent: white, as on a page.
+BACKGROUND = (255, 255, 255)
+#: Larger pictures are refused before they are decoded (Pillow's own limit: 179 million pixels, 512 MiB as RGB).
+MAX_PIXELS = 2 * 89_478_485
+# After FF in the coded data of a JPEG: 00 is a stuffed byte, D0-D7 restart it, another FF fills; all else is a marker.
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+
+
+def open_picture(source: str | os.PathLike | bytes, name: str | None = None) -> Image.Image:
+    """Decode a picture file to upright 8-bit sRGB, as a viewer shows it.
+
+    The EXIF orientation is applied. An embedded ICC profile is converted to sRGB (Pillow's LittleCMS, perceptual
+    intent); one that is damaged or of another colour space than the picture is ignored, as browsers do. Transparent
+    places show white. 16-bit grey is scaled by 255/65535, a float TIFF by 255 from [0, 1]. Palettes, CMYK, Lab and
+    bilevel files become RGB. Of several frames the first is taken. Bytes after the picture's end, such as the film of
+    a motion photo, are ignored; a file that lacks its end is refused.
+
+    Parameters
+    ----------
+    source : path or bytes
+        The file, or its bytes.
+    name : str, optional
+        What messages call the bytes; by default the path, or "picture".
+
+    Returns
+    -------
+    PIL.Image.Image
+        Mode "RGB", without metadata.
+
+    Raises
+    ------
+    ValueError
+        Naming the file: no picture, cut, damaged, more than `MAX_PIXELS` pixels, float values outside [0, 1], 32-bit
+        whole numbers (their range is not stated in the file), or `source` of another type.
+    FileNotFoundError
+        No such path.
+
+    Examples
+    --------
+    >>> file = io.BytesIO(); Image.new("RGBA", (3, 2), (0, 255, 0, 0)).save(file, "PNG")
+    >>> open_picture(file.getvalue()).getpixel((0, 0))
+    (255, 255, 255)
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        name, data = name or "picture", bytes(source)
+    elif isinstance(source, str | os.PathLike):
+        name, data = name or str(source), Path(source).read_bytes()
+    else:
+        raise ValueError(f"picture: got {type(source).__name__}; valid: a path, or the bytes of a file")
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise ValueError(f"{picture.width} x {picture.height} pixels; valid: at most {MAX_PIXELS:,}")
+            if not _has_its_end(picture.format, data):
+                raise ValueError("cut off: the end-of-image marker is missing")
+            picture.load()
+            # Pillow reads the 16 bits of a PNG or PPM file as 32 in some versions; no other file's 32 bits are so.
+            if picture.mode == "I" and picture.format not in ("PNG", "PPM"):
+                raise ValueError("32-bit whole numbers; valid: 1, 8 or 16 bits a value")
+            return _onto_background(_upright(picture), picture.info.get("icc_profile"))
+    except MemoryError:
+        raise
+    except Exception as error:  # on a damaged file Pillow's decoders raise nearly anything
+        raise ValueError(
+            f"{name}: truncated or not a picture that can be read ({len(data):,} bytes: {error})"
+        ) from error
+
+
+def _has_its_end(format: str | None, data: bytes) -> bool:
+    """Whether a JPEG or PNG file holds the end of its first picture; Pillow accepts one that lost only that."""
+    if format in ("JPEG", "MPO"):
+        place = 2
+        while 0 <= place < len(data) - 1:
+            marker = data[place + 1]
+            if marker == 0xD9:
+                return True
+            if marker == 0xFF or marker == 0x01 or 0xD0 <= marker <= 0xD8:  # fill, or a marker without a length
+                place += 1 if marker == 0xFF else 2
+                continue
+            place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+            if marker == 0xDA:
+                found = _JPEG_MARKER.search(data, place)
+                place = found.start() if found else -1
+        return False
+    if format == "PNG":
+        place = 8
+        while place + 12 <= len(data):
+            if data[place + 4 : place + 8] == b"IEND":
+                return True
+            place += 12 + int.from_bytes(data[place : place + 4], "big")
+        return False
+    return True
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """The picture turned as its EXIF data say; unreadable EXIF data say nothing."""
+    try:
+        picture.getexif()
+    except Exception:  # EXIF data may be damaged in as many ways as a picture
+        return picture
+    return ImageOps.exif_transpose(picture)
+
+
+def _onto_background(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    """RGB in 8 bits: first the number format, then the profile, then what is transparent onto `BACKGROUND`."""
+    alpha = None
+    if picture.mode.startswith("I;16") or picture.mode == "I":
+        picture, alpha = _from_16_bits(picture)
+    elif picture.mode == "F":
+        picture = _from_floats(picture)
+    elif picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        alpha = picture.getchannel("A")
+        picture = picture.convert("RGB")
+    picture = _to_srgb(picture, profile)
+    if alpha is not None:
+        picture = Image.composite(picture, Image.new("RGB", picture.size, BACKGROUND), alpha)
+    return Image.frombytes("RGB", picture.size, picture.tobytes())
+
+
+def _from_16_bits(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    values = np.asarray(picture).astype(np.int64)
+    grey = Image.fromarray(((values + 128) // 257).clip(0, 255).astype(np.uint8))
+    key = picture.info.get("transparency")
+    return grey, None if key is None else Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8))
+
+
+def _from_floats(picture: Image.Image) -> Image.Image:
+    values = np.asarray(picture)
+    if not ((values >= 0) & (values <= 1)).all():
+        raise ValueError(f"float values from {values.min():g} to {values.max():g}; valid: finite, in [0, 1]")
+    return Image.fromarray(np.rint(values * 255).astype(np.uint8))
+
+
+def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    if picture.mode == "LAB":
+        return ImageCms.profileToProfile(picture, ImageCms.createProfile("LAB"), _SRGB, outputMode="RGB")
+    if picture.mode not in ("L", "CMYK"):
+        picture = picture.convert("L" if picture.mode == "1" else "RGB")
+    if profile:
+        try:
+            embedded = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            space = embedded.profile.xcolor_space.strip()
+            if space == "RGB" and picture.mode == "L":
+                picture = picture.convert("RGB")
+            if {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(space) == picture.mode:
+                return ImageCms.profileToProfile(picture, embedded, _SRGB, outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError):
+            pass  # a damaged profile: the numbers are taken for sRGB
+    return picture.convert("RGB")
+
+
+_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
