@@ -1,4 +1,4 @@
-"""The press's own command line, called by ``make``: ``python -m press build | execute | render | normalise``."""
+"""The press's own command line, called by ``make``: ``python -m press build | execute | render | words | ...``."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     normalise.add_argument("--check", action="store_true", help="change nothing; exit 1 if a source is not normal")
     colab = commands.add_parser("colab", help="copies of the notebooks whose first cell knows the repository")
     colab.add_argument("folder", type=Path)
+    words = commands.add_parser("words", help="list the words in captions and prose that compare and are not computed")
+    words.add_argument("chapter", nargs="?", help="one notebook's name; default: all")
     options = parser.parse_args(arguments)
     try:
         return COMMANDS[options.command](options)
@@ -77,7 +79,24 @@ def _colab(options) -> int:
     return sources.for_colab(ROOT / "notebooks", options.folder, stage.repository(ROOT))
 
 
-COMMANDS = {"build": _build, "execute": _execute, "render": _render, "normalise": _normalise, "colab": _colab}
+def _words(options) -> int:
+    from deepfake_kit import settings
+    from press import words
+
+    names = [settings.load(options.chapter).name] if options.chapter else settings.chapters()
+    found = [row for name in names for row in words.problems(ROOT / "notebooks" / f"{name}.ipynb")]
+    print("\n".join([*found, f"{len(found)} to compute or to excuse"]))
+    return int(bool(found))
+
+
+COMMANDS = {
+    "build": _build,
+    "execute": _execute,
+    "render": _render,
+    "normalise": _normalise,
+    "colab": _colab,
+    "words": _words,
+}
 
 if __name__ == "__main__":
     sys.exit(main())
