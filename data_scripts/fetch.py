@@ -23,8 +23,10 @@ try:
 except ImportError:  # run from a checkout that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from deepfake_kit import data, downloads, face_folders, file_hashes, readers
-from deepfake_kit.data_sources import SOURCES, Source
+from deepfake_kit import data
+from deepfake_kit.data import downloads, hashes, readers
+from deepfake_kit.data import folders as face_folders
+from deepfake_kit.data.sources import SOURCES, Source
 
 MANIFEST = "MANIFEST.sha256"
 SETS = [name for name in SOURCES if name not in ("emnist-balanced", "emnist-mnist")]
@@ -77,7 +79,7 @@ def _root(given: Path | None) -> Path:
         return given.expanduser()
     if os.environ.get("DEEPFAKE_KIT_DATA"):
         return Path(os.environ["DEEPFAKE_KIT_DATA"]).expanduser()
-    return file_hashes.cache_folder()
+    return hashes.cache_folder()
 
 
 def _list(root: Path | None) -> int:
@@ -129,8 +131,8 @@ def _import(wanted: Source, given: Path, root: Path) -> Path:
     files = [given] if given.is_file() else sorted(path for path in given.iterdir() if path.is_file())
     for path in files:
         expected = wanted.sha256.get(path.name)
-        if expected is not None and not file_hashes.matches(path, expected):
-            found = file_hashes.plain(path)
+        if expected is not None and not hashes.matches(path, expected):
+            found = hashes.plain(path)
             raise ValueError(
                 f"{path}: wrong checksum: expected {expected}, found sha256 {found}. Nothing was imported."
             )
@@ -172,7 +174,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def _write_manifest(folder: Path) -> None:
     lines = [
-        f"{file_hashes.plain(path)}  {path.relative_to(folder).as_posix()}\n"
+        f"{hashes.plain(path)}  {path.relative_to(folder).as_posix()}\n"
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != MANIFEST
     ]
@@ -204,7 +206,7 @@ def _problems(name: str, place: data.Place, deep: bool) -> list[str]:
     problems = []
     for path, _, _ in place.files:
         expected = SOURCES[name].sha256.get(path.name)
-        found = file_hashes.plain(path)
+        found = hashes.plain(path)
         if expected is not None and found != expected:
             problems.append(f"{path}: wrong checksum: expected {expected}, found {found}")
     homes = (place.folder, *place.folder.parents[:2])
@@ -229,7 +231,7 @@ def _against_manifest(manifest: Path) -> list[str]:
     for line in manifest.read_text(encoding="utf-8").splitlines():
         expected, _, listed = line.partition("  ")
         path = manifest.parent / listed
-        found = file_hashes.plain(path) if path.is_file() else "no such file"
+        found = hashes.plain(path) if path.is_file() else "no such file"
         if found != expected:
             problems.append(f"{path}: not as in {MANIFEST}: expected {expected}, found {found}")
     return problems
@@ -257,7 +259,7 @@ def _against_ffhq_table(folder: Path, index: face_folders.Index) -> list[str]:
     problems = []
     for number, path in zip(index.extra["number"].tolist(), index.paths, strict=True):
         expected = records[str(number)]["thumbnail"]["file_md5"] if str(number) in records else "no record"
-        if not file_hashes.matches(path, f"md5:{expected}"):
+        if not hashes.matches(path, f"md5:{expected}"):
             problems.append(f"{path}: not as in {table.name}: expected md5 {expected}")
     return problems
 

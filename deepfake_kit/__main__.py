@@ -6,14 +6,15 @@ import argparse
 import os
 import sys
 
-from deepfake_kit import __version__, settings
+from deepfake_kit import __version__
+from deepfake_kit.notebook import settings
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 well, 1 a chapter failed or a file cannot be written, 2 bad input."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    from deepfake_kit.execute import ChapterFailed
+    from deepfake_kit.notebook.execute import ChapterFailed
 
     try:
         return options.command(options)
@@ -85,7 +86,8 @@ def _seconds(word: str) -> float:
 
 def _checked(options) -> tuple[settings.Chapter, dict]:
     """The chapter and the overrides that the command line names, or a ValueError before anything runs."""
-    from deepfake_kit import data, execute
+    from deepfake_kit import data
+    from deepfake_kit.notebook import execute
 
     parameters = execute.parse_parameters(options.parameters)
     about = settings.load(options.chapter)
@@ -105,7 +107,7 @@ def _run(options) -> int:
 
     from tqdm import tqdm
 
-    from deepfake_kit import execute, results
+    from deepfake_kit.notebook import execute, results
 
     about, parameters = _checked(options)
     with tqdm(total=1, desc=f"{about.name} ({options.profile})", unit="cell", file=sys.stderr) as bar:
@@ -133,7 +135,8 @@ def _run(options) -> int:
 def _doctor(options) -> int:
     import torch
 
-    from deepfake_kit import data, execute, provenance
+    from deepfake_kit import data, provenance
+    from deepfake_kit.notebook import execute
 
     print(f"deepfake_kit {__version__}, git {provenance.git_revision()}")
     print("libraries: " + ", ".join(f"{name} {version}" for name, version in provenance.library_versions().items()))
@@ -156,7 +159,7 @@ def _doctor(options) -> int:
 
 
 def _ledger(options) -> int:
-    from deepfake_kit import claims
+    from deepfake_kit.notebook import claims
 
     for paper in [options.paper] if options.paper else claims.papers():
         record, rows = claims.load(paper)

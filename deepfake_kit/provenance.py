@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import platform
 import random
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from importlib import metadata
 from pathlib import Path
+
+PACKAGE = Path(__file__).parent
 
 LIBRARIES = ("torch", "numpy", "scipy", "matplotlib", "torchvision", "diffusers", "timm", "peft", "titanoboa", "vyper")
 
@@ -17,7 +21,7 @@ def git_revision(folder: Path | None = None) -> str:
 
     ``"unversioned"`` where the package was installed from a wheel or git is absent.
     """
-    folder = folder or Path(__file__).parent
+    folder = folder or PACKAGE
     try:
         command = ["git", "-C", str(folder), "describe", "--always", "--dirty=+", "--exclude=*"]
         inside = subprocess.run(
@@ -95,3 +99,81 @@ def environment() -> dict:
         "accelerator": accelerator(),
         "threads": torch.get_num_threads(),
     }
+
+
+def module_file(name: str, package: Path = PACKAGE) -> Path | None:
+    """The file of a module of the kit by its dotted name ("" is the package itself), or None if there is none.
+
+    >>> module_file("diffusion.steps").name, module_file("diffusion").name, module_file("nothing")
+    ('steps.py', '__init__.py', None)
+    """
+    path = package.joinpath(*name.split(".")) if name else package
+    for file in (path / "__init__.py", path.with_name(f"{path.name}.py")):
+        if file.is_file():
+            return file
+    return None
+
+
+def imported(tree: ast.AST, package: Path = PACKAGE) -> set[str]:
+    """Dotted names of the kit's modules that a syntax tree imports, or reaches through an alias of the package."""
+    aliases, found = (
+        {"deepfake_kit", "kit"},
+        set(),
+    )  # a notebook makes the alias `kit` in one cell and uses it in others
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                first, _, rest = name.name.partition(".")
+                if first == "deepfake_kit":
+                    found.add(rest) if rest else aliases.add(name.asname or first)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            first, _, room = node.module.partition(".")
+            if first == "deepfake_kit":
+                inside = [f"{room}.{name.name}".strip(".") for name in node.names]
+                found |= {name if module_file(name, package) else room for name in inside}
+    for node in ast.walk(tree):
+        names: list[str] = []
+        while isinstance(node, ast.Attribute):
+            names.insert(0, node.attr)
+            node = node.value
+        if names and isinstance(node, ast.Name) and node.id in aliases:
+            found |= {".".join(names[: i + 1]) for i in range(len(names))}
+    return {name for name in found if module_file(name, package)}
+
+
+def reached(
+    modules: Iterable[str], package: Path = PACKAGE, imports: Callable[[str, ast.AST], set[str]] | None = None
+) -> dict[str, Path]:
+    """Modules of the kit that `modules` reach by importing, themselves included: dotted name and file.
+
+    A room's ``__init__.py`` counts for each of its modules, since Python runs it; what it offers counts only
+    where something is imported from the room itself.
+
+    Parameters
+    ----------
+    modules : iterable of str
+        Dotted names below ``deepfake_kit``; those that are no module are passed over.
+    package : Path
+        The package's folder.
+    imports : callable (name, syntax tree) -> set of str, optional
+        What a module imports; by default all of :func:`imported`.
+
+    Examples
+    --------
+    >>> sorted(reached(["diffusion.velocity"]))
+    ['', 'diffusion', 'diffusion.steps', 'diffusion.velocity']
+    """
+    waiting, found, opened = {*modules}, {}, set()
+    while waiting:
+        name = waiting.pop()
+        path = module_file(name, package)
+        if path is None or name in opened:
+            continue
+        opened.add(name)
+        for depth in range(name.count(".") + 1 if name else 0):
+            room = ".".join(name.split(".")[:depth])
+            found[room] = module_file(room, package)
+        found[name] = path
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        waiting |= imports(name, tree) if imports else imported(tree, package)
+    return found

@@ -47,7 +47,7 @@ def _build(options) -> int:
 
 
 def _execute(options) -> int:
-    from deepfake_kit.execute import ChapterFailed
+    from deepfake_kit.notebook.execute import ChapterFailed
     from press import worker
 
     folder = ROOT / "_build" / "executed" / options.profile / options.chapter / options.key
@@ -80,7 +80,7 @@ def _colab(options) -> int:
 
 
 def _words(options) -> int:
-    from deepfake_kit import settings
+    from deepfake_kit.notebook import settings
     from press import words
 
     names = [settings.load(options.chapter).name] if options.chapter else settings.chapters()

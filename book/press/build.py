@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from deepfake_kit import settings
+from deepfake_kit.notebook import settings
 from press import assets, keys, stage
 
 UNTOUCHED = "the last good site, if there is one, stays in place"

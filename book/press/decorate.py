@@ -6,7 +6,7 @@ import re
 
 from nbformat.v4 import new_code_cell
 
-from deepfake_kit.run import METADATA_KEY
+from deepfake_kit.notebook.run import METADATA_KEY
 
 CAPTION = re.compile(r'<p class="kit-caption">.*?</p>', re.DOTALL)
 

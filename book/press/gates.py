@@ -1,7 +1,7 @@
 """What keeps a rendered site from being published: one small function a fault.
 
 A gate takes what it needs by name: ``site`` (the folder of HTML), ``results`` (one dictionary a chapter, as
-:func:`deepfake_kit.results.collect` makes it), ``pages`` (the names in ``_toc.yml``, see
+:func:`deepfake_kit.notebook.results.collect` makes it), ``pages`` (the names in ``_toc.yml``, see
 :func:`press.pages.toc_pages`) and ``visits`` (what a browser saw, see :mod:`press.browser`). It returns its
 problems in words that name page and place; an empty list means that the gate is open. :func:`run` asks them all.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-from deepfake_kit import settings
+from deepfake_kit.notebook import settings
 
 
 def table(results: list[dict]) -> str:

@@ -11,13 +11,12 @@ import hashlib
 import json
 from pathlib import Path
 
-from deepfake_kit import execute, settings
+from deepfake_kit import provenance
+from deepfake_kit.notebook import execute, settings
 
-KIT = Path(settings.__file__).parent
-# Every run goes through these, whatever the notebook imports.
-ALWAYS = ("__init__", "run", "settings", "style", "provenance", "valid", "execute", "results")
-# `run` imports these only when the notebook calls the method.
-BY_METHOD = {"load": "data", "claim": "claims"}
+KIT = provenance.PACKAGE
+# Every run goes through these and what they import, whatever the notebook imports.
+ALWAYS = ("notebook.run", "notebook.execute", "notebook.results")
 # Folders with one file a chapter or a row a claim: only the chapter's own part counts.
 BY_CHAPTER = {"chapters", "exercises", "papers"}
 
@@ -32,7 +31,10 @@ def chapter_key(root: Path, chapter: str, profile: str, kit: Path = KIT) -> str:
     data_sets = about.data_sets(parameters)
     parts = {
         "notebook": _digest(notebook.read_bytes()),
-        "kit": {str(path.relative_to(kit)): _digest(path.read_bytes()) for path in reachable(code, kit, about.number)},
+        "kit": {
+            str(path.relative_to(kit.resolve())): _digest(path.read_bytes())
+            for path in reachable(code, kit, about.number)
+        },
         "chapter": _digest((kit / "chapters" / f"{chapter}.yml").read_bytes()),
         "claims": _claim_rows(code),
         "lock": _digest((root / "requirements.lock").read_bytes()),
@@ -57,8 +59,9 @@ def reachable(code: list[str], kit: Path = KIT, number: str = "") -> list[Path]:
 
     Notes
     -----
-    Attribute access through the package (``kit.diffusion.UNet``) counts as an import, ``run.load`` as
-    reaching ``data``. A module's string that names a file or folder of the package counts as reading it.
+    Attribute access through the package (``kit.diffusion.UNet``) counts as an import; what a method of the run
+    imports counts where the notebook names the method (``run.load`` reaches ``data``). A module's string that names
+    a data file or folder of the package counts as reading it.
     """
     trees = [ast.parse("\n".join(_without_magics(cell))) for cell in code]
     graders = kit / "exercises" / f"chapter_{number}.py"
@@ -67,67 +70,56 @@ def reachable(code: list[str], kit: Path = KIT, number: str = "") -> list[Path]:
         files.add(graders)
         trees.append(ast.parse(graders.read_text(encoding="utf-8")))
     methods = {node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    waiting = {*ALWAYS, *(BY_METHOD[name] for name in methods & set(BY_METHOD))}
-    waiting |= {name for tree in trees for name in _kit_names(tree, kit)}
-    modules: set[str] = set()
-    kit = kit.resolve()
-    while waiting:
-        name = waiting.pop()
-        if name in modules or not (kit / f"{name}.py").is_file():
-            continue
-        modules.add(name)
-        path = kit / f"{name}.py"
+
+    def imports(name: str, tree: ast.AST) -> set[str]:
+        return provenance.imported(_called(tree, methods) if name == "notebook.run" else tree, kit)
+
+    named = {name for tree in trees for name in provenance.imported(tree, kit)}
+    for path in provenance.reached({*ALWAYS, *named}, kit, imports).values():
         files.add(path)
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        imports = _kit_names(tree, kit)
-        waiting |= imports - set(BY_METHOD.values()) if name == "run" else imports
-        files |= _named_files(tree, kit)
-    return sorted(files)
+        files |= _named_files(path, kit)
+    return sorted(file.resolve() for file in files)
 
 
-def _kit_names(tree: ast.AST, kit: Path) -> set[str]:
-    """Top-level kit modules that a syntax tree imports or reaches through the package's name."""
-    aliases, found = {"deepfake_kit"}, set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for name in node.names:
-                if name.name == "deepfake_kit":
-                    aliases.add(name.asname or name.name)
-                elif name.name.startswith("deepfake_kit."):
-                    found.add(name.name.split(".")[1])
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            first, _, rest = node.module.partition(".")
-            if first == "deepfake_kit":
-                found |= {rest.split(".")[0]} if rest else {name.name for name in node.names}
-    # An alias made in one cell is used in others, so the notebooks' usual alias always counts.
-    aliases.add("kit")
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases:
-            found.add(node.attr)
-    return {name for name in found if (kit / f"{name}.py").is_file()}
+def _called(tree: ast.AST, methods: set[str]) -> ast.Module:
+    """The module without those public methods of its classes that the notebook never names."""
+    body = [
+        part
+        for node in tree.body
+        for part in (node.body if isinstance(node, ast.ClassDef) else [node])
+        if not isinstance(node, ast.ClassDef)
+        or not isinstance(part, ast.FunctionDef)
+        or part.name.startswith("_")
+        or part.name in methods
+    ]
+    return ast.Module(body=body, type_ignores=[])
 
 
-def _named_files(tree: ast.AST, kit: Path) -> set[Path]:
-    """Data files of the package that a module names in a string, folders taken whole."""
+def _named_files(module: Path, kit: Path) -> set[Path]:
+    """Data files that a module names in a string, from its own folder or the package's; folders taken whole.
+
+    Folders of code are no data, though a string such as ``"data"`` may spell their names.
+    """
     found: set[Path] = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
         if not (isinstance(node, ast.Constant) and isinstance(node.value, str) and 0 < len(node.value) < 80):
             continue
         if node.value in BY_CHAPTER or "\n" in node.value or not node.value.strip("./ "):
             continue
-        path = (kit / node.value).resolve()
-        if kit.resolve() not in path.parents:
-            continue
-        if path.is_file() and path.suffix != ".py":
-            found.add(path)
-        elif path.is_dir():
-            found |= {file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts}
+        for place in {kit, module.parent}:
+            path = (place / node.value).resolve()
+            if kit.resolve() not in path.parents:
+                continue
+            if path.is_file() and path.suffix != ".py":
+                found.add(path)
+            elif path.is_dir() and not (path / "__init__.py").exists():
+                found |= {file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts}
     return found
 
 
 def _claim_rows(code: list[str]) -> dict[str, str]:
     """The rows of the claims files that the notebook names, so that editing another row leaves it alone."""
-    from deepfake_kit import claims
+    from deepfake_kit.notebook import claims
 
     text = "\n".join(code)
     rows = [row for paper in claims.papers() for row in claims.load(paper)[1] if f'"{row.id}"' in text]

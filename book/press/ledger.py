@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 
-from deepfake_kit import claims
+from deepfake_kit.notebook import claims
 from press import verdicts
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deepfake_kit import claims
+from deepfake_kit.notebook import claims
 
 
 def all_claims() -> dict[str, claims.Claim]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from deepfake_kit import settings
+from deepfake_kit.notebook import settings
 from press import keys
 
 OUTCOME = r"""

@@ -9,7 +9,7 @@ import threading
 import time
 from pathlib import Path
 
-from deepfake_kit import execute, results
+from deepfake_kit.notebook import execute, results
 
 
 def work(root: Path, chapter: str, profile: str, folder: Path, progress: Path) -> None:
@@ -28,7 +28,7 @@ def work(root: Path, chapter: str, profile: str, folder: Path, progress: Path) -
 
     Raises
     ------
-    deepfake_kit.execute.ChapterFailed
+    deepfake_kit.notebook.execute.ChapterFailed
         If the chapter fails; `folder` then holds nothing new.
     """
     _stop_with_parent()

@@ -66,7 +66,7 @@ def style_layers(answer) -> str | None:
 
 def uneven_overlap(answer) -> str | None:
     """1.5: whether a transposed convolution's taps overlap unevenly."""
-    from deepfake_kit.spectra import overlap
+    from deepfake_kit.measure.spectra import overlap
 
     for kernel, stride in ((4, 2), (3, 2), (5, 2), (2, 2), (6, 3), (4, 3), (3, 1), (3, 3), (8, 4), (6, 4)):
         uneven = len(overlap(12, kernel, stride).unique()) > 1

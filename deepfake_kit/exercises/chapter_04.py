@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from deepfake_kit.market import reported_outcome
-from deepfake_kit.stackelberg import equilibrium, leader_utility
+from deepfake_kit.game.stackelberg import equilibrium, leader_utility
+from deepfake_kit.game.variants import reported_outcome
 
 
 def best_quality(answer) -> str | None:

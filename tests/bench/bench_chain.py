@@ -17,8 +17,8 @@ import platform
 import time
 from pathlib import Path
 
-from deepfake_kit.chain import ETHER, TaskMarket
-from deepfake_kit.store import sha256
+from deepfake_kit.chain.market import ETHER, TaskMarket
+from deepfake_kit.chain.store import sha256
 
 COUNTER = """# pragma version ~=0.4.3
 count: public(uint256)

@@ -6,8 +6,8 @@ Both networks take 28x28x1 images, batches of 64 and AdamW in this one process. 
 networks and keep the minimum, so that other work on the machine disturbs both alike; trust the ratios, not
 the seconds. The second part trains both on the same Fashion-MNIST images in turns of a few seconds until each
 has had the same number of training seconds, and follows the held-out noise-prediction error. Both are trained on the
-noise; ours reads its network's output as a velocity (:mod:`deepfake_kit.velocity`), which costs nothing. The best
-linear guess (:mod:`deepfake_kit.linear_denoiser`), which needs no training, stands beside both.
+noise; ours reads its network's output as a velocity (:mod:`deepfake_kit.diffusion.velocity`), which costs nothing. The
+best linear guess (:mod:`deepfake_kit.diffusion.linear`), which needs no training, stands beside both.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import numpy as np
 import torch
 
 from deepfake_kit.diffusion import NoiseSchedule, UNet, q_sample, train_step
-from deepfake_kit.linear_denoiser import LinearDenoiser
-from deepfake_kit.velocity import NoiseFromVelocity
+from deepfake_kit.diffusion.linear import LinearDenoiser
+from deepfake_kit.diffusion.velocity import NoiseFromVelocity
 
 CHANNELS = (64, 80)  # 1.70 M parameters with a 2x2 stem and two blocks a resolution
 BATCH = 64

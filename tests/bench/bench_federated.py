@@ -27,9 +27,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from deepfake_kit import federated, federated_client
+from deepfake_kit import federated
 from deepfake_kit.diffusion import NoiseSchedule, UNet, to_model_range, train_step
 from deepfake_kit.federated import Plan, flatten
+from deepfake_kit.federated import client as federated_client
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENTS, IMAGES = 20, 2000

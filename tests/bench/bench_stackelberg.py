@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 
-from deepfake_kit.stackelberg import THRESHOLD, equilibrium
+from deepfake_kit.game.stackelberg import THRESHOLD, equilibrium
 
 
 def numpy_passes(cost: np.ndarray) -> np.ndarray:

@@ -76,7 +76,7 @@ def make_book(folder: Path) -> Path:
         folder,
         "91_demo",
         FIGURE,
-        'from deepfake_kit import stackelberg\nrun.claim("demo-eq-1", 3)',
+        'from deepfake_kit.game import stackelberg\nrun.claim("demo-eq-1", 3)',
         'run.say("The line has {points} points.", points=run.settings.points)',
     )
     write(folder, "92_other", FIGURE)

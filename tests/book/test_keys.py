@@ -8,7 +8,7 @@ import pytest
 import small_book
 from press import keys
 
-from deepfake_kit import claims, settings
+from deepfake_kit.notebook import claims, settings
 
 CLAIM = 'run.claim("demo-eq-1", 3)'
 
@@ -24,7 +24,7 @@ def place(tmp_path, monkeypatch):
     (kit / "papers" / "demo.yml").write_text(small_book.CLAIMS)
     about = small_book.CHAPTER.format(title="Demonstration").replace("data: []", 'data: ["fashion-mnist"]')
     (kit / "chapters" / "91_demo.yml").write_text(about)
-    small_book.write(folder, "91_demo", "from deepfake_kit import stackelberg", CLAIM)
+    small_book.write(folder, "91_demo", "from deepfake_kit.game import stackelberg", CLAIM)
     monkeypatch.setattr(settings, "FOLDER", kit / "chapters")
     monkeypatch.setattr(claims, "FOLDER", kit / "papers")
     monkeypatch.setattr(keys, "_fingerprint", lambda name: f"bytes of {name}")
@@ -60,7 +60,7 @@ def other_data(place, monkeypatch):
 
 
 def edit_notebook(place, monkeypatch):
-    small_book.write(place, "91_demo", "from deepfake_kit import stackelberg  # edited", CLAIM)
+    small_book.write(place, "91_demo", "from deepfake_kit.game import stackelberg  # edited", CLAIM)
 
 
 KIT = "deepfake_kit/"
@@ -70,8 +70,8 @@ KIT = "deepfake_kit/"
     "plant",
     [
         edit_notebook,
-        append(KIT + "stackelberg.py"),
-        append(KIT + "run.py"),
+        append(KIT + "game/stackelberg.py"),
+        append(KIT + "notebook/run.py"),
         append(KIT + "provenance.py"),
         append("requirements.lock"),
         append(KIT + "chapters/91_demo.yml"),
@@ -95,7 +95,7 @@ def test_the_profile_is_part_of_the_key(place):
     "plant",
     [
         lambda place, monkeypatch: None,
-        append(KIT + "unet.py"),
+        append(KIT + "diffusion/unet.py"),
         append(KIT + "exercises/chapter_02.py"),
         append(KIT + "chapters/02_diffusion_math.yml"),
         append(KIT + "papers/ddtma.yml"),

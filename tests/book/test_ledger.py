@@ -8,7 +8,7 @@ import pytest
 from bs4 import BeautifulSoup
 from press import ledger
 
-from deepfake_kit import claims
+from deepfake_kit.notebook import claims
 
 
 @pytest.fixture(scope="module")

@@ -113,7 +113,7 @@ def test_an_edited_notebook_runs_again_alone(book):
 
 def test_an_edited_kit_module_reruns_the_chapters_that_reach_it(book):
     before = executed(book)
-    with (book / "deepfake_kit" / "stackelberg.py").open("a") as file:
+    with (book / "deepfake_kit" / "game" / "stackelberg.py").open("a") as file:
         file.write("\n# edited\n")
     assert press(book, "build").returncode == 0
     after = executed(book)
@@ -308,27 +308,36 @@ def test_bad_words_are_one_line(book, words):
 def test_reachable_follows_imports_aliases_and_methods(tmp_path):
     for name, text in {
         "__init__": "",
-        "run": "from deepfake_kit import data, claims",
-        "settings": "",
-        "style": "",
-        "provenance": "",
-        "valid": "",
-        "execute": "",
-        "results": "",
-        "data": "",
-        "claims": "",
-        "a": "from deepfake_kit.b import x",
-        "b": 'PATH = "files/contract.vy"',
+        "notebook/__init__": "",
+        "notebook/run": "class Run:\n"
+        "    def load(self):\n        from deepfake_kit import data\n"
+        "    def claim(self):\n        from deepfake_kit.notebook import claims\n",
+        "notebook/execute": "",
+        "notebook/results": "",
+        "notebook/claims": "",
+        "data/__init__": "from deepfake_kit.data.load import load",
+        "data/load": "",
+        "data/bytes": "",
+        "rooms/__init__": "from deepfake_kit.rooms.b import x",
+        "rooms/a": "from deepfake_kit.rooms.b import x",
+        "rooms/b": 'PATH, KIND = "files/contract.vy", "data"',
         "c": "",
     }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / f"{name}.py").write_text(text)
-    (tmp_path / "files").mkdir()
-    (tmp_path / "files" / "contract.vy").write_text("")
+    (tmp_path / "rooms" / "files").mkdir()
+    (tmp_path / "rooms" / "files" / "contract.vy").write_text("")
+    always = {"__init__.py", "notebook/__init__.py", "notebook/run.py", "notebook/execute.py", "notebook/results.py"}
 
     def names(*code):
-        return {path.name for path in keys.reachable(list(code), tmp_path)} - {f"{name}.py" for name in keys.ALWAYS}
+        return {str(path.relative_to(tmp_path)) for path in keys.reachable(list(code), tmp_path)} - always
 
+    b = {"rooms/__init__.py", "rooms/b.py", "rooms/files/contract.vy"}  # and not the room that "data" spells
     assert names("import deepfake_kit as kit\nkit.start('x')") == set()
-    assert names("%pip install x\nfrom deepfake_kit import a") == {"a.py", "b.py", "contract.vy"}
+    assert names("%pip install x\nfrom deepfake_kit.rooms import a") == {"rooms/a.py", *b}
+    assert names("from deepfake_kit.rooms import x") == names("import deepfake_kit.rooms") == b
     assert names("import deepfake_kit as dk\ndk.c.f()") == {"c.py"}
-    assert names("run.load('x')") == {"data.py"}
+    assert names("import deepfake_kit as dk\ndk.rooms.b.x()") == b
+    assert names("run.load('x')") == {"data/__init__.py", "data/load.py"}
+    assert names("run.claim('x')") == {"notebook/claims.py"}
+    assert names("from deepfake_kit.data.bytes import x") == {"data/__init__.py", "data/bytes.py"}

@@ -45,7 +45,8 @@ RUNS = {"kit": {}, "flower": {"optimizer": "sgd", "lr": 0.05}}
 COMPARE = """
 import json, sys, tomllib
 import numpy as np, torch
-from deepfake_kit import federated, flower_app
+from deepfake_kit import federated
+from deepfake_kit.federated import flower_app
 torch.set_num_threads(1)
 app, weights, changes = sys.argv[1], np.load(sys.argv[2]), json.loads(sys.argv[3])
 with open(app, "rb") as file:

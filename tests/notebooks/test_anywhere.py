@@ -18,7 +18,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from deepfake_kit import execute
+from deepfake_kit.notebook import execute
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deepfake_kit import execute, results
+from deepfake_kit.notebook import execute, results
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from press import keys, sources
 
-from deepfake_kit import check, execute, settings
+from deepfake_kit.notebook import check, execute, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

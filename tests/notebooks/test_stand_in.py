@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deepfake_kit import execute, results, settings
+from deepfake_kit.notebook import execute, results, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb") if settings.load(path.stem).data)

@@ -9,7 +9,7 @@ import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, writes
 from press import __main__, words
 
-from deepfake_kit import settings
+from deepfake_kit.notebook import settings
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 # The chapters in which every word that compares is computed or excused.

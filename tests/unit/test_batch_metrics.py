@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
-from deepfake_kit import batch_metrics as bm
+from deepfake_kit.measure import batches as bm
 
 
 @pytest.mark.parametrize("positives", [3, 7, 12])

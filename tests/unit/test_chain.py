@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 pytest.importorskip("boa", reason="the chain extra is not installed")
 
-from deepfake_kit import evm, stackelberg  # noqa: E402
-from deepfake_kit.chain import ETHER, WAD, TaskMarket, TaskRefused, source, storage_gas, to_wad  # noqa: E402
+from deepfake_kit.chain import evm  # noqa: E402
+from deepfake_kit.chain.market import ETHER, WAD, TaskMarket, TaskRefused, source, storage_gas, to_wad  # noqa: E402
+from deepfake_kit.game import stackelberg  # noqa: E402
 
 REASONS = set(re.findall(r'"([a-z_0-9]+)"', re.sub(r'""".*?"""', "", source(), flags=re.S)))
 WINDOW, STAKE = 100, ETHER // 100
@@ -584,7 +585,7 @@ def test_without_titanoboa_the_import_names_the_extra():
     program = (
         "import sys; sys.modules['boa'] = None\n"
         "import deepfake_kit\n"
-        "try:\n    import deepfake_kit.chain\nexcept ImportError as error:\n    print(error)\n"
+        "try:\n    import deepfake_kit.chain.market\nexcept ImportError as error:\n    print(error)\n"
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert "deepfake_kit[chain]" in said

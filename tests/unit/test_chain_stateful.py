@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 pytest.importorskip("boa", reason="the chain extra is not installed")
 
-from deepfake_kit.chain import ETHER, TaskMarket, TaskRefused, source, to_wad  # noqa: E402
+from deepfake_kit.chain.market import ETHER, TaskMarket, TaskRefused, source, to_wad  # noqa: E402
 
 REASONS = set(re.findall(r'"([a-z_0-9]+)"', re.sub(r'""".*?"""', "", source(), flags=re.S)))
 WINDOW = 100

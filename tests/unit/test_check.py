@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deepfake_kit import check
+from deepfake_kit.notebook import check
 
 
 @pytest.fixture(autouse=True)

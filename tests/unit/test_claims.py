@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from deepfake_kit import claims
+from deepfake_kit.notebook import claims
 
 ROW = dict(kind="claim", label="l", section="s", states="s", finding="holds", explanation="e", verdict="not-attempted")
 

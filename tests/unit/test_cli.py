@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deepfake_kit import settings
 from deepfake_kit.__main__ import main
+from deepfake_kit.notebook import settings
 
 CHAPTER = settings.chapters()[0]
 
@@ -52,7 +52,7 @@ def test_debug_shows_the_traceback():
 
 
 def test_ledger_counts_every_row(capsys):
-    from deepfake_kit import claims
+    from deepfake_kit.notebook import claims
 
     assert main(["ledger"]) == 0
     said = capsys.readouterr().out

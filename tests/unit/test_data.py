@@ -21,8 +21,10 @@ import pytest
 import sklearn.datasets  # noqa: F401  imported here so that no timed test pays for it
 import torch
 
-from deepfake_kit import data, downloads, file_hashes
-from deepfake_kit.data_sources import SOURCES
+from deepfake_kit import data
+from deepfake_kit.data import downloads
+from deepfake_kit.data import hashes as file_hashes
+from deepfake_kit.data.sources import SOURCES
 
 REAL = Path(os.environ.get("DEEPFAKE_KIT_DATA", "nowhere"))
 real_sets = pytest.mark.skipif(not (REAL / "mnist-family").is_dir(), reason="set $DEEPFAKE_KIT_DATA to the real sets")

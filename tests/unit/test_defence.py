@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from deepfake_kit import defence
-from deepfake_kit import editing_distance as ed
+from deepfake_kit.defend import protect
+from deepfake_kit.measure import edits as ed
 
 
 def random(seed=0):
@@ -27,7 +27,7 @@ def linear(images):
 
 def test_projection_is_the_nearest_point():
     x, z = torch.rand(2, 3, 4, 4, generator=random()), 2 * torch.randn(2, 3, 4, 4, generator=random(2))
-    found = defence.project(z, x, 0.1)
+    found = protect.project(z, x, 0.1)
     grid = torch.linspace(0, 1, 2001)
     for value, original, far in zip(found.flatten().tolist(), x.flatten().tolist(), z.flatten().tolist(), strict=True):
         allowed = grid[(grid - original).abs() <= 0.1]
@@ -36,14 +36,14 @@ def test_projection_is_the_nearest_point():
 
 def test_projection_leaves_what_is_allowed():
     x = torch.rand(2, 3, 4, 4, generator=random())
-    inside = defence.random_start(x, 0.1, random(3))
-    assert torch.equal(defence.project(inside, x, 0.1), inside)
+    inside = protect.random_start(x, 0.1, random(3))
+    assert torch.equal(protect.project(inside, x, 0.1), inside)
 
 
 @pytest.mark.parametrize("epsilon", [0.025, 0.03, 8 / 255, 0.1])
 def test_a_file_is_whole_grey_levels_within_the_ball(epsilon):
     x = torch.randint(0, 256, (8, 3, 8, 8), generator=random()) / 255
-    saved = defence.to_file(x + 0.2 * torch.randn(x.shape, generator=random(1)), x, epsilon)
+    saved = protect.to_file(x + 0.2 * torch.randn(x.shape, generator=random(1)), x, epsilon)
     assert (saved * 255 - (saved * 255).round()).abs().max() < 1e-4
     assert (saved - x).abs().max() <= epsilon + 1e-6
     assert (saved - x).abs().max() > epsilon - 1 / 255
@@ -54,20 +54,20 @@ def test_a_file_is_whole_grey_levels_within_the_ball(epsilon):
 
 @pytest.mark.parametrize("epsilon", [0.01, 0.1])
 def test_pgd_finds_the_optimum_of_a_linear_editor(epsilon):
-    z = defence.pgd(linear, GREY, epsilon, epsilon / 4, 12, random())
+    z = protect.pgd(linear, GREY, epsilon, epsilon / 4, 12, random())
     assert linear(z - GREY).abs().flatten().tolist() == pytest.approx([epsilon * W.abs().sum().item()] * 4, rel=1e-4)
 
 
 def test_one_step_is_a_signed_step_from_the_start():
-    start = defence.random_start(GREY, 0.1, random(4))
-    z = defence.pgd(linear, GREY, 0.1, 0.02, 1, random(4))
+    start = protect.random_start(GREY, 0.1, random(4))
+    z = protect.pgd(linear, GREY, 0.1, 0.02, 1, random(4))
     side = linear(start - GREY).sign()
-    assert torch.allclose(z, defence.project(start + 0.02 * side * W.sign(), GREY, 0.1))
+    assert torch.allclose(z, protect.project(start + 0.02 * side * W.sign(), GREY, 0.1))
 
 
 def test_the_attack_stays_in_ball_and_range():
     x = torch.rand(3, 3, 8, 8, generator=random())
-    z = defence.pgd(linear, x, 0.2, 0.1, 5, random())
+    z = protect.pgd(linear, x, 0.2, 0.1, 5, random())
     assert (z - x).abs().max() <= 0.2 + 1e-6 and z.min() >= 0 and z.max() <= 1
 
 
@@ -77,21 +77,21 @@ def test_weights_choose_the_editor():
     def second(images):
         return (images * other).sum((1, 2, 3), keepdim=True)
 
-    alone = defence.pgd(second, GREY, 0.1, 0.05, 6, random())
-    assert torch.allclose(defence.pgd([linear, second], GREY, 0.1, 0.05, 6, random(), weights=[0, 1]), alone)
-    both = defence.pgd([linear, second], GREY, 0.1, 0.05, 6, random(), weights=[1, 1])
+    alone = protect.pgd(second, GREY, 0.1, 0.05, 6, random())
+    assert torch.allclose(protect.pgd([linear, second], GREY, 0.1, 0.05, 6, random(), weights=[0, 1]), alone)
+    both = protect.pgd([linear, second], GREY, 0.1, 0.05, 6, random(), weights=[1, 1])
     assert not torch.allclose(both, alone)
 
 
 def test_eq_6_as_printed_goes_backwards_and_eq_12_leaves_the_ball():
-    start = defence.random_start(GREY, 0.1, random())
+    start = protect.random_start(GREY, 0.1, random())
 
     def harm(z):
         return ed.mean_square(linear(z), linear(GREY)).mean().item()
 
-    literal = defence.printed_pgd(linear, GREY, start, 0.1, 1e-4, 3, equation=6)
-    assert harm(literal) < harm(start) < harm(defence.pgd(linear, GREY, 0.1, 0.02, 10, random()))
-    loose = defence.printed_pgd(linear, GREY, start, 0.1, 0.02, 12, equation=12)
+    literal = protect.printed_pgd(linear, GREY, start, 0.1, 1e-4, 3, equation=6)
+    assert harm(literal) < harm(start) < harm(protect.pgd(linear, GREY, 0.1, 0.02, 10, random()))
+    loose = protect.printed_pgd(linear, GREY, start, 0.1, 0.02, 12, equation=12)
     assert (loose - GREY).abs().max().item() == pytest.approx(0.12, abs=1e-5)
 
 
@@ -101,23 +101,23 @@ def test_eq_6_as_printed_goes_backwards_and_eq_12_leaves_the_ball():
 def test_recogniser_loss_by_hand():
     true, false = torch.tensor([0.8, 0.6]), torch.tensor([0.3, 0.1])
     exact = (math.log(0.8) + math.log(0.6)) / 2 + (math.log(0.7) + math.log(0.9)) / 2
-    assert defence.recogniser_loss(torch.logit(true), torch.logit(false)).item() == pytest.approx(exact, rel=1e-5)
+    assert protect.recogniser_loss(torch.logit(true), torch.logit(false)).item() == pytest.approx(exact, rel=1e-5)
 
 
 def test_hinge_loss_takes_the_largest_value_of_each_image():
     delta = torch.zeros(2, 3, 4, 4)
     delta[0, 1, 2, 3], delta[1, 0, 0, 0] = -0.3, 0.04
-    assert defence.hinge_loss(delta, 0.05).item() == pytest.approx(0.125)
+    assert protect.hinge_loss(delta, 0.05).item() == pytest.approx(0.125)
 
 
 def test_generator_has_the_printed_parts():
-    net = defence.Generator(0.025)
-    assert sum(isinstance(m, defence._Block) for m in net.modules()) == 4
+    net = protect.Generator(0.025)
+    assert sum(isinstance(m, protect._Block) for m in net.modules()) == 4
     assert sum(getattr(m, "stride", None) == (2, 2) for m in net.body) == 3
     assert sum(isinstance(m, torch.nn.Upsample) for m in net.body) == 3
     x = torch.rand(2, 3, 32, 32, generator=random())
     assert net(x).shape == x.shape and net(x).abs().max() <= 0.025
-    loud = defence.Generator(0.025, bounded=False)
+    loud = protect.Generator(0.025, bounded=False)
     with torch.no_grad():
         loud.body[-1].weight.mul_(100)
     assert loud(x).abs().max() > 0.025
@@ -131,14 +131,14 @@ def smooth(images):
 @pytest.fixture(scope="module")
 def lesson():
     x = torch.rand(24, 3, 16, 16, generator=random(5)) * 0.2 + 0.4
-    return x, defence.pgd(smooth, x, 0.05, 0.01, 10, random(6))
+    return x, protect.pgd(smooth, x, 0.05, 0.01, 10, random(6))
 
 
 def test_direct_training_breaks_an_editor_far_better_than_noise(lesson):
     x, z = lesson
-    net, history = defence.train_dadfi([smooth], x, [z], 60, objective="direct", epsilon=0.05, batch_size=8)
+    net, history = protect.train_dadfi([smooth], x, [z], 60, objective="direct", epsilon=0.05, batch_size=8)
     harm = ed.mean_square(smooth(net.protect(x)), smooth(x)).mean()
-    noise = ed.mean_square(smooth(defence.random_start(x, 0.05, random(7))), smooth(x)).mean()
+    noise = ed.mean_square(smooth(protect.random_start(x, 0.05, random(7))), smooth(x)).mean()
     # Each output rises with every input, so no pixel can be moved further than by all of them at one end of the ball.
     ends = torch.stack([smooth(x + side * 0.05) - smooth(x) for side in (-1, 1)])
     best = 4 * ends.square().amax(dim=0).mean()
@@ -148,7 +148,7 @@ def test_direct_training_breaks_an_editor_far_better_than_noise(lesson):
 
 def test_dadfi_moves_both_recognisers_and_repeats(lesson):
     x, z = lesson
-    runs = [defence.train_dadfi([smooth], x, [z], 4, epsilon=0.05, batch_size=8, width=4, seed=3) for _ in range(2)]
+    runs = [protect.train_dadfi([smooth], x, [z], 4, epsilon=0.05, batch_size=8, width=4, seed=3) for _ in range(2)]
     assert runs[0][1] == runs[1][1]
     assert runs[0][1][0].keys() == {"largest", "x true", "x false", "y true", "y false"}
     a, b = (net.protect(x[:2]) for net, _ in runs)
@@ -163,14 +163,14 @@ def test_the_ablation_never_calls_an_editor_in_training(lesson):
         calls.append(len(images))
         return smooth(images)
 
-    defence.train_dadfi([counted], x, [z], 3, objective="without second recogniser", width=4)
+    protect.train_dadfi([counted], x, [z], 3, objective="without second recogniser", width=4)
     assert calls == [24, 24], "only the two references made before the first update"
 
 
 def test_a_soft_hinge_weighs_on_the_size(lesson):
     x, z = lesson
     sizes = [
-        defence.train_dadfi(
+        protect.train_dadfi(
             [smooth], x, [z], 40, objective="direct", bounded=False, mu=mu, epsilon=0.01, batch_size=8, width=4
         )[1][-1]["largest"]
         for mu in (0.0, 50.0)
@@ -206,17 +206,17 @@ X = torch.full((2, 3, 8, 8), 0.5)
 @pytest.mark.parametrize(
     "call, words",
     [
-        (lambda: defence.pgd(linear, X + 1), "values"),
-        (lambda: defence.pgd(linear, X, epsilon=0), "epsilon"),
-        (lambda: defence.pgd(linear, X, step=-1), "step"),
-        (lambda: defence.pgd(linear, X, iterations=0), "steps"),
-        (lambda: defence.pgd([linear], X, weights=[1, 2]), "weights"),
-        (lambda: defence.pgd([], X), "weights"),
-        (lambda: defence.printed_pgd(linear, X, X, equation=5), "equation"),
-        (lambda: defence.Generator(-1), "epsilon"),
-        (lambda: defence.train_dadfi([linear], X, [X], 1, objective="dafdi"), "did you mean 'dadfi'"),
-        (lambda: defence.train_dadfi([linear], X, [], 1), "taught"),
-        (lambda: defence.protect(defence.Generator(), X[0]), "shape"),
+        (lambda: protect.pgd(linear, X + 1), "values"),
+        (lambda: protect.pgd(linear, X, epsilon=0), "epsilon"),
+        (lambda: protect.pgd(linear, X, step=-1), "step"),
+        (lambda: protect.pgd(linear, X, iterations=0), "steps"),
+        (lambda: protect.pgd([linear], X, weights=[1, 2]), "weights"),
+        (lambda: protect.pgd([], X), "weights"),
+        (lambda: protect.printed_pgd(linear, X, X, equation=5), "equation"),
+        (lambda: protect.Generator(-1), "epsilon"),
+        (lambda: protect.train_dadfi([linear], X, [X], 1, objective="dafdi"), "did you mean 'dadfi'"),
+        (lambda: protect.train_dadfi([linear], X, [], 1), "taught"),
+        (lambda: protect.protect(protect.Generator(), X[0]), "shape"),
         (lambda: ed.pixel_distance(X, X[:1]), "shapes"),
         (lambda: ed.mask_distance(X, X, torch.ones(2, 8, 8)), "mask"),
         (lambda: ed.masked_mean_square(X, X, torch.ones(1, 8, 8, dtype=torch.bool)), "mask"),

@@ -11,9 +11,11 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score, roc_curve
 
-from deepfake_kit import data, detector, detector_data, detector_pretraining, faces, low_rank
-from deepfake_kit import detection_metrics as dm
-from deepfake_kit.run import start
+from deepfake_kit import data, faces
+from deepfake_kit.detect import low_rank, pretraining, vit
+from deepfake_kit.detect import pictures as detector_data
+from deepfake_kit.measure import scores as dm
+from deepfake_kit.notebook.run import start
 
 
 def random(seed=0):
@@ -22,7 +24,7 @@ def random(seed=0):
 
 @pytest.fixture(scope="module")
 def tiny():
-    return detector.small_vit(side=32, patch=16, width=16, depth=2, heads=2, generator=random())
+    return vit.small_vit(side=32, patch=16, width=16, depth=2, heads=2, generator=random())
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def bright(images):
 
 def test_the_printed_parameter_counts_come_out_to_the_digit():
     def counts(**options):
-        return low_rank.count(detector.vit_lora(pretrained=False, device="meta", **options))
+        return low_rank.count(vit.vit_lora(pretrained=False, device="meta", **options))
 
     assert counts(classes=1000, train_head=False) == (589_824, 87_157_480)
     assert counts(classes=2, train_head=False) == (589_824, 86_390_018)
@@ -51,17 +53,17 @@ def test_the_printed_parameter_counts_come_out_to_the_digit():
 
 
 def test_an_adapter_starts_at_nothing_and_only_adapters_and_head_may_change(tiny):
-    model = detector.vit_lora(tiny, rank=2, alpha=4, generator=random(1)).eval()
+    model = vit.vit_lora(tiny, rank=2, alpha=4, generator=random(1)).eval()
     x = torch.rand(3, 3, 32, 32, generator=random(2))
     assert torch.equal(model(x), tiny(x))
     names = [name for name, p in model.named_parameters() if p.requires_grad]
     assert all("lora_" in name or "head" in name for name in names) and any("head" in name for name in names)
-    frozen = detector.vit_lora(tiny, rank=2, alpha=4, train_head=False)
+    frozen = vit.vit_lora(tiny, rank=2, alpha=4, train_head=False)
     assert low_rank.count(frozen)[0] == 2 * low_rank.adapter_parameters(16, 48, 2)
 
 
 def test_merged_weights_are_the_equation_and_give_the_same_outputs(tiny):
-    model = detector.vit_lora(tiny, rank=3, alpha=5, generator=random(1)).eval()
+    model = vit.vit_lora(tiny, rank=3, alpha=5, generator=random(1)).eval()
     for name, p in model.named_parameters():
         if "lora_B" in name:
             p.data.normal_(generator=random(4))
@@ -81,7 +83,7 @@ def test_merged_weights_are_the_equation_and_give_the_same_outputs(tiny):
 
 def test_the_same_generator_gives_the_same_model_and_leaves_the_global_stream_alone(tiny):
     before = torch.random.get_rng_state()
-    first, second, other = (detector.vit_lora(tiny, rank=2, generator=random(k)) for k in (5, 5, 6))
+    first, second, other = (vit.vit_lora(tiny, rank=2, generator=random(k)) for k in (5, 5, 6))
     assert torch.equal(torch.random.get_rng_state(), before)
     a, b, c = (dict(m.named_parameters()) for m in (first, second, other))
     assert all(torch.equal(a[k], b[k]) for k in a) and any(not torch.equal(a[k], c[k]) for k in a)
@@ -95,18 +97,18 @@ def test_effective_rank():
 @pytest.mark.parametrize(
     "call, name",
     [
-        (lambda t: detector.vit_lora(t, rank=0), "rank"),
-        (lambda t: detector.vit_lora(t, rank=2.0), "rank"),
-        (lambda t: detector.vit_lora(t, dropout=1.0), "dropout"),
-        (lambda t: detector.vit_lora("vit_nonesuch"), "name"),
-        (lambda t: detector.small_vit(side=60), "side"),
-        (lambda t: detector.small_vit(width=30, heads=4), "width"),
+        (lambda t: vit.vit_lora(t, rank=0), "rank"),
+        (lambda t: vit.vit_lora(t, rank=2.0), "rank"),
+        (lambda t: vit.vit_lora(t, dropout=1.0), "dropout"),
+        (lambda t: vit.vit_lora("vit_nonesuch"), "name"),
+        (lambda t: vit.small_vit(side=60), "side"),
+        (lambda t: vit.small_vit(width=30, heads=4), "width"),
         (lambda t: low_rank.adapter_parameters(4, 4, 0), "rank"),
         (lambda t: low_rank.adapted_weight(torch.ones(2, 3), torch.ones(1, 2), torch.ones(2, 1), 1), "down"),
-        (lambda t: detector.predict(t, torch.ones(1, 3, 16, 16)), "images"),
-        (lambda t: detector.predict(t, torch.ones(1, 3, 32, 32, dtype=torch.uint8)), "images"),
-        (lambda t: detector.fit(t, torch.ones(4, 3, 32, 32), torch.ones(3), epochs=1), "is_fake"),
-        (lambda t: detector.fit(t, torch.ones(4, 3, 32, 32), torch.ones(4), epochs=0), "epochs"),
+        (lambda t: vit.predict(t, torch.ones(1, 3, 16, 16)), "images"),
+        (lambda t: vit.predict(t, torch.ones(1, 3, 32, 32, dtype=torch.uint8)), "images"),
+        (lambda t: vit.fit(t, torch.ones(4, 3, 32, 32), torch.ones(3), epochs=1), "is_fake"),
+        (lambda t: vit.fit(t, torch.ones(4, 3, 32, 32), torch.ones(4), epochs=0), "epochs"),
     ],
 )
 def test_bad_input_is_refused_by_name(tiny, call, name):
@@ -115,7 +117,7 @@ def test_bad_input_is_refused_by_name(tiny, call, name):
 
 
 def test_weights_that_cannot_be_had_are_said_to_be_so(monkeypatch):
-    detector.small_vit()  # makes timm importable
+    vit.small_vit()  # makes timm importable
     import timm
 
     def no_network(*args, pretrained, **kwargs):
@@ -123,9 +125,9 @@ def test_weights_that_cannot_be_had_are_said_to_be_so(monkeypatch):
 
     monkeypatch.setattr(timm, "create_model", no_network)
     with pytest.raises(ConnectionError, match="vit_base_patch16_224.*pretrained=False"):
-        detector.vit(pretrained=True)
+        vit.vit(pretrained=True)
     with pytest.raises(OSError, match="no network"):
-        detector.vit(pretrained=False)
+        vit.vit(pretrained=False)
 
 
 # -- training -----------------------------------------------------------------------------------------
@@ -134,8 +136,8 @@ def test_weights_that_cannot_be_had_are_said_to_be_so(monkeypatch):
 @pytest.mark.parametrize("weight", [0.0, 0.05])
 def test_an_easy_task_is_learned_and_frozen_weights_stay(tiny, easy, weight):
     images, labels = easy
-    model = detector.vit_lora(tiny, rank=2, alpha=4, generator=random(1))
-    fitted = detector.fit(
+    model = vit.vit_lora(tiny, rank=2, alpha=4, generator=random(1))
+    fitted = vit.fit(
         model,
         images,
         labels,
@@ -146,7 +148,7 @@ def test_an_easy_task_is_learned_and_frozen_weights_stay(tiny, easy, weight):
         generator=random(2),
         validation=(images, labels),
     )
-    assert dm.auc(detector.predict(model, images), labels) == 1
+    assert dm.auc(vit.predict(model, images), labels) == 1
     assert len(fitted.cross_entropy) == len(fitted.center) == len(fitted.validation) == 12
     assert fitted.cross_entropy[-1] < 0.5 * fitted.cross_entropy[0] and fitted.point.shape == (16,)
     kept = model.get_base_model().blocks[0].attn.qkv.base_layer.weight
@@ -158,8 +160,8 @@ def test_training_is_repeatable_and_the_centre_weight_matters(tiny, easy):
 
     def scores(seed, weight=0.0):
         model = copy.deepcopy(tiny)
-        detector.fit(model, images, labels, epochs=2, generator=random(seed), center_weight=weight)
-        return detector.predict(model, images)
+        vit.fit(model, images, labels, epochs=2, generator=random(seed), center_weight=weight)
+        return vit.predict(model, images)
 
     assert torch.equal(scores(1), scores(1))
     assert not torch.equal(scores(1), scores(2)) and not torch.equal(scores(1), scores(1, weight=1.0))
@@ -170,13 +172,13 @@ def test_the_centre_loss_lowers_its_own_part_and_teaches_the_head_nothing_alone(
     ends = {}
     for weight in (0.0, 5.0):
         model = copy.deepcopy(tiny)
-        fitted = detector.fit(model, images, labels, epochs=6, generator=random(0), center_weight=weight)
+        fitted = vit.fit(model, images, labels, epochs=6, generator=random(0), center_weight=weight)
         ends[weight] = fitted.center[-1]
     assert ends[5.0] < ends[0.0]
-    from deepfake_kit.losses import single_center_loss
+    from deepfake_kit.detect.losses import single_center_loss
 
     model = copy.deepcopy(tiny)
-    single_center_loss(detector.features(model, images[:, :, :32, :32]), labels, torch.zeros(16), 0.3).backward()
+    single_center_loss(vit.features(model, images[:, :, :32, :32]), labels, torch.zeros(16), 0.3).backward()
     assert model.head.weight.grad is None and model.blocks[0].attn.qkv.weight.grad.abs().sum() > 0
 
 
@@ -185,17 +187,17 @@ def test_a_score_is_the_mean_log_odds_over_five_crops(tiny):
     crops = [images[:, :, i : i + 32, j : j + 32] for i, j in ((0, 0), (0, 8), (8, 0), (8, 8), (4, 4))]
     with torch.no_grad():
         logits = torch.stack([tiny(2 * crop - 1) for crop in crops]).mean(0)
-    assert torch.allclose(detector.predict(tiny, images), logits[:, 1] - logits[:, 0], atol=1e-5)
+    assert torch.allclose(vit.predict(tiny, images), logits[:, 1] - logits[:, 0], atol=1e-5)
     whole = images[:, :, :32, :32]
     with torch.no_grad():
-        assert torch.allclose(detector.predict(tiny, whole), tiny(2 * whole - 1).diff(dim=1)[:, 0], atol=1e-5)
+        assert torch.allclose(vit.predict(tiny, whole), tiny(2 * whole - 1).diff(dim=1)[:, 0], atol=1e-5)
 
 
 def test_random_crops_are_parts_of_their_images_or_mirrored():
     images = torch.arange(2 * 3 * 6 * 6.0).reshape(2, 3, 6, 6)
     seen = set()
     for seed in range(40):
-        for k, crop in enumerate(detector._random_crops(images, torch.arange(2), 4, random(seed))):
+        for k, crop in enumerate(vit._random_crops(images, torch.arange(2), 4, random(seed))):
             options = {
                 (i, j, flip): images[k, :, i : i + 4, j : j + 4].flip(-1)
                 if flip
@@ -211,19 +213,19 @@ def test_random_crops_are_parts_of_their_images_or_mirrored():
 def test_pretraining_reads_attributes_and_leaves_the_head(tiny):
     drawn = faces.draw(48, seed=1, size=32)
     model, head = copy.deepcopy(tiny), tiny.head.weight.clone()
-    assert detector_pretraining.pretrain(model, drawn, 0) == {}
+    assert pretraining.pretrain(model, drawn, 0) == {}
     assert torch.equal(model.blocks[0].attn.qkv.weight, tiny.blocks[0].attn.qkv.weight)
-    found = detector_pretraining.pretrain(model, drawn, 5, test=8, generator=random(0))
-    assert set(found) == set(detector_pretraining.KINDS)
+    found = pretraining.pretrain(model, drawn, 5, test=8, generator=random(0))
+    assert set(found) == set(pretraining.KINDS)
     assert all(0 <= right <= 1 and 0 < common <= 1 for right, common in found.values())
     assert torch.equal(model.head.weight, head)
     assert not torch.equal(model.blocks[0].attn.qkv.weight, tiny.blocks[0].attn.qkv.weight)
-    wanted = detector_pretraining.targets(drawn)
+    wanted = pretraining.targets(drawn)
     assert wanted.numbers.mean(0).abs().max() < 1e-5 and torch.allclose(
         wanted.numbers.std(0, correction=0), torch.ones(wanted.numbers.shape[1]), atol=1e-4
     )
     with pytest.raises(ValueError, match="test"):
-        detector_pretraining.pretrain(model, drawn, 1, test=48)
+        pretraining.pretrain(model, drawn, 1, test=48)
 
 
 # -- what is said of scores -----------------------------------------------------------------------------

@@ -471,7 +471,7 @@ def test_unet_names_bad_input():
 
 
 def test_time_embedding_is_the_sinusoid_of_vaswani_et_al():
-    from deepfake_kit.unet import time_embedding
+    from deepfake_kit.diffusion.unet import time_embedding
 
     t, dim = np.array([0, 1, 37, 999]), 8
     omega = 10_000.0 ** (-2 * np.arange(dim // 2) / dim)
@@ -480,7 +480,7 @@ def test_time_embedding_is_the_sinusoid_of_vaswani_et_al():
 
 
 def test_attention_agrees_with_torch_multihead_attention():
-    from deepfake_kit.unet import Attention
+    from deepfake_kit.diffusion.unet import Attention
 
     torch.manual_seed(0)
     ours, theirs = Attention(64), torch.nn.MultiheadAttention(64, 2, batch_first=True)
@@ -497,7 +497,7 @@ def test_attention_agrees_with_torch_multihead_attention():
 
 
 def test_residual_block_is_its_formula():
-    from deepfake_kit.unet import ResBlock
+    from deepfake_kit.diffusion.unet import ResBlock
 
     torch.manual_seed(0)
     block, x, emb = ResBlock(8, 16, 4), torch.randn(2, 8, 5, 5), torch.randn(2, 4)

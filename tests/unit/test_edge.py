@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from deepfake_kit import edge
+from deepfake_kit.detect import edge
 
 
 @pytest.fixture(scope="module")

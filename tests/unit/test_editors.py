@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from deepfake_kit import editors
+from deepfake_kit.defend import editors
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from deepfake_kit.check import check
 from deepfake_kit.exercises.chapter_01 import EXERCISES
-from deepfake_kit.generators_style import StyleGenerator, adain
+from deepfake_kit.generators.style_gan import StyleGenerator, adain
+from deepfake_kit.notebook.check import check
 
 
 def by_sigmoid(p, q, rho):

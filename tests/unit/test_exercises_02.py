@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from deepfake_kit import diffusion
-from deepfake_kit.check import check
 from deepfake_kit.exercises.chapter_02 import EXERCISES
+from deepfake_kit.notebook.check import check
 
 LINEAR = diffusion.NoiseSchedule.linear()
 

@@ -7,10 +7,10 @@ import pytest
 import sympy as sp
 from scipy.optimize import brentq, minimize_scalar
 
-from deepfake_kit.check import check
 from deepfake_kit.exercises.chapter_04 import EXERCISES
-from deepfake_kit.market import reported_outcome
-from deepfake_kit.stackelberg import best_response, equilibrium, leader_utility, node_utility
+from deepfake_kit.game.stackelberg import best_response, equilibrium, leader_utility, node_utility
+from deepfake_kit.game.variants import reported_outcome
+from deepfake_kit.notebook.check import check
 
 LN2 = math.log(2)
 

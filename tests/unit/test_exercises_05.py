@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from deepfake_kit.check import check
 from deepfake_kit.exercises.chapter_05 import EXERCISES, INVERSE_LN2, WAD
+from deepfake_kit.notebook.check import check
 
 
 def price_by_root(cost):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepfake_kit.check import check, exercises
 from deepfake_kit.exercises.chapter_06 import EXERCISES
+from deepfake_kit.notebook.check import check, exercises
 
 
 def in_place(vectors, sizes):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from deepfake_kit.check import check
 from deepfake_kit.exercises.chapter_07 import EXERCISES
+from deepfake_kit.notebook.check import check
 
 
 def rank_by_search(inputs, outputs):

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from deepfake_kit.check import check
 from deepfake_kit.exercises.chapter_09 import EXERCISES
+from deepfake_kit.notebook.check import check
 
 
 def loss(sim, tau, diagonal=False, shift=None, mean=True, cold=True):

@@ -5,8 +5,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from deepfake_kit.check import check
 from deepfake_kit.exercises.chapter_10 import EXERCISES
+from deepfake_kit.notebook.check import check
 
 
 def corners(a, epsilon):

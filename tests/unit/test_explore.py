@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepfake_kit import explore
+from deepfake_kit.notebook import explore
 
 
 def frames(n):

@@ -20,8 +20,11 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-from deepfake_kit import face_features, face_hair, face_wear, faces
-from deepfake_kit.face_attributes import (
+from deepfake_kit import faces
+from deepfake_kit.faces import features as face_features
+from deepfake_kit.faces import hair as face_hair
+from deepfake_kit.faces import wear
+from deepfake_kit.faces.attributes import (
     ATTRIBUTES,
     IDENTITY_NAMES,
     MONK_SWATCHES,
@@ -29,7 +32,7 @@ from deepfake_kit.face_attributes import (
     sample_scenes,
     streams,
 )
-from deepfake_kit.face_shapes import coverage, ellipse, stroke
+from deepfake_kit.faces.shapes import coverage, ellipse, stroke
 
 ROOT = Path(__file__).resolve().parents[2]
 # A face seen from the front in even light, wearing nothing: the ground on which one attribute is varied.
@@ -125,7 +128,7 @@ def extremes(n: int, seed: int) -> dict:
 def test_no_layer_paints_outside_its_box(size, zoom, monkeypatch):
     fixed = extremes(48, seed=size) | {"zoom": zoom}
     cut = faces.draw(48, seed=1, size=size, **fixed)
-    rooms = (face_features, face_hair, face_wear)
+    rooms = (face_features, face_hair, wear)
     layers = [layer for room in rooms for layer in vars(room).values() if hasattr(layer, "box")]
     assert len(layers) > 15
     for layer in layers:

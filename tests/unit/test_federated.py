@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import nn
 
-from deepfake_kit import aggregation, federated, federated_client, partition
-from deepfake_kit import settings as chapters
+from deepfake_kit import federated
 from deepfake_kit.diffusion import NoiseSchedule, UNet
-from deepfake_kit.federated import Plan, fedavg, flatten, train, unflatten
+from deepfake_kit.federated import Plan, aggregation, fedavg, flatten, partition, train, unflatten
+from deepfake_kit.federated import client as federated_client
+from deepfake_kit.notebook import settings as chapters
 
 SCHEDULE = NoiseSchedule.linear(50)
 LABELS = np.random.default_rng(0).integers(0, 10, 2000)
@@ -592,9 +593,9 @@ def test_a_checkpoint_is_whole_or_absent(tmp_path, monkeypatch):
 
 def test_through_the_market_the_weights_are_bit_identical(tmp_path):
     pytest.importorskip("boa")
-    from deepfake_kit.chain import TaskMarket
-    from deepfake_kit.federated_market import MarketExchange
-    from deepfake_kit.store import FolderStore, pack, sha256
+    from deepfake_kit.chain.market import TaskMarket
+    from deepfake_kit.chain.store import FolderStore, pack, sha256
+    from deepfake_kit.federated.exchange import MarketExchange
 
     images, parts = toy()
     p, direct, through = plan(), Affine(), Affine()
@@ -617,9 +618,9 @@ def test_through_the_market_the_weights_are_bit_identical(tmp_path):
 
 def test_a_changed_byte_in_the_store_is_noticed(tmp_path):
     pytest.importorskip("boa")
-    from deepfake_kit.chain import TaskMarket
-    from deepfake_kit.federated_market import MarketExchange
-    from deepfake_kit.store import BytesMismatch, FolderStore
+    from deepfake_kit.chain.market import TaskMarket
+    from deepfake_kit.chain.store import BytesMismatch, FolderStore
+    from deepfake_kit.federated.exchange import MarketExchange
 
     class Tampered(FolderStore):
         def get(self, digest, verify=True):
@@ -677,7 +678,7 @@ def test_models_are_not_shared_between_runs():
 
 
 def test_every_device_makes_the_same_federation_for_itself():
-    from deepfake_kit import flower_app
+    from deepfake_kit.federated import flower_app
 
     config = {"n-images": 60, "width": 8, "alpha": 0.5, "seed": 2, "rounds": 1, "local-steps": 1}
     torch.manual_seed(123)
@@ -715,7 +716,7 @@ class Answer:
 
 def test_the_server_believes_no_node():
     """Errors, numbers that are nobody's or another's, NaN and a wrong size are named and left out."""
-    from deepfake_kit import flower_app
+    from deepfake_kit.federated import flower_app
 
     answers = [
         Answer(2, (3.0, 1.0)),

@@ -11,11 +11,12 @@ import pytest
 import torch
 from torch import nn
 
-from deepfake_kit import federated, federated_batched
+from deepfake_kit import federated
 from deepfake_kit.diffusion import NoiseSchedule, UNet
 from deepfake_kit.federated import Plan, train
-from deepfake_kit.federated_batched import BatchedWorker
-from deepfake_kit.federated_client import FlatWeights, LocalOptimizer, Worker, client_seed
+from deepfake_kit.federated import batched as federated_batched
+from deepfake_kit.federated.batched import BatchedWorker
+from deepfake_kit.federated.client import FlatWeights, LocalOptimizer, Worker, client_seed
 
 SCHEDULE = NoiseSchedule.linear(50)
 

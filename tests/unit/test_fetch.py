@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from deepfake_kit import data
-from deepfake_kit.data_sources import SOURCES
+from deepfake_kit.data.sources import SOURCES
 
 HERE = Path(__file__).parent
 SCRIPT = HERE.parents[1] / "data_scripts" / "fetch.py"

@@ -11,16 +11,16 @@ from scipy import stats
 from torch import nn
 from torch.nn import functional as F
 
-from deepfake_kit import face_probe, face_swap, gan_theory, generator_quality, spectra
-from deepfake_kit import generators_ddpm as ddpm
-from deepfake_kit import generators_gan as gan
-from deepfake_kit import generators_pixels as pixels
-from deepfake_kit import generators_style as style
-from deepfake_kit import generators_vae as vae
 from deepfake_kit.diffusion import q_sample, trajectory
-from deepfake_kit.generators_common import STUDIO, batch, initialise, portraits, to_model, to_unit
-from deepfake_kit.metrics import frechet_distance
-from deepfake_kit.velocity import velocity
+from deepfake_kit.diffusion.velocity import velocity
+from deepfake_kit.faces import probe as face_probe
+from deepfake_kit.generators import ddpm, gan, gan_theory, vae
+from deepfake_kit.generators import ddpm_pixels as pixels
+from deepfake_kit.generators import style_gan as style
+from deepfake_kit.generators import swap as face_swap
+from deepfake_kit.measure import sets, spectra
+from deepfake_kit.measure.images import frechet_distance
+from deepfake_kit.training import STUDIO, batch, initialise, portraits, to_model, to_unit
 
 
 def random(seed=0):
@@ -490,12 +490,12 @@ def test_reader_against_sklearns_ridge():
     from sklearn.linear_model import Ridge
 
     x, y = torch.randn(40, 1, 3, 3, generator=random(8)), torch.randn(40, 2, generator=random(9))
-    reader = generator_quality.fit_reader(x, y, ("a", "b"), ridge=2.0)
+    reader = sets.fit_reader(x, y, ("a", "b"), ridge=2.0)
     z = torch.randn(7, 1, 3, 3, generator=random(10))
     expected = Ridge(alpha=2.0).fit(x.flatten(1), y).predict(z.flatten(1))
     assert np.allclose(reader.read(z, "b"), expected[:, 1], atol=1e-6)
     with pytest.raises(ValueError, match="does not vary"):
-        generator_quality.fit_reader(x, torch.ones(40, 1), ("a",))
+        sets.fit_reader(x, torch.ones(40, 1), ("a",))
 
 
 def test_correlation_against_scipy():
@@ -503,9 +503,9 @@ def test_correlation_against_scipy():
     y = x + np.random.default_rng(1).normal(size=50)
     expected = stats.pearsonr(x, y)
     interval = expected.confidence_interval(0.95)
-    assert generator_quality.correlation(x, y) == pytest.approx((expected.statistic, interval.low, interval.high))
+    assert sets.correlation(x, y) == pytest.approx((expected.statistic, interval.low, interval.high))
     with pytest.raises(ValueError, match="constant"):
-        generator_quality.correlation(x, np.ones(50))
+        sets.correlation(x, np.ones(50))
 
 
 def test_coverage_by_brute_force():
@@ -514,9 +514,9 @@ def test_coverage_by_brute_force():
     for i, r in enumerate(real):
         radius = sorted(float((r - other).norm()) for j, other in enumerate(real) if j != i)[2]
         count += min(float((r - f).norm()) for f in fake) <= radius
-    assert generator_quality.coverage(real, fake, 3) == pytest.approx(count / 30)
+    assert sets.coverage(real, fake, 3) == pytest.approx(count / 30)
     with pytest.raises(ValueError, match="neighbours"):
-        generator_quality.coverage(real, fake, 30)
+        sets.coverage(real, fake, 30)
 
 
 def test_probe_reads_skin_and_its_targets_are_the_drawn_numbers():
@@ -554,8 +554,8 @@ def test_batches_mirror_half_and_initialisation_has_the_stated_size():
 
 
 def test_chapter_1_trains_what_a_later_chapter_asks_for_without_saying_more():
-    from deepfake_kit.generators import KINDS
-    from deepfake_kit.settings import load
+    from deepfake_kit.generators.kinds import KINDS
+    from deepfake_kit.notebook.settings import load
 
     book = load("01_how_deepfakes_are_made").at("book")
     chapter = {
@@ -581,7 +581,7 @@ def test_chapter_1_trains_what_a_later_chapter_asks_for_without_saying_more():
         lambda: face_swap.crop(torch.rand(1, 3, 32, 32)),
         lambda: gan_theory.optimal_discriminator([-0.1], [0.2]),
         lambda: gan_theory.play(0),
-        lambda: generator_quality.correlation([1, 2, 3], [1, 2, 3]),
+        lambda: sets.correlation([1, 2, 3], [1, 2, 3]),
     ],
 )
 def test_bad_input_is_refused(call):

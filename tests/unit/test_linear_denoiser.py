@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from deepfake_kit.diffusion import NoiseSchedule, q_sample, sample
-from deepfake_kit.linear_denoiser import LinearDenoiser
+from deepfake_kit.diffusion.linear import LinearDenoiser
 
 SCHEDULE = NoiseSchedule.linear()
 

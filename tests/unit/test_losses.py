@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from deepfake_kit.losses import center_distance, single_center_loss, single_center_loss_as_printed
+from deepfake_kit.detect.losses import center_distance, single_center_loss, single_center_loss_as_printed
 
 
 def batch(n=12, d=5, seed=0, dtype=torch.float64):

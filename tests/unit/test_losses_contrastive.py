@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepfake_kit.losses import multi_view_nt_xent, nt_xent
+from deepfake_kit.detect.losses import multi_view_nt_xent, nt_xent
 
 
 def views(n=4, d=6, seed=0, count=2):

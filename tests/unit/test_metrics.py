@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from deepfake_kit import metrics
+from deepfake_kit.measure import images as metrics
 
 
 def features(n, dim, seed, scale=1.0):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deepfake_kit import claims
+from deepfake_kit.notebook import claims
 
 COUNTS = {"ddtma": 88, "hanyang": 65, "marogna": 94, "dadfi": 84, "survey": 25}
 # The papers whose every row follows every rule.

@@ -11,7 +11,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 
 from deepfake_kit import federated
-from deepfake_kit.privacy import privacy_spent
+from deepfake_kit.federated.privacy import privacy_spent
 
 
 def spent_delta(eps: float, mu: float) -> float:

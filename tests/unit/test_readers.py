@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from deepfake_kit import readers
-from deepfake_kit.face_folders import LAYOUTS
+from deepfake_kit.data import readers
+from deepfake_kit.data.folders import LAYOUTS
 
 
 def idx(array):

@@ -14,7 +14,7 @@ from IPython import get_ipython
 from IPython.testing.globalipapp import start_ipython
 from IPython.utils.capture import capture_output
 
-from deepfake_kit import claims, run, settings
+from deepfake_kit.notebook import claims, run, settings
 
 matplotlib.use("Agg")
 CHAPTER = settings.chapters()[0]

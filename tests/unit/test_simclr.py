@@ -8,8 +8,8 @@ from scipy.ndimage import gaussian_filter
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from deepfake_kit import edge, simclr
-from deepfake_kit.simclr import Augment
+from deepfake_kit.detect import edge, simclr
+from deepfake_kit.detect.simclr import Augment
 
 
 def random(seed=0):

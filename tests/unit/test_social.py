@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 from PIL.JpegImagePlugin import get_sampling
 
-from deepfake_kit import faces, social, social_platforms
+from deepfake_kit import faces, social
+from deepfake_kit.social import platforms as social_platforms
 
 
 @pytest.fixture(scope="module")

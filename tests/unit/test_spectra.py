@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import median_filter
 
-from deepfake_kit import spectra
+from deepfake_kit.measure import spectra
 
 
 def random(seed=0):

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize, minimize_scalar
 
-from deepfake_kit import market
-from deepfake_kit.stackelberg import (
+from deepfake_kit.game import variants
+from deepfake_kit.game.stackelberg import (
     THRESHOLD,
     best_response,
     draw_costs,
@@ -294,7 +294,7 @@ def test_no_cost_calls_for_a_price_outside_the_range():
         price, quality = equilibrium(cost, printed)
         assert 0 < price.min() and price.max() <= (0.5 if printed else 0.5 / math.log(2)) * (1 + 1e-12) < 0.73
         assert np.isfinite(node_utility(quality, price, cost)).all()
-    assert 0 < market.posted_price(cost) < 0.73
+    assert 0 < variants.posted_price(cost) < 0.73
     # Where full quality would take a price above 1, no legal price buys it.
     assert best_response(1.0, 0.5 + 1e-9) < 1 == best_response(1.0, 0.5)
 
@@ -303,7 +303,7 @@ def test_no_cost_calls_for_a_price_outside_the_range():
 @given(st.integers(0, 10**6), st.floats(0.0, 0.3), st.floats(0.02, 5.0))
 def test_a_market_with_an_outside_option_sets_no_price_above_one(seed, outside, budget):
     cost = 10 ** np.random.default_rng(seed).uniform(-2, 2, 12)
-    ours = market.budget_equilibrium(cost, budget, outside)
+    ours = variants.budget_equilibrium(cost, budget, outside)
     assert 0 <= ours.price.min() and ours.price.max() <= 1
     assert (node_utility(ours.quality, ours.price, cost)[ours.joined] >= outside - 1e-9).all()
 
@@ -312,8 +312,8 @@ def test_a_node_whose_outside_option_asks_for_more_than_one_is_left_out():
     cost, outside = 10.0, 0.04  # it stays from p = 2 sqrt(0.4) = 1.26, which the provider would gladly pay
     quality = math.sqrt(outside / cost)
     assert math.log2(1 + quality) > 2 * cost * quality**2 and 2 * cost * quality > 1
-    assert not market.budget_equilibrium([cost], 5.0, outside).joined.any()
-    assert market.budget_equilibrium([cost], 5.0, outside / 2).joined.all()
+    assert not variants.budget_equilibrium([cost], 5.0, outside).joined.any()
+    assert variants.budget_equilibrium([cost], 5.0, outside / 2).joined.all()
 
 
 def test_draws_follow_eq_25():
@@ -350,7 +350,7 @@ def test_budget_against_slsqp(seed, n_nodes, share):
         constraints={"type": "ineq", "fun": lambda q: budget - np.sum(2 * cost * q**2), "jac": lambda q: -4 * cost * q},
         options={"ftol": 1e-14, "maxiter": 500},
     )
-    ours = market.budget_equilibrium(cost, budget)
+    ours = variants.budget_equilibrium(cost, budget)
     assert ours.spent == pytest.approx(budget, rel=1e-9)
     assert np.abs(ours.quality - found.x).max() < 1e-4
     assert -loss(ours.quality) >= -found.fun - 1e-9
@@ -360,17 +360,17 @@ def test_multiplier_is_the_worth_of_one_more_unit_of_budget():
     cost, budget, step = np.array([0.04, 0.2, 0.5, 1.5]), 0.5, 1e-5
 
     def worth(total):
-        outcome = market.budget_equilibrium(cost, total)
+        outcome = variants.budget_equilibrium(cost, total)
         return float(dsp_utility(outcome.quality, outcome.price).sum())
 
     shadow = (worth(budget + step) - worth(budget - step)) / (2 * step)
-    assert market.budget_equilibrium(cost, budget).multiplier == pytest.approx(shadow, rel=1e-5)
+    assert variants.budget_equilibrium(cost, budget).multiplier == pytest.approx(shadow, rel=1e-5)
     assert shadow > 0
 
 
 def test_budget_that_does_not_bind_changes_nothing():
     cost = np.array([0.05, 0.4, 2.0])
-    ours = market.budget_equilibrium(cost, budget=10.0)
+    ours = variants.budget_equilibrium(cost, budget=10.0)
     assert ours.multiplier == 0 and ours.gap == 0 and ours.joined.all()
     assert np.array_equal(ours.price, equilibrium(cost)[0])
 
@@ -379,7 +379,7 @@ def test_budget_that_does_not_bind_changes_nothing():
 @pytest.mark.parametrize("budget", [0.1, 0.4, 0.9])
 def test_participation_against_every_subset(budget, outside):
     cost = np.array([0.04, 0.09, 0.2, 0.5, 0.9])
-    ours = market.budget_equilibrium(cost, budget, outside)
+    ours = variants.budget_equilibrium(cost, budget, outside)
     achieved = float(dsp_utility(ours.quality, ours.price).sum())
     assert ours.spent <= budget * (1 + 1e-12)
     utilities = node_utility(ours.quality, ours.price, cost)
@@ -414,7 +414,7 @@ def test_participation_against_every_subset(budget, outside):
 
 def test_a_larger_budget_never_hurts_and_lets_more_nodes_join():
     cost = draw_costs(300, np.random.default_rng(7), frequency=(0.5, 1.0))
-    outcomes = [market.budget_equilibrium(cost, b, outside=0.03) for b in np.linspace(1, 60, 30)]
+    outcomes = [variants.budget_equilibrium(cost, b, outside=0.03) for b in np.linspace(1, 60, 30)]
     joined = [o.joined.sum() for o in outcomes]
     worth = [dsp_utility(o.quality, o.price).sum() for o in outcomes]
     assert joined == sorted(joined) and joined[0] < joined[-1]
@@ -422,10 +422,10 @@ def test_a_larger_budget_never_hurts_and_lets_more_nodes_join():
 
 
 def test_an_outside_option_above_cost_is_paid_by_price():
-    ours = market.budget_equilibrium(np.array([0.05]), budget=5.0, outside=0.2)
+    ours = variants.budget_equilibrium(np.array([0.05]), budget=5.0, outside=0.2)
     assert ours.joined.all() and ours.quality[0] == 1.0
     assert node_utility(1.0, ours.price[0], 0.05) == pytest.approx(0.2)
-    nobody = market.budget_equilibrium(np.array([0.05]), budget=5.0, outside=2.0)
+    nobody = variants.budget_equilibrium(np.array([0.05]), budget=5.0, outside=2.0)
     assert not nobody.joined.any() and nobody.spent == 0
 
 
@@ -440,7 +440,7 @@ def test_an_outside_option_above_cost_is_paid_by_price():
 )
 def test_budget_refuses_bad_input(arguments, words):
     with pytest.raises(ValueError, match=words):
-        market.budget_equilibrium(**{"cost": np.array([0.1]), **arguments})
+        variants.budget_equilibrium(**{"cost": np.array([0.1]), **arguments})
 
 
 # -- private costs ----------------------------------------------------------------------------
@@ -449,7 +449,7 @@ def test_budget_refuses_bad_input(arguments, words):
 @pytest.mark.parametrize("frequency", [(0.1, 0.2), (0.5, 1.0), (1.0, 2.0)])
 def test_posted_price_against_scipy(frequency):
     cost = draw_costs(500, np.random.default_rng(8), frequency=frequency)
-    ours = market.posted_price(cost)
+    ours = variants.posted_price(cost)
     grid = np.linspace(0, 0.75, 3001)
     top = grid[np.argmax([plain_leader(p, cost).mean() for p in grid])]
     found = minimize_scalar(
@@ -465,17 +465,17 @@ def test_posted_price_against_scipy(frequency):
 @untimed
 @given(COSTS)
 def test_posted_price_for_a_known_cost_is_the_equilibrium(cost):
-    assert market.posted_price([cost, cost]) == pytest.approx(equilibrium(cost)[0], rel=1e-12)
+    assert variants.posted_price([cost, cost]) == pytest.approx(equilibrium(cost)[0], rel=1e-12)
 
 
 def test_posted_price_weighs_its_types():
     cost = np.array([0.05, 0.5])
-    counted = market.posted_price(np.repeat(cost, [3, 1]))
-    assert market.posted_price(cost, [0.75, 0.25]) == pytest.approx(counted, abs=1e-9)
+    counted = variants.posted_price(np.repeat(cost, [3, 1]))
+    assert variants.posted_price(cost, [0.75, 0.25]) == pytest.approx(counted, abs=1e-9)
     with pytest.raises(ValueError, match="probability must have the shape of cost"):
-        market.posted_price(cost, [1.0])
+        variants.posted_price(cost, [1.0])
     with pytest.raises(ValueError, match="probability must hold finite weights >= 0"):
-        market.posted_price(cost, [1.0, -1.0])
+        variants.posted_price(cost, [1.0, -1.0])
 
 
 def _menu_by_slsqp(cost, weight):
@@ -519,7 +519,7 @@ def _menu_by_slsqp(cost, weight):
 )
 def test_menu_against_the_full_programme(cost, weight):
     cost, weight = np.array(cost), np.array(weight)
-    ours = market.contract_menu(cost, weight)
+    ours = variants.contract_menu(cost, weight)
     found = _menu_by_slsqp(cost, weight)
     value = float(weight @ (np.log2(1 + ours.quality) - ours.payment))
     assert value == pytest.approx(-found.fun, abs=2e-6)
@@ -537,7 +537,7 @@ def test_menu_against_the_full_programme(cost, weight):
 )
 def test_menu_is_truthful_and_nobody_loses(pairs):
     cost, weight = np.array(sorted(pairs)).T
-    menu = market.contract_menu(cost, weight)
+    menu = variants.contract_menu(cost, weight)
     utility = menu.payment[None, :] - menu.quality[None, :] ** 2 * cost[:, None]  # [true type, report]
     truth = np.diag(utility)
     assert (truth[:, None] >= utility - 1e-9).all()
@@ -547,18 +547,18 @@ def test_menu_is_truthful_and_nobody_loses(pairs):
 
 def test_menu_refuses_bad_types():
     with pytest.raises(ValueError, match="cost must be strictly increasing"):
-        market.contract_menu([0.2, 0.1])
+        variants.contract_menu([0.2, 0.1])
     with pytest.raises(ValueError, match="probability must be > 0"):
-        market.contract_menu([0.1, 0.2], [1.0, 0.0])
+        variants.contract_menu([0.1, 0.2], [1.0, 0.0])
 
 
 MARKET_CALLS = {
-    "budget": lambda c: market.budget_equilibrium(c, 1.0),
-    "posted": market.posted_price,
-    "menu": market.contract_menu,
-    "take": lambda c: market.take_contract(market.contract_menu([0.1]), c),
-    "reported": lambda c: market.reported_outcome(0.1, c),
-    "true": lambda c: market.reported_outcome(c, 0.1),
+    "budget": lambda c: variants.budget_equilibrium(c, 1.0),
+    "posted": variants.posted_price,
+    "menu": variants.contract_menu,
+    "take": lambda c: variants.take_contract(variants.contract_menu([0.1]), c),
+    "reported": lambda c: variants.reported_outcome(0.1, c),
+    "true": lambda c: variants.reported_outcome(c, 0.1),
 }
 
 
@@ -582,11 +582,11 @@ def test_every_market_refuses_a_bad_cost_by_its_value(call, bad):
     COSTS,
 )
 def test_a_node_picks_the_contract_that_pays_it_best(pairs, cost):
-    menu = market.contract_menu(*np.array(sorted(pairs)).T)
-    quality, payment = market.take_contract(menu, np.array([cost]))
+    menu = variants.contract_menu(*np.array(sorted(pairs)).T)
+    quality, payment = variants.take_contract(menu, np.array([cost]))
     best = max(0.0, float((menu.payment - menu.quality**2 * cost).max()))
     assert float(payment[0] - quality[0] ** 2 * cost) == pytest.approx(best, abs=1e-9 * max(1, cost))
-    own = market.take_contract(menu, np.array([pair[0] for pair in sorted(pairs)]))
+    own = variants.take_contract(menu, np.array([pair[0] for pair in sorted(pairs)]))
     assert np.allclose(
         own[1] - own[0] ** 2 * [c for c, _ in sorted(pairs)],
         menu.payment - menu.quality**2 * [c for c, _ in sorted(pairs)],
@@ -596,9 +596,9 @@ def test_a_node_picks_the_contract_that_pays_it_best(pairs, cost):
 
 def test_the_menu_beats_the_posted_price_when_costs_are_private():
     cost = np.linspace(0.08, 0.6, 40)
-    menu = market.contract_menu(cost)
+    menu = variants.contract_menu(cost)
     menu_worth = (np.log2(1 + menu.quality) - menu.payment).mean()
-    assert menu_worth > leader_utility(market.posted_price(cost), cost).mean()
+    assert menu_worth > leader_utility(variants.posted_price(cost), cost).mean()
 
 
 def test_pool_adjacent_against_sklearn():
@@ -607,7 +607,7 @@ def test_pool_adjacent_against_sklearn():
     for _ in range(20):
         values, weight = generator.normal(size=30), generator.uniform(0.1, 2, 30)
         assert np.allclose(
-            market.pool_adjacent(values, weight), isotonic.isotonic_regression(values, sample_weight=weight)
+            variants.pool_adjacent(values, weight), isotonic.isotonic_regression(values, sample_weight=weight)
         )
 
 
@@ -617,11 +617,11 @@ def test_pool_adjacent_against_sklearn():
 def test_the_best_lie_against_a_grid():
     cost = 0.0105
     reports = np.geomspace(1e-3, 1e4, 200_001)
-    bound = market.reported_outcome(cost, reports, printed=True)[0]
+    bound = variants.reported_outcome(cost, reports, printed=True)[0]
     assert reports[bound.argmax()] == pytest.approx(0.125, rel=1e-3)
     assert bound.max() / cost == pytest.approx(0.2395 / 0.0105, rel=1e-3)
-    free = market.reported_outcome(cost, reports, printed=True, bound=False)[0]
+    free = variants.reported_outcome(cost, reports, printed=True, bound=False)[0]
     assert (np.diff(free) > -1e-9).all() and free[-1] / cost == pytest.approx((0.5 - cost) / cost, rel=1e-3)
-    honest = market.reported_outcome(cost, cost)
+    honest = variants.reported_outcome(cost, cost)
     price, quality = equilibrium(cost)
     assert honest == (node_utility(quality, price, cost), dsp_utility(quality, price))

@@ -17,7 +17,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepfake_kit.store import BytesMismatch, BytesMissing, FolderStore, IPFSStore, cid, pack, sha256, unpack
+from deepfake_kit.chain.store import BytesMismatch, BytesMissing, FolderStore, IPFSStore, cid, pack, sha256, unpack
 
 
 class Daemon(http.server.BaseHTTPRequestHandler):

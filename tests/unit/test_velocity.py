@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from deepfake_kit.diffusion import NoiseSchedule, UNet, q_sample, sample, train, train_step
-from deepfake_kit.velocity import NoiseFromVelocity, velocity, velocity_to_noise
+from deepfake_kit.diffusion.velocity import NoiseFromVelocity, velocity, velocity_to_noise
 
 SCHEDULE = NoiseSchedule.linear()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from press import ledger, verdicts
 
-from deepfake_kit import claims
+from deepfake_kit.notebook import claims
 
 ROW = dict(
     kind="claim", label="l", section="s", states="s", finding="holds", explanation="e", printed=1.0, tolerance=0.1

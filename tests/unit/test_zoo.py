@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from deepfake_kit import zoo
-from deepfake_kit.generators import KINDS, settings_of, training_faces
-from deepfake_kit.generators_common import portraits
+from deepfake_kit.generators import zoo
+from deepfake_kit.generators.kinds import KINDS, settings_of, training_faces
+from deepfake_kit.training import portraits
 
 TINY = {
     "gan": {"channels": [8, 8, 8, 8]},
@@ -60,7 +59,7 @@ def test_another_process_finds_the_same_forger(tmp_path):
     here = tiny("vae", tmp_path / "zoo")
     code = (
         "import torch; torch.set_num_threads(1)\n"
-        "from deepfake_kit import zoo; from deepfake_kit.generators_common import portraits\n"
+        "from deepfake_kit.generators import zoo; from deepfake_kit.training import portraits\n"
         "f = zoo.forger('vae', portraits(24, seed=5).images, steps=2, batch_size=4, width=16)\n"
         "print(f.reused, f.provenance['weights_sha256'])"
     )
@@ -91,30 +90,20 @@ def test_another_source_makes_another_forger(tmp_path, monkeypatch):
     assert not tiny("vae", tmp_path).reused
 
 
-@pytest.mark.parametrize("name", zoo.CODE)
-def test_a_change_to_any_listed_source_changes_the_key(name, tmp_path, monkeypatch):
-    here = Path(zoo.__file__).parent
+@pytest.mark.parametrize("name", sorted(zoo.code()))
+def test_a_change_to_any_source_changes_the_key(name, tmp_path, monkeypatch):
+    sources = zoo.code()
     before = zoo.code_sha256()
-    for other in zoo.CODE:
-        (tmp_path / other).write_bytes((here / other).read_bytes())
-    monkeypatch.setattr(zoo, "__file__", str(tmp_path / "zoo.py"))
-    assert zoo.code_sha256() == before
-    (tmp_path / name).write_bytes((tmp_path / name).read_bytes() + b"#")
+    changed = tmp_path / "changed.py"
+    changed.write_bytes(sources[name].read_bytes() + b"#")
+    monkeypatch.setattr(zoo, "code", lambda: {**sources, name: changed})
     assert zoo.code_sha256() != before
 
 
-def test_every_module_that_a_forger_is_made_with_is_listed():
-    folder = Path(zoo.__file__).parent
-    used = {
-        f"{name}.py"
-        for source in zoo.CODE
-        for name in re.findall(r"deepfake_kit\.(\w+)", (folder / source).read_text(encoding="utf-8"))
-        if (folder / f"{name}.py").is_file()
-    }
-    # Drawn faces enter by the data's own SHA-256; the others train nothing.
-    drawn = {name for name in used if name.startswith("face")}
-    assert used - drawn - {"valid.py", "zoo.py", "spectra.py"} <= set(zoo.CODE)
-    assert {"unet.py", "diffusion_training.py"} <= used
+def test_the_sources_are_those_a_forger_is_made_with_and_no_drawn_face():
+    names = set(zoo.code())
+    assert {"diffusion.unet", "diffusion.training", "generators.gan", "generators.kinds"} <= names
+    assert not [name for name in names if name.startswith(("faces", "notebook", "measure", "generators.zoo"))]
 
 
 @pytest.mark.parametrize("damage", ["bit", "cut", "empty"])

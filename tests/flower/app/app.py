@@ -1,5 +1,5 @@
 """The app that Flower starts: all of it lives in the kit."""
 
-from deepfake_kit.flower_app import client_app, server_app
+from deepfake_kit.federated.flower_app import client_app, server_app
 
 __all__ = ["client_app", "server_app"]

@@ -1,0 +1,319 @@
+r"""Training tasks on a chain: a market contract in a real Ethereum virtual machine, inside this process.
+
+The contract is ``contracts/task_market.vy`` (Vyper), run by :mod:`deepfake_kit.chain.evm`: every gas figure, event
+and refusal comes from the machine that public chains run.
+
+A task passes through publish, join, submit, (challenge, answer or slash,) aggregate, pay and refund. Whatever
+the contract refuses comes back as :class:`TaskRefused` with the contract's own word for it in ``.reason``.
+After Yang et al. (2024), IEEE Access ("DD-TMA"), Secs. II.B-II.E, which name these steps and specify none.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import NamedTuple
+
+from deepfake_kit.chain.evm import (
+    BLOCK_GAS,
+    ETHER,
+    Chain,
+    Contract,
+    Event,
+    Receipt,
+    TaskRefused,
+    source,
+    storage_gas,
+    transaction_gas,
+    whole,
+)
+
+__all__ = [
+    "BLOCK_GAS",
+    "ETHER",
+    "PHASES",
+    "WAD",
+    "Chain",
+    "Contract",
+    "Event",
+    "Offer",
+    "Receipt",
+    "TaskMarket",
+    "TaskRefused",
+    "source",
+    "storage_gas",
+    "to_wad",
+    "transaction_gas",
+]
+
+WAD = 10**18  # one, in the contract's fixed point
+PHASES = ("joining", "training", "over")
+
+
+class Offer(NamedTuple):
+    """What a node is offered: price and quality (exact fractions), wei for each accepted round."""
+
+    price: Fraction
+    quality: Fraction
+    reward: int
+
+
+def to_wad(name: str, x) -> int:
+    """A number as the contract's fixed point with 18 decimals, rounded to the nearest.
+
+    Parameters
+    ----------
+    name : str
+        What the number is, for the message.
+    x : int, float, Fraction or Decimal
+        A finite number >= 0.
+
+    Raises
+    ------
+    ValueError
+        If `x` is negative, NaN, infinite or not a number.
+
+    Examples
+    --------
+    >>> to_wad("cost", 0.25)
+    250000000000000000
+    """
+    try:
+        exact = Fraction(x)
+    except (TypeError, ValueError, OverflowError):
+        exact = Fraction(-1)
+    if exact < 0 or isinstance(x, bool):
+        raise ValueError(f"{name} must be a finite number >= 0; got {x!r}")
+    return whole(name, round(exact * WAD))
+
+
+def _cost(x) -> int:
+    wad = to_wad("cost", x)
+    if x == 0:
+        raise ValueError(f"cost must be a finite number > 0; got {x!r}")
+    return wad
+
+
+def _bytes32(name: str, digest) -> bytes:
+    raw = digest
+    if isinstance(digest, str):
+        try:
+            raw = bytes.fromhex(digest)
+        except ValueError:
+            raw = b""
+    if not isinstance(raw, bytes) or len(raw) != 32:
+        raise ValueError(f"{name} must be 32 bytes or 64 hex digits; got {digest!r}")
+    return raw
+
+
+class TaskMarket(Chain):
+    """The task market on a :class:`~deepfake_kit.chain.evm.Chain` of its own.
+
+    Parameters
+    ----------
+    code : str, optional
+        Vyper source to deploy in place of the kit's; for tests of changed contracts.
+
+    Attributes
+    ----------
+    address : str
+        The contract's account.
+    names, receipts, events
+        As for :class:`~deepfake_kit.chain.evm.Chain`: who, every transaction, everything logged.
+
+    Examples
+    --------
+    >>> market = TaskMarket(); publisher, node = market.account("DSP"), market.account("node")
+    >>> task = market.publish(publisher, architecture="ab" * 32, local_rounds=1, global_rounds=2,
+    ...                       learning_rate=1e-3, data_size=100, unit=ETHER, budget=ETHER,
+    ...                       stake=ETHER // 10, window=60)
+    >>> offer = market.join(node, task, data_size=100, cost=0.125)
+    >>> float(offer.price), float(offer.quality), offer.reward
+    (0.25, 1.0, 125000000000000000)
+    """
+
+    def __init__(self, code: str | None = None):
+        super().__init__()
+        self._contract = self.deploy(source() if code is None else code, "TaskMarket")
+        self.address = self._contract.address
+
+    # -- the life of a task ------------------------------------------------------------
+
+    def publish(
+        self,
+        publisher: str,
+        *,
+        architecture: str,
+        local_rounds: int,
+        global_rounds: int,
+        learning_rate: float,
+        data_size: int,
+        unit: int,
+        budget: int,
+        stake: int,
+        window: int,
+        value: int | None = None,
+    ) -> int:
+        """Publish a task and escrow its budget; returns the task's number.
+
+        Parameters
+        ----------
+        publisher : str
+            Account that pays (the paper's DSP).
+        architecture : str or bytes
+            SHA-256 that names the network, 64 hex digits.
+        local_rounds, global_rounds : int
+            Optimiser rounds at a node between two submissions, and submissions in all; 1 to 10**6.
+        learning_rate : float
+            In (0, 1].
+        data_size : int
+            Fewest samples a node must bring.
+        unit, budget, stake : int
+            Wei: the worth of one unit of utility, the escrow, and a node's deposit (also a challenge's bond).
+        window : int
+            Seconds for joining, for each submission, and for an answer to a challenge.
+        value : int, optional
+            Wei sent along; the budget unless given.
+
+        Raises
+        ------
+        TaskRefused
+            ``task_underfunded`` if `value` is not the budget; ``<quantity>_out_of_range`` for a quantity
+            that the fixed point cannot carry.
+        ValueError
+            If an argument cannot be encoded at all.
+        """
+        args = (
+            _bytes32("architecture", architecture),
+            whole("local_rounds", local_rounds),
+            whole("global_rounds", global_rounds),
+            to_wad("learning_rate", learning_rate),
+            whole("data_size", data_size),
+            whole("unit", unit),
+            whole("budget", budget),
+            whole("stake", stake),
+            whole("window", window),
+        )
+        value = budget if value is None else value
+        return self._contract.call("publish", *args, sender=publisher, value=value)
+
+    def join(self, node: str, task_id: int, data_size: int, cost: float, stake: int | None = None) -> Offer:
+        """Join a task with a declared data size and cost C; the contract answers with its price.
+
+        Raises
+        ------
+        TaskRefused
+            ``joining_closed``, ``publisher_cannot_join``, ``already_joined``, ``not_enough_data``,
+            ``wrong_stake``, ``cost_out_of_range`` (C outside [1e-6, 1e6]), ``reward_rounds_to_zero``,
+            ``budget_exhausted``.
+        ValueError
+            If `cost` is not a finite number > 0.
+        """
+        args = (whole("task_id", task_id), whole("data_size", data_size), _cost(cost))
+        if stake is None:
+            stake = self.terms(task_id).stake
+        self._contract.call("join", *args, sender=node, value=stake)
+        made = self.events[-1].fields
+        return Offer(Fraction(made["price"], WAD), Fraction(made["quality"], WAD), made["reward"])
+
+    def submit(self, node: str, task_id: int, round: int, digest: str) -> None:
+        """Commit to the SHA-256 of this round's update.
+
+        Raises
+        ------
+        TaskRefused
+            ``not_joined``, ``node_slashed``, ``joining_still_open``, ``round_not_open``, ``update_late``,
+            ``task_ended``, ``already_submitted``, ``empty_hash``.
+        """
+        self._contract.call(
+            "submit", whole("task_id", task_id), whole("round", round), _bytes32("digest", digest), sender=node
+        )
+
+    def challenge(self, publisher: str, task_id: int, node: str, bond: int | None = None) -> None:
+        """Demand that a node shows the bytes behind its hash, on chain; the bond is lost if it does."""
+        bond = self.terms(task_id).stake if bond is None else bond
+        self._contract.call("challenge", whole("task_id", task_id), node, sender=publisher, value=bond)
+
+    def answer(self, sender: str, task_id: int, node: str, data: bytes) -> None:
+        """Show the challenged bytes (at most 256 KiB); the contract hashes them itself."""
+        if len(data) > 2**18:
+            raise ValueError(f"data must be at most {2**18} bytes long; got {len(data)}")
+        self._contract.call("answer", whole("task_id", task_id), node, data, sender=sender)
+
+    def slash(self, sender: str, task_id: int, node: str) -> None:
+        """Take the stake of a node that did not answer in time."""
+        self._contract.call("slash", whole("task_id", task_id), node, sender=sender)
+
+    def aggregate(self, publisher: str, task_id: int, round: int, digest: str) -> None:
+        """Record the SHA-256 of the round's aggregate and accept the updates that stand.
+
+        Raises
+        ------
+        TaskRefused
+            ``not_publisher``, ``task_ended``, ``joining_still_open``, ``wrong_round``, ``empty_hash``,
+            ``dispute_open``, ``round_still_open`` (updates are missing and there is time left).
+        """
+        self._contract.call(
+            "aggregate", whole("task_id", task_id), whole("round", round), _bytes32("digest", digest), sender=publisher
+        )
+
+    def pay(self, sender: str, task_id: int, node: str) -> int:
+        """Send a node what it has earned, and its stake once the task is over; returns the wei.
+
+        Anyone may call; the money goes to the node.
+
+        Raises
+        ------
+        TaskRefused
+            ``not_joined``, ``dispute_open``, ``nothing_due``, ``payee_rejected``.
+        """
+        self._contract.call("pay", whole("task_id", task_id), node, sender=sender)
+        return self.events[-1].fields["amount"] + self.events[-1].fields["stake"]
+
+    def refund(self, sender: str, task_id: int) -> int:
+        """Send the publisher what no node has earned; returns the wei. Anyone may call once the task is over.
+
+        Raises
+        ------
+        TaskRefused
+            ``no_such_task``, ``already_refunded``, ``task_running``, ``dispute_open``, ``payee_rejected``.
+        """
+        self._contract.call("refund", whole("task_id", task_id), sender=sender)
+        return self.events[-1].fields["amount"]
+
+    # -- looking -----------------------------------------------------------------------
+
+    def quote(self, cost: float) -> tuple[Fraction, Fraction]:
+        """Equilibrium price and quality for a cost C > 0, as the contract computes them."""
+        price, quality = self._contract.read("quote", _cost(cost))
+        return Fraction(price, WAD), Fraction(quality, WAD)
+
+    def terms(self, task_id: int):
+        """What the publisher laid down: the contract's struct `Terms`."""
+        return self._contract.read("terms", whole("task_id", task_id))
+
+    def state(self, task_id: int):
+        """Where the task stands: the contract's struct `Task`."""
+        return self._contract.read("tasks", whole("task_id", task_id))
+
+    def node(self, task_id: int, address: str):
+        """A node's record in a task: the contract's struct `Node`."""
+        return self._contract.read("nodes", whole("task_id", task_id), address)
+
+    def digest(self, task_id: int, round: int, node: str | None = None) -> str:
+        """Recorded SHA-256 (64 hex digits) of a node's update, or of the round's aggregate; zeros if none."""
+        if node is None:
+            return self._contract.read("aggregates", task_id, round).hex()
+        return self._contract.read("updates", task_id, round, node).hex()
+
+    def phase(self, task_id: int) -> str:
+        """``"joining"``, ``"training"`` or ``"over"``, at this second."""
+        return PHASES[self._contract.read("phase", whole("task_id", task_id))]
+
+    def due(self, task_id: int, address: str) -> int:
+        """Wei that `pay` would send to a node now."""
+        return self._contract.read("due", whole("task_id", task_id), address)
+
+    def totals(self) -> dict[str, int]:
+        """Wei that came in, and that went to nodes as pay, went back, or are held: the two agree."""
+        deposited, paid, refunded = self._contract.read("ledger")
+        return {"deposited": deposited, "paid": paid, "refunded": refunded, "held": self.balance(self.address)}

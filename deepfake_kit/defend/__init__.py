@@ -1,0 +1,1 @@
+"""Protecting a face: small editors, and perturbations that break them."""

@@ -1,0 +1,113 @@
+"""Photographs and generated faces for a detector, or a stand-in that says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepfake_kit.data import Dataset
+from deepfake_kit.data.dataset import STAND_IN
+
+NAME = "ffhq-stylegan"
+GENERATORS = {"StyleGAN2": "stylegan2-thispersondoesnotexist", "StyleGAN3": "stylegan3-r-ffhq"}
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images of one split with what is known of each.
+
+    Attributes
+    ----------
+    images : Tensor float [N, 3, S, S] in [0, 1]
+    is_fake : Tensor long [N]
+        1 for fake, 0 for real.
+    source : list of str
+        "real", or a name of :data:`GENERATORS`.
+    """
+
+    images: Tensor
+    is_fake: Tensor
+    source: list[str]
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def of(self, generator: str) -> Pictures:
+        """The fakes of one generator and as many real images, the even-numbered ones for the first generator.
+
+        So the two halves share no image: what is learned on one can be tested on the other without meeting anybody
+        twice.
+        """
+        if generator not in GENERATORS:
+            raise ValueError(f"generator: got {generator!r}; valid: {', '.join(GENERATORS)}")
+        reals = [i for i, source in enumerate(self.source) if source == "real"]
+        keep = reals[list(GENERATORS).index(generator) :: 2]
+        return self[sorted(keep + [i for i, source in enumerate(self.source) if source == generator])]
+
+    def __getitem__(self, index: list[int]) -> Pictures:
+        return Pictures(self.images[index], self.is_fake[index], [self.source[i] for i in index])
+
+
+def load(run, split: str, side: int = 128, limit: int | None = None) -> Pictures:
+    """Load a split of FFHQ against StyleGAN through a chapter's run; where it is nowhere, digits stand in.
+
+    Parameters
+    ----------
+    run : deepfake_kit.notebook.run.Run
+        Remembers which bytes were used, and puts a warning under each figure if digits stood in.
+    split : {"train", "val"}
+    side : int
+        Pixels to scale to.
+    limit : int, optional
+        At most this many, evenly spaced over the split.
+    """
+    try:
+        found = run.load(NAME, split, size=side, limit=limit)
+    except FileNotFoundError:
+        found = run.take(stand_in(split, side, limit))
+    names = {source: name for name, source in GENERATORS.items()}
+    return Pictures(
+        found.images.float() / 255, found.labels.long(), [names.get(source, "real") for source in found.extra["source"]]
+    )
+
+
+def stand_in(split: str, side: int = 128, limit: int | None = None) -> Dataset:
+    """scikit-learn's digits against digits made by two small generators: a Gaussian in 8 or 16 principal components.
+
+    No face is in it. It lets the chapter run without data, and whatever is measured on it says so.
+
+    >>> found = stand_in("val", side=64)
+    >>> found.images.shape, found.stand_in, found.labels.float().mean().item()
+    (torch.Size([200, 3, 64, 64]), True, 0.5)
+    """
+    if split not in ("train", "val"):
+        raise ValueError(f"split: got {split!r}; valid: train, val")
+    from sklearn.datasets import load_digits
+
+    n, start = (300, 0) if split == "train" else (100, 300)
+    digits = load_digits().data / 16
+    mean = digits[400:].mean(0)
+    _, deviation, axes = np.linalg.svd(digits[400:] - mean, full_matrices=False)
+    random = np.random.default_rng(start)
+    parts, sources = [digits[start : start + n]], ["ffhq"] * n
+    for components, source in zip((8, 16), GENERATORS.values()):
+        spread = deviation[:components] / np.sqrt(len(digits) - 400)
+        parts.append(mean + random.standard_normal((n // 2, components)) * spread @ axes[:components])
+        sources += [source] * (n // 2)
+    small = torch.from_numpy(np.concatenate(parts)).float().clamp(0, 1).reshape(-1, 1, 8, 8)
+    large = torch.nn.functional.interpolate(small, size=(side, side), mode="bilinear").expand(-1, 3, -1, -1)
+    keep = np.arange(2 * n) if limit is None else np.linspace(0, 2 * n - 1, min(limit, 2 * n)).round().astype(int)
+    return Dataset(
+        images=(large * 255).round().byte()[keep].contiguous(),
+        labels=torch.tensor([0] * n + [1] * n)[keep],
+        name=NAME,
+        split=split,
+        stand_in=True,
+        sha256=STAND_IN,
+        description=f"stand-in: scikit-learn digits against sampled ones, {split}, {len(keep)} images",
+        classes=("real", "fake"),
+        extra={"source": [sources[i] for i in keep]},
+    )

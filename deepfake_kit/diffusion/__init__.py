@@ -1,0 +1,27 @@
+"""Denoising diffusion: schedules and single steps, samplers, the U-Net and its trainer."""
+
+from __future__ import annotations
+
+from deepfake_kit.diffusion.sampling import sample, sampling_times, trajectory
+from deepfake_kit.diffusion.steps import NoiseSchedule, Posterior, ddim_step, ddpm_step, posterior, predict_x0, q_sample
+from deepfake_kit.diffusion.training import EMA, TrainLog, to_model_range, train, train_step
+from deepfake_kit.diffusion.unet import UNet
+
+__all__ = [
+    "EMA",
+    "NoiseSchedule",
+    "Posterior",
+    "TrainLog",
+    "UNet",
+    "ddim_step",
+    "ddpm_step",
+    "posterior",
+    "predict_x0",
+    "q_sample",
+    "sample",
+    "sampling_times",
+    "to_model_range",
+    "train",
+    "train_step",
+    "trajectory",
+]

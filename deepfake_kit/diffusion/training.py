@@ -1,0 +1,206 @@
+r"""Training a noise model: one step, a loop, and the moving average of the weights.
+
+Source: Ho, Jain and Abbeel, "Denoising Diffusion Probabilistic Models", NeurIPS 2020, Algorithm 1; DD-TMA
+Eqs. (3)-(4).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from deepfake_kit.diffusion.steps import NoiseSchedule, at_least_one, q_sample
+
+
+class EMA:
+    r"""Moving average of a model's parameters: :math:`\bar\theta \leftarrow d\,\bar\theta + (1-d)\,\theta`.
+
+    The decay d starts low and grows to `decay` with the number of updates n as (1 + n)/(10 + n), so that the
+    random initial weights are forgotten. Buffers are copied. Ho et al. 2020, appendix B (decay 0.9999 there).
+
+    Attributes
+    ----------
+    model : nn.Module
+        The averaged copy, in evaluation mode, without gradients.
+
+    Examples
+    --------
+    >>> net = nn.Linear(2, 2); average = EMA(net, 0.99); average.update(net)
+    >>> torch.equal(average.model.weight, net.weight)
+    True
+    """
+
+    def __init__(self, model: nn.Module, decay: float = 0.999):
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay is {decay}; it must lie in [0, 1)")
+        self.decay, self.updates = decay, 0
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Move the average one step towards `model`."""
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        self.updates += 1
+        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - decay)
+        for average, value in zip(self.model.buffers(), model.buffers(), strict=True):
+            average.copy_(value)
+
+
+LOSSES = {"mse": F.mse_loss, "l1": F.l1_loss, "huber": F.huber_loss}
+
+
+def train_step(
+    model: nn.Module,
+    x0: Tensor,
+    schedule: NoiseSchedule,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator | None = None,
+    loss: str = "mse",
+) -> Tensor:
+    r"""One optimiser step on :math:`\lVert\epsilon-\epsilon_\theta(x_t, t)\rVert^2` at uniformly drawn t.
+
+    Ho et al. 2020, Algorithm 1; DD-TMA Eqs. (3)-(4).
+
+    Parameters
+    ----------
+    model : nn.Module, callable (x_t [N, C, H, W], t [N]) -> eps
+    x0 : Tensor [N, C, H, W]
+        Clean data, on the model's device.
+    schedule : NoiseSchedule
+    optimizer : torch.optim.Optimizer over the model's parameters
+    generator : torch.Generator, optional
+        On the device of `x0`; source of t and the noise.
+    loss : {"mse", "l1", "huber"}
+
+    Returns
+    -------
+    Tensor, scalar
+        The mean loss over the batch before the step, detached.
+
+    Raises
+    ------
+    ValueError
+        For an unknown loss.
+
+    Examples
+    --------
+    >>> net = nn.Conv2d(1, 1, 1); net.forward = lambda x, t: x * net.bias
+    >>> optimizer = torch.optim.SGD(net.parameters(), lr=0.0)
+    >>> train_step(net, torch.zeros(2, 1, 8, 8), NoiseSchedule.linear(), optimizer).shape
+    torch.Size([])
+    """
+    if loss not in LOSSES:
+        raise ValueError(f"loss is {loss!r}; valid: {', '.join(LOSSES)}")
+    t = torch.randint(len(schedule), (len(x0),), generator=generator, device=x0.device)
+    noise = torch.randn(x0.shape, generator=generator, device=x0.device, dtype=x0.dtype)
+    value = LOSSES[loss](model(q_sample(x0, t, noise, schedule), t), noise)
+    optimizer.zero_grad(set_to_none=True)
+    value.backward()
+    optimizer.step()
+    return value.detach()
+
+
+class TrainLog(NamedTuple):
+    """What :func:`train` returns: loss and seconds since the start [steps], the averaged model or None."""
+
+    losses: list[float]
+    seconds: list[float]
+    ema: nn.Module | None
+
+
+def train(
+    model: nn.Module,
+    images: Tensor,
+    schedule: NoiseSchedule,
+    steps: int,
+    batch_size: int = 64,
+    lr: float = 2e-3,
+    ema_decay: float | None = 0.999,
+    generator: torch.Generator | None = None,
+    *,
+    loss: str = "mse",
+    warmup: int = 0,
+    decay: bool = False,
+    callback: Callable[[int, float, nn.Module | None], None] | None = None,
+) -> TrainLog:
+    """Train a noise model with AdamW on batches drawn with replacement.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Trained in place, and left in training mode.
+    images : Tensor [M, C, H, W]
+        uint8 (scaled to [-1, 1] batch by batch) or floating point (used as they are).
+    schedule : NoiseSchedule
+    steps : int
+        Optimiser steps.
+    batch_size : int
+    lr : float
+        Highest learning rate.
+    ema_decay : float or None
+        Decay of the averaged weights; None keeps no average.
+    generator : torch.Generator, optional
+        On the device of `images`.
+    loss : {"mse", "l1", "huber"}
+    warmup : int
+        Steps over which the learning rate rises linearly from 0.
+    decay : bool
+        Lower the learning rate to 0 along half a cosine after the warm-up.
+    callback : callable (step, loss, averaged model or None), optional
+        Called after each step, for instance to report progress.
+
+    Returns
+    -------
+    TrainLog(losses, seconds, ema)
+
+    Raises
+    ------
+    ValueError
+        For an unknown loss, no images, or steps below 1.
+
+    Examples
+    --------
+    >>> net = nn.Conv2d(1, 1, 1); net.forward = lambda x, t: x * net.bias
+    >>> log = train(net, torch.zeros(4, 1, 8, 8), NoiseSchedule.linear(), steps=2)
+    >>> len(log.losses)
+    2
+    """
+    at_least_one("steps", steps)
+    if len(images) == 0:
+        raise ValueError("images is empty; at least one image is needed")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, fused=True)
+    average = None if ema_decay is None else EMA(model, ema_decay)
+    device = next(model.parameters()).device
+    model.train()
+    losses, seconds, start = [], [], time.perf_counter()
+    for step in range(steps):
+        progress = max(0, step - warmup) / max(1, steps - warmup)
+        scale = min(1.0, (step + 1) / (warmup + 1)) * (0.5 + 0.5 * math.cos(math.pi * progress) if decay else 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = lr * scale
+        index = torch.randint(len(images), (batch_size,), generator=generator, device=images.device)
+        x0 = to_model_range(images[index].to(device))
+        value = float(train_step(model, x0, schedule, optimizer, generator, loss))
+        if average:
+            average.update(model)
+        losses.append(value)
+        seconds.append(time.perf_counter() - start)
+        if callback:
+            callback(step, value, average.model if average else None)
+    return TrainLog(losses, seconds, average.model if average else None)
+
+
+def to_model_range(images: Tensor) -> Tensor:
+    """uint8 images [0, 255] as float32 in [-1, 1]; floating-point images are returned as they are.
+
+    >>> to_model_range(torch.tensor([0, 255], dtype=torch.uint8)).tolist()
+    [-1.0, 1.0]
+    """
+    return images.float().div(127.5).sub(1) if images.dtype == torch.uint8 else images

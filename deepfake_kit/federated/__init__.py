@@ -1,0 +1,33 @@
+"""Federated training: clients train on their own images, a server averages their weights."""
+
+from __future__ import annotations
+
+from deepfake_kit.federated.aggregation import fedavg, flatten, unflatten
+from deepfake_kit.federated.client import client_seed, load_vector, local_update
+from deepfake_kit.federated.partition import (
+    class_counts,
+    partition_dirichlet,
+    partition_iid,
+    partition_shards,
+    partition_writers,
+)
+from deepfake_kit.federated.plan import History, Plan
+from deepfake_kit.federated.training import combine, train
+
+__all__ = [
+    "History",
+    "Plan",
+    "class_counts",
+    "client_seed",
+    "combine",
+    "fedavg",
+    "flatten",
+    "load_vector",
+    "local_update",
+    "partition_dirichlet",
+    "partition_iid",
+    "partition_shards",
+    "partition_writers",
+    "train",
+    "unflatten",
+]

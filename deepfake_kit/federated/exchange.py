@@ -1,0 +1,127 @@
+"""A federated run through the task market: published, joined, priced, submitted by hash, aggregated, paid.
+
+The chain keeps hashes and money; the weights lie in a content-addressed store. Weights travel as float32,
+bit for bit, so a run through the market ends with the same weights as one without (DD-TMA, Secs. II.B-II.E).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from deepfake_kit.chain import store as stores
+from deepfake_kit.chain.market import ETHER, Offer, TaskMarket
+from deepfake_kit.federated.plan import Plan
+
+
+class Account(NamedTuple):
+    """One node's bill: what it was offered, and wei it got as pay (without its stake)."""
+
+    name: str
+    offer: Offer
+    paid: int
+
+
+class MarketExchange:
+    """Carries the weights of :func:`deepfake_kit.federated.train` through a
+    :class:`~deepfake_kit.chain.market.TaskMarket`.
+
+    Parameters
+    ----------
+    market : TaskMarket
+    store : Store
+        Where the bytes lie, e.g. a :class:`~deepfake_kit.chain.store.FolderStore`.
+    plan : Plan
+        The run's settings, which become the task's.
+    sizes : sequence of int
+        Images of each client.
+    costs : sequence of float
+        Cost C of each client, e.g. from :func:`deepfake_kit.game.stackelberg.draw_costs`.
+    start : Tensor [P]
+        Global weights of round 0; their hash names the task.
+    unit : int
+        Wei that one unit of utility is worth.
+
+    Raises
+    ------
+    ValueError
+        If there is not one cost for each client.
+    TaskRefused
+        If the market refuses the terms.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> plan = Plan(rounds=1, local_steps=1, batch_size=1, lr=0.1)
+    >>> store = stores.FolderStore(tempfile.mkdtemp())
+    >>> way = MarketExchange(TaskMarket(), store, plan, [5], [0.1], torch.zeros(2))
+    >>> way.deliver(0, 0, torch.ones(2)).tolist()
+    [1.0, 1.0]
+    """
+
+    window = 600  # seconds of the chain's clock; real time plays no part
+
+    def __init__(
+        self,
+        market: TaskMarket,
+        store: stores.Store,
+        plan: Plan,
+        sizes: Sequence[int],
+        costs: Sequence[float],
+        start: Tensor,
+        unit: int = ETHER // 100,
+    ):
+        if len(sizes) != len(costs):
+            raise ValueError(f"costs must name one number for each of {len(sizes)} clients; got {len(costs)}")
+        self.market, self.store, self.like = market, store, {"weights": start}
+        self.publisher = market.account("DSP")
+        digest = store.put(stores.pack(self.like))
+        self.task = market.publish(
+            self.publisher,
+            architecture=digest,
+            local_rounds=plan.local_steps,
+            global_rounds=plan.rounds,
+            learning_rate=plan.lr,
+            data_size=min(sizes),
+            unit=unit,
+            budget=unit * len(sizes),
+            stake=unit,
+            window=self.window,
+        )
+        self.nodes = [market.account(f"node {i}") for i in range(len(sizes))]
+        self.offers = [
+            market.join(node, self.task, size, cost) for node, size, cost in zip(self.nodes, sizes, costs, strict=True)
+        ]
+        market.advance(self.window + 1)
+        self._sent = 0
+
+    def deliver(self, round: int, client: int, update: Tensor) -> Tensor:
+        """Store the bytes and submit their hash; the server verifies what it fetches."""
+        digest = self.store.put(stores.pack({"weights": update}))
+        self.market.submit(self.nodes[client], self.task, round, digest)
+        self._sent += 1
+        on_chain = self.market.digest(self.task, round, self.nodes[client])
+        like = {"weights": torch.empty_like(update)}
+        return stores.unpack(self.store.get(on_chain), like)["weights"]
+
+    def close(self, round: int, weights: Tensor) -> None:
+        """Put the new weights' hash on the chain; wait out the deadline if somebody is missing."""
+        if self._sent < len(self.nodes):
+            self.market.advance(self.window + 1)
+        self._sent = 0
+        self.market.aggregate(self.publisher, self.task, round, self.store.put(stores.pack({"weights": weights})))
+
+    def settle(self) -> list[Account]:
+        """Pay every node that has something due, refund the publisher, and return the bills."""
+        bills = []
+        for client, (node, offer) in enumerate(zip(self.nodes, self.offers, strict=True)):
+            due = self.market.due(self.task, node)
+            stake = self.market.terms(self.task).stake
+            if due:
+                self.market.pay(self.publisher, self.task, node)
+            bills.append(Account(f"node {client}", offer, max(0, due - stake)))
+        self.market.refund(self.publisher, self.task)
+        return bills

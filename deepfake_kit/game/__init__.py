@@ -1,0 +1,1 @@
+"""The Stackelberg game for pay, and its variants."""

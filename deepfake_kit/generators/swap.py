@@ -1,0 +1,326 @@
+r"""Face swap with one encoder and two decoders, and the two-encoder control that must fail.
+
+An encoder shared by two people learns a code of what their faces have in common, pose and expression; each decoder
+knows one person. Decoding the code of a face of A with the decoder of B shows B with A's expression. This is the scheme
+of the first public tools (survey, Fig. 2; Nguyen et al. 2022, section 2). Training inputs are warped and recoloured,
+targets are not, as those tools do: the code cannot then hold what the warp destroys.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from deepfake_kit.faces import Faces
+from deepfake_kit.training import (
+    batch,
+    check_images,
+    check_steps,
+    fast_arithmetic,
+    initialise,
+    portraits,
+    to_model,
+    to_unit,
+)
+
+#: What :func:`footage` holds fixed besides the studio: only mouth, smile and a small turn of the head move.
+STILL = {"gaze_x": 0.0, "gaze_y": 0.0, "brow_raise": 0.0, "eye_open": 1.0, "noise": 0.006}
+#: What aligning faces by their landmarks takes away, as every swap tool does first: where eyes and mouth sit.
+ALIGNED = {"eye_spacing": 0.0, "nose_length": 0.0, "mouth_height": 0.0}
+
+
+def footage(
+    person: int, frames: int, seed: int, size: int = 56, *, take: int = 0, aligned: bool = True, **fixed
+) -> Faces:
+    """Film one drawn person in a studio, mouth and smile spread evenly over their range, with small turns of the head.
+
+    Parameters
+    ----------
+    person : int
+        Which person of the seed's population.
+    frames : int
+        How many frames, at most 100,000.
+    seed : int
+    size : int
+        Side in pixels.
+    take : int
+        Another take films the same person anew: other expressions, other camera noise.
+    aligned : bool
+        Put eyes, nose and mouth of everybody at the same places, as aligning by landmarks does.
+    **fixed
+        Attributes to set, as in :func:`deepfake_kit.faces.draw`, for instance ``mouth_open=0.5``.
+
+    Returns
+    -------
+    Faces
+
+    Examples
+    --------
+    >>> footage(3, 2, seed=0).attributes.person.tolist()
+    [3, 3]
+    """
+    return _film([person] * frames, [seed, person, take], seed, size, take, aligned, fixed)
+
+
+def crowd(frames: int, seed: int, size: int = 56, *, take: int = 0, aligned: bool = True, **fixed) -> Faces:
+    """One frame each of many people in the same studio, to fit and to test readers on; see :func:`footage`.
+
+    >>> crowd(3, seed=0).attributes.person.nunique()
+    3
+    """
+    people = range(take * 100_000, take * 100_000 + frames)
+    return _film(list(people), [seed, 10**6, take], seed, size, take, aligned, fixed)
+
+
+def _film(people: list[int], entropy: list[int], seed: int, size: int, take: int, aligned: bool, fixed: dict) -> Faces:
+    rng, frames = np.random.default_rng(entropy), len(people)
+    played = {
+        "mouth_open": rng.uniform(0, 1, frames),
+        "smile": rng.uniform(-0.5, 0.5, frames),
+        "yaw": rng.normal(0, 2, frames).clip(-5, 5),
+    }
+    return portraits(
+        frames,
+        seed,
+        size,
+        start=take * 100_000,
+        people=people,
+        **{**STILL, **(ALIGNED if aligned else {}), **played, **fixed},
+    )
+
+
+def crop(images: Tensor, size: int = 32) -> Tensor:
+    """The inner face, brows to chin, of frames [N, 3, S, S]: [N, 3, size, size], where S is 7/4 of `size`.
+
+    >>> crop(torch.zeros(1, 3, 56, 56)).shape
+    torch.Size([1, 3, 32, 32])
+    """
+    side = frame_side(size)
+    if images.ndim != 4 or images.shape[-1] != side or images.shape[-2] != side:
+        raise ValueError(f"images: got shape {tuple(images.shape)}; valid: [N, 3, {side}, {side}] for a crop of {size}")
+    top, left = size // 2, (side - size) // 2
+    return images[..., top : top + size, left : left + size].contiguous()
+
+
+def frame_side(size: int) -> int:
+    """Side of the frame that a crop of `size` is cut from."""
+    return size * 7 // 4
+
+
+class SwapModel(nn.Module):
+    """One encoder (or one a person) and one decoder a person.
+
+    Parameters
+    ----------
+    size : int
+        Side of the image.
+    width : int
+        Units of each hidden layer; at this size fully connected layers are faster than convolutions and as good.
+    latent : int
+        Length of the code.
+    shared : bool
+        False gives each person an encoder of their own: the control.
+    people : int
+        Number of decoders.
+
+    Examples
+    --------
+    >>> SwapModel(16, 8, latent=4)(torch.zeros(2, 3, 16, 16), source=0, target=1).shape
+    torch.Size([2, 3, 16, 16])
+    """
+
+    def __init__(self, size: int = 32, width: int = 256, latent: int = 12, shared: bool = True, people: int = 2):
+        super().__init__()
+        self.size, self.latent, self.people, self.shared = size, latent, people, shared
+        pixels = 3 * size * size
+        self.encoders = nn.ModuleList(
+            nn.Sequential(
+                nn.Flatten(),
+                nn.Linear(pixels, width),
+                nn.LeakyReLU(0.2),
+                nn.Linear(width, width),
+                nn.LeakyReLU(0.2),
+                nn.Linear(width, latent),
+            )
+            for _ in range(1 if shared else people)
+        )
+        self.decoders = nn.ModuleList(
+            nn.Sequential(
+                nn.Linear(latent, width),
+                nn.LeakyReLU(0.2),
+                nn.Linear(width, width),
+                nn.LeakyReLU(0.2),
+                nn.Linear(width, pixels),
+                nn.Unflatten(1, (3, size, size)),
+            )
+            for _ in range(people)
+        )
+        self.register_buffer("average", torch.zeros(people, 3, size, size))
+
+    def encode(self, x: Tensor, person: int) -> Tensor:
+        """Codes [N, latent] of images x in [-1, 1] of one person."""
+        return self.encoders[0 if self.shared else person](3 * (x - self.average[self._known(person)]))
+
+    def forward(self, x: Tensor, source: int, target: int) -> Tensor:
+        """Images in [-1, 1] of the source, redrawn as the target."""
+        return self.average[self._known(target)] + self.decoders[target](self.encode(x, source)) / 3
+
+    def _known(self, person: int) -> int:
+        if not 0 <= person < self.people:
+            raise ValueError(f"person: got {person}; valid: 0 to {self.people - 1}")
+        return person
+
+
+@torch.no_grad()
+def swap(model: SwapModel, images: Tensor, source: int, target: int) -> Tensor:
+    """Redraw faces of the source as the target.
+
+    Parameters
+    ----------
+    model : SwapModel
+    images : Tensor [N, 3, S, S]
+        In [0, 1], faces of person `source`.
+    source, target : int
+        Which person; equal numbers only reconstruct.
+
+    Returns
+    -------
+    Tensor [N, 3, S, S]
+        In [0, 1].
+
+    Raises
+    ------
+    ValueError
+        For an unknown person or images of another size or range.
+
+    Examples
+    --------
+    >>> swap(SwapModel(16, 8, latent=4), torch.rand(2, 3, 16, 16), 0, 1).shape
+    torch.Size([2, 3, 16, 16])
+    """
+    check_images(images, model.size)
+    return to_unit(model(to_model(images), source, target))
+
+
+def warp(x: Tensor, strength: float, generator: torch.Generator | None = None, grid: int = 5) -> Tensor:
+    """Bend images by a smooth random displacement field.
+
+    Parameters
+    ----------
+    x : Tensor [N, C, H, W]
+    strength : float
+        Standard deviation of the displacement at the nodes, in half image sides (0 leaves x as it is).
+    generator : torch.Generator, optional
+    grid : int
+        Nodes along each side, between which the displacement is interpolated.
+
+    Returns
+    -------
+    Tensor [N, C, H, W]
+
+    Examples
+    --------
+    >>> x = torch.rand(1, 3, 8, 8)
+    >>> torch.allclose(warp(x, 0.0), x, atol=1e-6)
+    True
+    """
+    n, _, height, width = x.shape
+    nodes = strength * torch.randn(n, 2, grid, grid, generator=generator, device=x.device)
+    field = F.interpolate(nodes, (height, width), mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
+    still = F.affine_grid(torch.eye(2, 3, device=x.device).expand(n, 2, 3), list(x.shape), align_corners=False)
+    return F.grid_sample(x, still + field, padding_mode="border", align_corners=False)
+
+
+def recolour(x: Tensor, strength: float, generator: torch.Generator | None = None) -> Tensor:
+    """Scale and shift each colour channel of each image [-1, 1] at random: factor and shift deviate by `strength`.
+
+    >>> x = torch.rand(1, 3, 8, 8)
+    >>> torch.equal(recolour(x, 0.0), x)
+    True
+    """
+    gain = 1 + strength * torch.randn(len(x), 3, 1, 1, generator=generator, device=x.device)
+    shift = strength * torch.randn(len(x), 3, 1, 1, generator=generator, device=x.device)
+    return x * gain + shift
+
+
+class SwapLog(NamedTuple):
+    """Mean squared error of each step, both people together [steps], and seconds since the start [steps]."""
+
+    error: list[float]
+    seconds: list[float]
+
+
+def fit_swap(
+    model: SwapModel,
+    images: list[Tensor],
+    steps: int,
+    batch_size: int = 32,
+    lr: float = 2e-3,
+    warp_strength: float = 0.02,
+    recolour_strength: float = 0.05,
+    random: torch.Generator | None = None,
+) -> SwapLog:
+    """Teach each decoder its own person: redraw the clean face from the warped and recoloured one.
+
+    Parameters
+    ----------
+    model : SwapModel
+        Changed in place.
+    images : list of Tensor [M, 3, S, S]
+        Faces in [0, 1], one tensor a person.
+    steps, batch_size : int
+        Each step takes `batch_size` faces of every person.
+    lr : float
+        Adam's highest step size; half a cosine down to zero.
+    warp_strength, recolour_strength : float
+        Strength of the input augmentation; see :func:`warp` and :func:`recolour`.
+    random : torch.Generator, optional
+
+    Returns
+    -------
+    SwapLog
+
+    Raises
+    ------
+    ValueError
+        If the number of people differs from the model's, or for images of another size.
+    """
+    if len(images) != model.people:
+        raise ValueError(f"images: got faces of {len(images)} people; this model has {model.people} decoders")
+    for one in images:
+        check_images(one, model.size)
+    check_steps(steps, batch_size)
+    for person, one in enumerate(images):
+        model.average[person] = to_model(one).mean(0)
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    log, start = SwapLog([], []), time.perf_counter()
+    for _ in range(steps):
+        loss = 0.0
+        for person, one in enumerate(images):
+            # Not mirrored: a code in which left and right are alike may swap them between two people.
+            clean = batch(one, batch_size, random, mirror=False)
+            seen = recolour(clean, recolour_strength, random) if recolour_strength else clean
+            seen = warp(seen, warp_strength, random) if warp_strength else seen
+            with fast_arithmetic(clean.device):
+                made = model(seen, person, person)
+            loss = loss + F.mse_loss(made.float(), clean) / len(images)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        log.error.append(loss.item())
+        log.seconds.append(time.perf_counter() - start)
+    return log
+
+
+def new_swap(size: int, width: int, latent: int, shared: bool, random: torch.Generator | None) -> SwapModel:
+    """A fresh model of two people whose weights come from `random`."""
+    model = SwapModel(size, width, latent, shared)
+    initialise(model, random)
+    return model

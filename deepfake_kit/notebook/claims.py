@@ -1,0 +1,202 @@
+"""What the papers state, number by number, and what our runs say to it.
+
+One YAML file a paper lies in ``deepfake_kit/papers``; the fields of a row are those of :class:`Claim`. A verdict is
+computed from the row and from what a run measured, and never says more than the kind of evidence allows.
+"""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from deepfake_kit.valid import one_of
+
+FOLDER = Path(__file__).parents[1] / "papers"
+SIGNS = {
+    "reproduced": "✓",
+    "direction-holds": "≈",
+    "contradicted": "✗",
+    "undecided": "?",
+    "adds-up": "=",
+    "does-not-add-up": "≠",
+    "not-comparable": "∅",
+    "not-attempted": "…",
+}
+VERDICTS = tuple(SIGNS)
+OPEN = VERDICTS[-2:]  # no run speaks: a reason does
+# How we know, and how a page says it.
+EVIDENCE = {
+    "re-derived": "re-derived",
+    "arithmetic": "arithmetic of the print",
+    "small": "replicated small",
+    "stated-size": "replicated at the stated size",
+    "reading": "reading",
+}
+FINDINGS = ("holds", "typo", "wrong", "inconsistent", "underspecified", "not-checkable")
+RELATIONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One row of a paper's claims file.
+
+    Attributes
+    ----------
+    evidence : str
+        How the verdict was reached, a key of ``EVIDENCE``; `size` says at what size, wherever something was run.
+    printed : float or list of float
+        Only numbers that stand in the work's text, at the places quoted in `where`.
+    expected : float or list of float
+        What would be measured if the statement held, where we derive it; a row has `printed` or `expected`.
+    tolerance, direction : float, str
+        How near to `printed` or `expected` is near enough; a weaker statement, such as ``"> 0"``, that may still hold.
+    values, derived : dict
+        Further printed numbers, and numbers computed from them, by name.
+    random : bool
+        Whether the measured number is random; then it is judged by its interval.
+    empty : str
+        The empty method (identity, noise, a constant answer) that must not get the same verdict.
+    seen : str
+        ``page`` once somebody has seen the page's picture; until then a formula is read from an extracted text.
+    """
+
+    id: str
+    kind: str
+    label: str
+    section: str
+    states: str
+    finding: str
+    explanation: str
+    verdict: str
+    evidence: str | None = None
+    size: str | None = None
+    reason: str | None = None
+    measure: str | None = None
+    printed: float | list[float] | None = None
+    expected: float | list[float] | None = None
+    tolerance: float | None = None
+    direction: str | None = None
+    chapter: str | None = None
+    where: str | list[str] | None = None
+    values: dict = field(default_factory=dict)
+    derived: dict = field(default_factory=dict)
+    random: bool = False
+    empty: str | None = None
+    seen: str | None = None
+
+
+def papers() -> list[str]:
+    """The short names of the papers with a claims file."""
+    return sorted(path.stem for path in FOLDER.glob("*.yml"))
+
+
+@cache
+def load(paper: str) -> tuple[dict, tuple[Claim, ...]]:
+    """Read one paper's bibliographic record and its claims.
+
+    Raises
+    ------
+    ValueError
+        If there is no such paper.
+
+    Examples
+    --------
+    >>> record, claims = load("ddtma")
+    >>> claims[0].id
+    'ddtma-eq-1'
+    """
+    one_of("paper", paper, papers())
+    text = yaml.safe_load((FOLDER / f"{paper}.yml").read_text(encoding="utf-8"))
+    return text["paper"], tuple(Claim(**row) for row in text["claims"])
+
+
+def find(claim_id: str) -> Claim:
+    """The claim with this id, from whichever paper holds it."""
+    rows = {claim.id: claim for paper in papers() for claim in load(paper)[1]}
+    return rows[one_of("claim", claim_id, rows)]
+
+
+def compare(claim_id: str, value, interval=None, empty=None) -> str:
+    """Judge a measured value against what the paper prints, or against what its statement implies.
+
+    Parameters
+    ----------
+    claim_id : str
+        The row of the claims file.
+    value : float or sequence of float
+        What was measured; a sequence where the row holds a list.
+    interval : pair, optional
+        Low and high end of the interval around `value`, each shaped like it; required where the row is random.
+    empty : float or sequence of float, optional
+        The same measurement with the row's empty method in place of the work's; required where the row names one.
+
+    Returns
+    -------
+    str
+        ``reproduced`` if the whole interval lies within `tolerance` of `printed` (or `expected`), else
+        ``direction-holds`` if all of it satisfies `direction`, else ``contradicted`` if it excludes both, else
+        ``undecided``. Without an interval the value is taken as exact. ``undecided`` too if the value is NaN, or if the
+        empty method would do as well. Of printed numbers alone: ``adds-up`` or ``does-not-add-up``.
+
+    Raises
+    ------
+    ValueError
+        If the row has nothing to compare with, nothing was run for it (evidence ``reading``), the shapes differ, the
+        value lies outside its interval, or an interval or an empty method is missing.
+    """
+    import numpy as np
+
+    claim = find(claim_id)
+    if claim.evidence == "reading":
+        raise ValueError(f"claim {claim_id!r} is judged by reading: nothing may be measured for it; {value!r} given")
+    if interval is None and claim.random:
+        raise ValueError(f"claim {claim_id!r} is about a random quantity: interval is missing; valid: (low, high)")
+    if (empty is None) != (claim.empty is None):
+        raise ValueError(f"claim {claim_id!r}: its row says empty: {claim.empty!r}, the run gives empty={empty!r}")
+    measured = np.atleast_1d(np.asarray(value, dtype=float))
+    low, high = (np.broadcast_to(np.asarray(end, dtype=float), measured.shape) for end in (interval or (value, value)))
+    if np.isnan([*measured, *low, *high]).any():
+        return "undecided"
+    slack = 1e-9 * abs(measured)  # a mean of equal numbers may differ from them in its last digit
+    if np.any(low > measured + slack) or np.any(measured - slack > high):
+        raise ValueError(f"claim {claim_id!r}: interval {interval!r} does not hold the value {value!r}")
+    verdict = _judge(claim, low, high)
+    if empty is not None and verdict in POSITIVE:
+        other = np.broadcast_to(np.asarray(empty, dtype=float), measured.shape)
+        if _judge(claim, other, other) in POSITIVE[: POSITIVE.index(verdict) + 1]:
+            return "undecided"
+    if claim.evidence == "arithmetic" and verdict != "undecided":
+        return "adds-up" if verdict in POSITIVE else "does-not-add-up"
+    return verdict
+
+
+POSITIVE = ("reproduced", "direction-holds")  # the stronger first
+
+
+def _judge(claim: Claim, low, high) -> str:
+    """The verdict over everything between `low` and `high`; a list holds only if each of its numbers does."""
+    import numpy as np
+
+    target = claim.printed if claim.printed is not None else claim.expected
+    if target is None and claim.direction is None:
+        raise ValueError(f"claim {claim.id!r} has neither 'printed', 'expected' nor 'direction' to compare with")
+    excluded = True
+    if target is not None:
+        target = np.atleast_1d(np.asarray(target, dtype=float))
+        if target.size not in (1, low.size):
+            raise ValueError(f"claim {claim.id!r} states {target.size} numbers, {low.size} given")
+        reach = claim.tolerance or 0.0
+        if np.all(abs(low - target) <= reach) and np.all(abs(high - target) <= reach):
+            return "reproduced"
+        excluded = bool(np.any((low - target > reach) | (target - high > reach)))
+    if claim.direction is not None:
+        relation, bound = claim.direction.split()
+        holds = [RELATIONS[relation](end, float(bound)) for end in (low, high)]
+        if np.all(holds):
+            return "direction-holds"
+        excluded &= bool(np.any(~holds[0] & ~holds[1]))
+    return "contradicted" if excluded else "undecided"

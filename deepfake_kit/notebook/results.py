@@ -1,0 +1,82 @@
+"""Read the records that a run left in an executed notebook: every figure, table, number and verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deepfake_kit.notebook.run import METADATA_KEY
+
+
+def collect(path: Path) -> dict:
+    """All records of one executed notebook.
+
+    Parameters
+    ----------
+    path : Path
+        A notebook written by :func:`deepfake_kit.notebook.execute.run`.
+
+    Returns
+    -------
+    dict
+        ``chapter, profile, seed, parameters, environment, data, seconds, peak_memory_mb, began, cells, records``;
+        each record holds its ``type``, ``id`` and the ``cell`` it came from.
+
+    Raises
+    ------
+    ValueError
+        If a cell holds an error, or no run was started in the notebook.
+    """
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    records, cells = [], []
+    for index, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code":
+            continue
+        cells.append({"index": index, "seconds": cell.metadata.get(METADATA_KEY, {}).get("seconds", 0.0)})
+        for output in cell.outputs:
+            if output.output_type == "error":
+                raise ValueError(f"{Path(path).name}: cell {index} holds an error: {output.ename}: {output.evalue}")
+            record = output.get("metadata", {}).get(METADATA_KEY)
+            if record:
+                records.append({**record, "cell": index})
+    starts = [record for record in records if record["type"] == "start"]
+    if len(starts) != 1:
+        raise ValueError(f"{Path(path).name}: {len(starts)} runs were started; exactly one is needed")
+    about = notebook.metadata.get(METADATA_KEY, {})
+    return {
+        "chapter": starts[0]["chapter"],
+        "profile": starts[0]["profile"],
+        "seed": starts[0]["seed"],
+        "parameters": {**starts[0]["parameters"], **about.get("parameters", {})},
+        "settings": starts[0]["settings"],
+        "environment": starts[0]["environment"],
+        "data": [
+            {
+                key: record[key]
+                for key in ("name", "split", "description", "count", "sha256", "stand_in", "photographs_of_people")
+            }
+            for record in records
+            if record["type"] == "data"
+        ],
+        "status": "passed",
+        "began": about.get("began"),
+        "seconds": about.get("seconds"),
+        "peak_memory_mb": max(record["peak_memory_mb"] for record in records),
+        "cells": cells,
+        "records": [record for record in records if record["type"] not in ("start", "data")],
+    }
+
+
+def value(results: dict, id: str):
+    """The recorded number with this id.
+
+    Raises
+    ------
+    KeyError
+        If the chapter recorded no such number.
+    """
+    for record in results["records"]:
+        if record["type"] == "value" and record["id"] == id:
+            return record["value"]
+    raise KeyError(f"chapter {results['chapter']} recorded no value {id!r}")

@@ -1,0 +1,483 @@
+"""A chapter's run: settings, seed and device going in; figures, tables and numbers coming out.
+
+Everything that a run shows carries a record in the output's metadata (key
+``deepfake_kit``). The press reads the records from the executed notebook; a reader
+sees the caption and, folded away, how the thing was made.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import math
+import time
+from types import SimpleNamespace
+
+from deepfake_kit import provenance
+from deepfake_kit.notebook import settings, style
+
+METADATA_KEY = "deepfake_kit"
+GLUE_MIME = "application/papermill.record/text/plain"
+
+
+def start(chapter: str, profile: str = "book", seed: int = 0, **parameters) -> Run:
+    """Open the run of a chapter: seed the generators, choose the device, set the figure style.
+
+    Parameters
+    ----------
+    chapter : str
+        The notebook's name without ``.ipynb``, e.g. ``"02_diffusion_math"``.
+    profile : {"smoke", "book", "paper"}
+        Which column of the chapter's settings holds.
+    seed : int
+        Seed of python's, numpy's and torch's global generators, >= 0.
+    **parameters
+        The chapter's own knobs, kept for provenance.
+
+    Raises
+    ------
+    ValueError
+        If the chapter or the profile is unknown, or the seed is not a whole number >= 0.
+
+    Examples
+    --------
+    >>> run = start("02_diffusion_math", profile="smoke", seed=1)
+    >>> run.seed
+    1
+    """
+    import torch
+
+    found = settings.load(chapter)
+    values = found.at(profile)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed must be a whole number >= 0; {seed!r} given")
+    provenance.seed_everything(seed)
+    style.use()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return Run(found, profile, seed, parameters, values, device)
+
+
+class Run:
+    """One run of one chapter; made by :func:`start`."""
+
+    def __init__(
+        self, chapter: settings.Chapter, profile: str, seed: int, parameters: dict, values: SimpleNamespace, device
+    ):
+        self.chapter = chapter
+        self.profile = profile
+        self.seed = seed
+        self.parameters = parameters
+        self.settings = values
+        self.device = device
+        self.environment = provenance.environment()
+        self.data: list[dict] = []
+        self.records: list[dict] = []
+        self._began = time.perf_counter()
+        self._publish(
+            {"text/plain": ""},
+            {
+                "type": "start",
+                "id": "start",
+                "environment": self.environment,
+                "settings": vars(values),
+                "parameters": parameters,
+            },
+        )
+
+    # -- what goes in ------------------------------------------------------------------
+
+    def load(self, name: str, split: str = "train", **options):
+        """Load a data set with :func:`deepfake_kit.data.load` and remember which bytes were used."""
+        from deepfake_kit import data
+
+        return self.take(data.load(name, split, **options))
+
+    def take(self, found):
+        """Remember which bytes a :class:`deepfake_kit.data.Dataset` holds, and return it.
+
+        For a set that was not opened by :meth:`load`, such as a chapter's own stand-in.
+        """
+        self.data.append(
+            {
+                "name": found.name,
+                "split": found.split,
+                "count": len(found.images),
+                "sha256": found.sha256,
+                "stand_in": bool(found.stand_in),
+                "description": found.description,
+                "photographs_of_people": bool(getattr(found, "photographs_of_people", False)),
+            }
+        )
+        self._publish({"text/plain": ""}, {"type": "data", "id": f"{found.name}-{found.split}", **self.data[-1]})
+        return found
+
+    def settings_table(self):
+        """Show the chapter's settings, one column a profile, with units and reasons."""
+        import pandas as pd
+
+        rows = {
+            name.replace("_", " "): {
+                **{p: row[p] for p in settings.PROFILES},
+                "unit": row.get("unit", ""),
+                "why": row.get("why", ""),
+            }
+            for name, row in self.chapter.settings.items()
+        }
+        return self.table(
+            "settings",
+            pd.DataFrame.from_dict(rows, orient="index"),
+            caption=f"Settings of each profile. This page ran <b>{self.profile}</b>; "
+            "<b>paper</b> holds the papers' own values where they state them.",
+        )
+
+    # -- what comes out ----------------------------------------------------------------
+
+    def figure(self, id: str, fig, alt: str, caption: str, show_photographs: bool | None = None):
+        """Show a matplotlib figure with its caption, alternative text and provenance.
+
+        Parameters
+        ----------
+        id : str
+            Name of the figure, unique in the chapter.
+        fig : matplotlib.figure.Figure
+            The figure; it is closed afterwards.
+        alt : str
+            What a reader who cannot see the figure must know, at least 40 characters.
+        caption : str
+            The finding, as plain text or inline HTML, mathematics between ``$``.
+        show_photographs : bool, optional
+            Whether single photographs of real people can be seen in it; the press refuses such figures. It must be
+            said for every figure once the chapter has loaded a data set marked ``photographs_of_people``.
+
+        Raises
+        ------
+        ValueError
+            If the alternative text is too short, the caption is empty, the id is taken, or photographs of people
+            were loaded and `show_photographs` is not given.
+        """
+        import base64
+
+        import matplotlib.pyplot as plt
+
+        if len(alt.strip()) < 40:
+            raise ValueError(f"alt of figure {id!r} must say what it shows in at least 40 characters; got {alt!r}")
+        marked = sorted({row["name"] for row in self.data if row["photographs_of_people"]})
+        if marked and show_photographs is None:
+            raise ValueError(
+                f"{', '.join(marked)} holds photographs of people: say show_photographs=False if figure "
+                f"{id!r} shows aggregates only; single photographs are never printed"
+            )
+        if not caption.strip():
+            raise ValueError(f"figure {id!r} needs a caption that states its finding")
+        png = io.BytesIO()
+        fig.savefig(png, format="png", dpi=150)
+        width, height = (fig.get_size_inches() * 110).round().astype(int).tolist()
+        plt.close(fig)
+        self._publish(
+            {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": alt},
+            {
+                "type": "figure",
+                "id": id,
+                "alt": alt,
+                "caption": caption,
+                "photographs_of_people": bool(show_photographs),
+            },
+            {"image/png": {"width": width, "height": height}},
+        )
+        self._under(id, "figure", caption)
+
+    def table(self, id: str, df, caption: str = "", digits: int = 4):
+        """Show a pandas table with its caption and provenance; its cells are kept in the results.
+
+        Parameters
+        ----------
+        id : str
+            Name of the table, unique in the chapter.
+        df : pandas.DataFrame
+            The table.
+        caption : str
+            The finding, as plain text or inline HTML.
+        digits : int
+            Significant digits shown for floating-point cells.
+        """
+        import json
+
+        # pandas gives the index's name a row of its own; as the columns' name it stands in the corner.
+        named = df.columns.nlevels == 1 and df.index.name is not None
+        shown = df.rename_axis(index=None, columns=df.index.name) if named else df
+        body = shown.to_html(
+            classes="kit-table", border=0, float_format=lambda x: f"{x:.{digits}g}", na_rep="–", escape=False
+        )
+        # A scrolling box must be reachable by keyboard, hence the tabindex and the label.
+        label = html.escape(_plain(caption) or id, quote=True)
+        box = (
+            f'<div class="kit-scroll" id="{self._anchor("tab", id)}" tabindex="0" role="region" '
+            f'aria-label="{label}">{_inline(body)}</div>'
+        )
+        cells = json.loads(df.to_json(orient="split", default_handler=str))
+        self._publish(
+            {"text/html": box, "text/plain": df.to_string()},
+            {"type": "table", "id": id, "caption": caption, "cells": cells},
+        )
+        self._under(id, "table", caption)
+
+    def value(self, id: str, x):
+        """Record one number (or short text) under a name; shows nothing and returns `x`."""
+        plain = _scalar(id, x)
+        record = {"type": "value", "id": id, "value": plain}
+        self._publish(
+            {GLUE_MIME: repr(plain)},
+            record,
+            {"scrapbook": {"name": id, "mime_prefix": "application/papermill.record/"}},
+        )
+        return x
+
+    def say(self, sentence: str, **values):
+        """Show a Markdown sentence with measured numbers filled in, and record each of them.
+
+        Parameters
+        ----------
+        sentence : str
+            Markdown with :meth:`str.format` fields, e.g. ``"It keeps {mass:.1%} of the mass."``
+        **values
+            The numbers, by field name; the names are unique in the chapter.
+        """
+        text = sentence.format(**values)
+        for name, x in values.items():
+            self.value(name, x)
+        self._publish(
+            {"text/markdown": text, "text/plain": text},
+            {"type": "sentence", "id": f"sentence-{len(self.records)}", "text": text},
+        )
+
+    @staticmethod
+    def compare_words(a: float, b: float, interval=None, words=("below", "about equal to", "above"), within=0.0) -> str:
+        """Say how `a` lies to `b`, so that no sentence states an outcome that the run did not give.
+
+        Parameters
+        ----------
+        a, b : float
+            The two numbers.
+        interval : pair of float, optional
+            Low and high end of what `a` may be; while `b` lies in it, the middle word holds. Default: `a` is exact.
+        words : sequence of str
+            Three wordings: for `a` below `b`, for no decision, for `a` above `b`.
+        within : float
+            Differences up to this count as none.
+
+        Raises
+        ------
+        ValueError
+            If there are not three words, or a number is NaN.
+
+        Examples
+        --------
+        >>> Run.compare_words(0.81, 0.90)
+        'below'
+        >>> Run.compare_words(0.81, 0.90, interval=(0.70, 0.92), words=("worse than", "not told from", "better than"))
+        'not told from'
+        """
+        low, high = interval or (a, a)
+        if len(words) != 3 or any(math.isnan(x) for x in (a, b, low, high)):
+            raise ValueError(f"compare_words needs three words and numbers that are not NaN; got {words!r}, {a}, {b}")
+        below, above = high < b - within, low > b + within
+        return words[0 if below else 2 if above else 1]
+
+    def claim(self, claim_id: str, value, note: str = "", interval=None, empty=None) -> None:
+        """Hold a measured value against what a paper states, show the verdict, feed the ledger.
+
+        Parameters
+        ----------
+        claim_id : str
+            The row of the claims file, e.g. ``"ddtma-eq-7"``.
+        value : float or sequence of float
+            What was measured; see :func:`deepfake_kit.notebook.claims.compare` for how it is judged.
+        note : str
+            One more sentence to show beside the verdict.
+        interval : pair, optional
+            Low and high end of the interval around `value`, each shaped like it; required where the row is random.
+        empty : float or sequence of float, optional
+            The same measurement with the row's empty method; required where the row names one.
+        """
+        from deepfake_kit.notebook import claims
+
+        row = claims.find(claim_id)
+        verdict = claims.compare(claim_id, value, interval, empty)
+        ours, *ends = (_numbers(x) for x in (value, *(interval or ())))
+        record, _ = claims.load(claim_id.partition("-")[0])
+        stated = (
+            f"Paper {_format(row.printed)}"
+            if row.printed is not None
+            else f"If the statement held {_format(row.expected)}"
+            if row.expected is not None
+            else f"If the statement held {row.direction}"
+        )
+        between = f" [{_format(ends[0])} to {_format(ends[1])}]" if ends else ""
+        text = (
+            f"{record['short']}, {row.label}: {verdict.replace('-', ' ')}. {stated}, here {_format(ours)}{between}"
+            f"{f' ({row.measure})' if row.measure else ''}.{f' {note}' if note else ''}"
+        )
+        shown = (
+            f'<p class="kit-check kit-{verdict}" id="check-{claim_id}">'
+            f'<span aria-hidden="true">{claims.SIGNS[verdict]}</span> {_inline(text)}</p>'
+        )
+        self._publish(
+            {"text/html": shown, "text/plain": f"{claims.SIGNS[verdict]} {text}"},
+            {
+                "type": "claim",
+                "id": claim_id,
+                "value": ours,
+                "interval": ends or None,
+                "empty": None if empty is None else _numbers(empty),
+                "verdict": verdict,
+                "note": note,
+            },
+        )
+
+    def verify(self, id: str, residual, tolerance: float = 0.0, how: str = ""):
+        """Check an equation of this book by machine and show a mark where it passed.
+
+        Parameters
+        ----------
+        id : str
+            Name of the check, unique in the chapter.
+        residual : float
+            How far the equation is from holding; a sympy expression that should be zero is fine.
+        tolerance : float
+            Largest allowed ``|residual|``.
+        how : str
+            What was compared with what.
+
+        Raises
+        ------
+        AssertionError
+            If the residual exceeds the tolerance or is not a number.
+        """
+        # A tensor that still remembers its gradient warns when it becomes a number.
+        size = abs(float(residual.detach() if hasattr(residual, "detach") else residual))
+        if not size <= tolerance:
+            raise AssertionError(f"check {id!r} failed: residual {size:g} > tolerance {tolerance:g} ({how})")
+        text = f"checked: {how or id} (residual {size:.1e}, allowed {tolerance:.0e})"
+        shown = (
+            f'<p class="kit-check kit-verified" id="{self._anchor("check", id)}">'
+            f'<span aria-hidden="true">✓</span> {_inline(text)}</p>'
+        )
+        self._publish(
+            {"text/html": shown, "text/plain": f"✓ {text}"},
+            {"type": "check", "id": id, "value": size, "tolerance": tolerance, "how": how},
+        )
+
+    def explorable(self, id: str, widget, caption: str, alt: str = ""):
+        """Show a slider of precomputed frames made by :func:`deepfake_kit.notebook.explore.slider`."""
+        from IPython.display import display
+
+        self._publish(
+            {"text/html": f'<span id="{self._anchor("exp", id)}"></span>', "text/plain": ""},
+            {"type": "explorable", "id": id, "caption": caption, "alt": alt},
+        )
+        display(widget)
+        self._under(id, "explorable", caption)
+
+    # -- how it is shown ---------------------------------------------------------------
+
+    def _anchor(self, kind: str, id: str) -> str:
+        return f"{kind}-{self.chapter.number}-{id.replace('_', '-')}"
+
+    def _record(self, record: dict) -> dict:
+        if any(old["type"] == record["type"] and old["id"] == record["id"] for old in self.records):
+            raise ValueError(f"{record['type']} id {record['id']!r} is already used in this chapter")
+        record = {
+            **record,
+            "chapter": self.chapter.name,
+            "profile": self.profile,
+            "seed": self.seed,
+            "seconds": round(time.perf_counter() - self._began, 3),
+            "peak_memory_mb": round(provenance.peak_memory_mb(), 1),
+        }
+        self.records.append(record)
+        return record
+
+    def _publish(self, data: dict, record: dict | None, metadata: dict | None = None) -> None:
+        from IPython import get_ipython
+        from IPython.display import publish_display_data
+
+        metadata = dict(metadata or {})
+        if record is not None:
+            metadata[METADATA_KEY] = self._record(record)
+        shell = get_ipython()
+        # A terminal would print an empty line for a record that only a notebook keeps.
+        if shell is not None and (hasattr(shell, "kernel") or data.get("text/plain")):
+            publish_display_data(data, metadata)
+
+    def _under(self, id: str, what: str, caption: str) -> None:
+        """Show caption and provenance below a figure, table or explorable."""
+        stand_ins = [row["name"] for row in self.data if row["stand_in"]]
+        warning = (
+            f'<p class="kit-stand-in"><strong>Stand-in data.</strong> {", ".join(sorted(set(stand_ins)))} could '
+            "not be found; scikit-learn's digits took its place. Numbers here are not those of the real set.</p>"
+            if stand_ins
+            else ""
+        )
+        data = (
+            "; ".join(
+                f"{row['name']} {row['split']}: {row['description']}, sha256 {row['sha256'][:12]}"
+                f"{' (stand-in)' if row['stand_in'] else ''}"
+                for row in self.data
+            )
+            or "none"
+        )
+        machine = self.environment
+        versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+        knobs = "".join(f" -p {name}={value}" for name, value in {"seed": self.seed, **self.parameters}.items())
+        command = f"deepfake-kit run {self.chapter.name} --profile {self.profile}{knobs}"
+        rows = {
+            "profile": f"{self.profile}, seed {self.seed}",
+            "data": data,
+            "settings": ", ".join(f"{name} {value}" for name, value in vars(self.settings).items()),
+            "code": f"git {machine['git']}",
+            "libraries": versions,
+            "machine": f"{machine['accelerator'] or machine['processor']}, {machine['system']}, "
+            f"{machine['threads']} thread(s)",
+            "made": f"{self.records[-1]['seconds']:.0f} s after the chapter began",
+        }
+        listed = "".join(f"<dt>{name}</dt><dd>{html.escape(str(text))}</dd>" for name, text in rows.items())
+        shown_caption = f'<p class="kit-caption">{_inline(caption)}</p>' if caption else ""
+        shown = (
+            f'{shown_caption}{warning}<details class="kit-provenance"><summary>How this {what} was made</summary>'
+            f"<dl>{listed}</dl><p>Make it again:</p><pre>{html.escape(command)}</pre></details>"
+        )
+        self._publish(
+            {"text/html": shown, "text/plain": _plain(caption)}, None, {"deepfake_kit_under": {"id": id, "what": what}}
+        )
+
+
+def _scalar(id: str, x):
+    """A plain python number or string, so that it survives JSON."""
+    if hasattr(x, "item"):
+        x = x.item()
+    if isinstance(x, float) and not math.isfinite(x):
+        return repr(x)
+    if not isinstance(x, bool | int | float | str):
+        raise ValueError(f"value {id!r} must be one number or a short text; got {type(x).__name__}")
+    return x
+
+
+def _numbers(x) -> float | list[float]:
+    return [float(v) for v in x] if hasattr(x, "__len__") else float(x)
+
+
+def _format(x) -> str:
+    return "[" + ", ".join(f"{v:.4g}" for v in x) + "]" if isinstance(x, list | tuple) else f"{x:.4g}"
+
+
+def _plain(text: str) -> str:
+    import re
+
+    return re.sub(r"<[^>]+>", "", text)
+
+
+def _inline(text: str) -> str:
+    r"""Mark ``$...$`` so that MathJax finds it in raw HTML on the page, in Colab and in JupyterLab alike."""
+    import re
+
+    return re.sub(r"\$([^$]+)\$", r'<span class="math notranslate nohighlight">\\(\1\\)</span>', text)
