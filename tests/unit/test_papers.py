@@ -224,8 +224,8 @@ def text_of(paper: str) -> str:
 def numbers_in(text: str) -> frozenset[float]:
     """Each number that a text writes, whatever its sign; 84 % and 84 million count as .84 and 84,000,000 too."""
     text, found = unified(text), set()
-    for match in re.finditer(r"\d+(?:,\d{3})+(?:\.\d+)?|\d*\.?\d+(?:[eE]-?\d+)?", text):
-        number, after = float(match[0].replace(",", "")), text[match.end() : match.end() + 24]
+    for match in re.finditer(r"\d+(?:,\d{3})+(?:\.\d+)?|\d*\.?\d+(?:[eE](?: ?- ?)?\d+)?", text):
+        number, after = float(re.sub("[ ,]", "", match[0])), text[match.end() : match.end() + 24]
         found.add(number)
         if re.match(r"\s*(?:\\?%|percent)", after):
             found.add(number / 100)
@@ -441,6 +441,7 @@ def test_a_verdict_beyond_its_evidence_is_found(change, monkeypatch):
         (3, "three devices"),
         (22e6, "22M parameters"),
         (0.91, "of .91"),
+        (2e-5, "a rate of $2e - 5$"),
     ],
 )
 def test_a_written_number_is_found(number, text):
