@@ -15,7 +15,7 @@ def discriminator_with_prior(answer) -> str | None:
             return f"at p={p}, q={q}, rho={rho} you return {found:.3g}, but D is a probability."
         grid = np.linspace(1e-6, 1 - 1e-6, 200_001)
         best = grid[np.argmax(rho * p * np.log(grid) + (1 - rho) * q * np.log1p(-grid))]
-        if abs(found - best) > 1e-4:
+        if not abs(found - best) <= 1e-4:
             return (
                 f"at p={p}, q={q}, rho={rho} another D gives a higher value. How often does a sample at x turn up "
                 "that is real, and how often one that is fake?"
@@ -70,7 +70,10 @@ def uneven_overlap(answer) -> str | None:
 
     for kernel, stride in ((4, 2), (3, 2), (5, 2), (2, 2), (6, 3), (4, 3), (3, 1), (3, 3), (8, 4), (6, 4)):
         uneven = len(overlap(12, kernel, stride).unique()) > 1
-        if bool(answer(kernel, stride)) != uneven:
+        found = answer(kernel, stride)
+        if found not in (True, False):
+            return f"for kernel {kernel} and stride {stride} you return {found!r}; True or False was asked for."
+        if found != uneven:
             return (
                 f"a kernel of {kernel} with stride {stride} overlaps {'un' if uneven else ''}evenly. "
                 "Count the taps that reach two neighbouring pixels."

@@ -18,7 +18,7 @@ def best_quality(answer) -> str | None:
         if not 0 <= found <= 1:
             return f"at price {price} and cost {cost} you return {found:.3g}, but quality lives in [0, 1]."
         best = (qualities * price - qualities**2 * cost).max()
-        if found * price - found**2 * cost < best - 1e-9:
+        if not found * price - found**2 * cost >= best - 1e-9:
             return (
                 f"at price {price} and cost {cost} another quality earns the node more. "
                 "Where does the derivative of its utility vanish?"
@@ -43,13 +43,13 @@ def price_under_floor(answer) -> str | None:
     for cost in (0.05, 0.15, 0.3, 1.0):
         for floor in (0.0, 0.2, 0.35, 0.6, 0.9):
             found = float(answer(cost, floor))
-            if found < floor - 1e-12:
+            if not found >= floor - 1e-12:
                 return f"at cost {cost} and floor {floor} your price {found:.3g} breaks the law."
-            if found > 1:
+            if not found <= 1:
                 return f"at cost {cost} and floor {floor} your price is {found:.3g}, but prices live in [0, 1]."
             prices = np.union1d(np.linspace(floor, 1, 20001), max(floor, equilibrium(cost)[0]))
             best = float(leader_utility(prices, cost).max())
-            if float(leader_utility(found, cost)) < best - 1e-7:
+            if not float(leader_utility(found, cost)) >= best - 1e-7:
                 return (
                     f"at cost {cost} and floor {floor} the leader can do better than {found:.3g}. "
                     "On which side of its optimum does its utility rise?"
@@ -61,23 +61,23 @@ def price_that_keeps(answer) -> str | None:
     """4.4: the lowest price at which a node earns at least what it would elsewhere."""
     for cost, outside in ((0.2, 0.05), (0.2, 0.2), (0.2, 0.5), (1.0, 0.2), (0.0105, 0.02), (0.4, 0.0)):
         found = float(answer(cost, outside))
-        if found < 0:
-            return f"at cost {cost} and outside option {outside} your price is negative."
+        if not 0 <= found < math.inf:
+            return f"at cost {cost} and outside option {outside} your price is {found:.3g}, not finite or negative."
 
         def earned(price, cost=cost):
             quality = min(1.0, price / (2 * cost))
             return quality * price - quality**2 * cost
 
-        if earned(found) < outside - 1e-9:
+        if not earned(found) >= outside - 1e-9:
             return (
                 f"at cost {cost} the node earns less than {outside} and leaves. What does it earn at its best quality?"
             )
-        if outside and earned(found * (1 - 1e-3)) >= outside:
+        if outside and not earned(found * (1 - 1e-3)) < outside:
             return (
                 f"at cost {cost} and outside option {outside} a lower price would keep the node too. "
                 "Look at both sides of the kink."
             )
-        if not outside and found > 1e-9:
+        if not outside and not found <= 1e-9:
             return "a node with nothing better to do needs no payment to stay."
     return None
 
@@ -91,7 +91,7 @@ def best_report(answer) -> str | None:
             return f"for the true cost {cost} you report {found}, and a report must be a finite number > 0."
         best = float(reported_outcome(cost, reports)[0].max())
         earned = float(reported_outcome(cost, found)[0])
-        if earned < best - 1e-6 * max(1.0, best):
+        if not earned >= best - 1e-6 * max(1.0, best):
             return (
                 f"a node of cost {cost} earns {earned:.4f} with your report; another earns {best:.4f}. "
                 "Try many reports."

@@ -55,7 +55,7 @@ def _integer_price(answer) -> str | None:
             root = Fraction(math.isqrt((wad * wad + scaled) << 400), 1 << 200)
             exact = root - wad
         error = abs(Fraction(ours) - exact) / exact
-        if error > Fraction(1, 10**9):
+        if not error <= Fraction(1, 10**9):
             kind = "full quality" if 8 * wad <= INVERSE_LN2 else "partial quality"
             return (
                 f"For C={cost} ({kind}) your price is {ours / WAD:.6g}, off by a share of {float(error):.1g}. "

@@ -101,7 +101,7 @@ def _extract(answer) -> str | None:
                 f"is [{out}, {rank}], down [{rank}, {into}]."
             )
         least = np.sqrt((np.linalg.svd(change, compute_uv=False)[rank:] ** 2).sum())
-        if np.linalg.norm(up @ down - change) > least + 1e-8:
+        if not np.linalg.norm(up @ down - change) <= least + 1e-8:
             return "The product is not the best approximation of that rank. Think of the largest singular values."
     return None
 

@@ -31,9 +31,9 @@ def _projection(answer) -> str | None:
             return "Your function changed the picture it was given."
         if found.shape != x.shape:
             return "The result must have the picture's shape."
-        if np.abs(found - x).max() > epsilon + 1e-9:
+        if not np.abs(found - x).max() <= epsilon + 1e-9:
             return "Some value is further from x than allowed."
-        if found.min() < 0 or found.max() > 1:
+        if not (found.min() >= 0 and found.max() <= 1):
             return "Some value lies outside [0, 1]: such a picture cannot be saved."
         if not np.allclose(found, np.clip(z, np.maximum(x - epsilon, 0), np.minimum(x + epsilon, 1))):
             return "Allowed, but not the nearest: where z is allowed already, nothing should change."
@@ -70,7 +70,7 @@ def _fair(answer) -> str | None:
     def process(z):
         return np.round(z * 4) / 4
 
-    if abs(float(answer(editor, process, original, original))) > 1e-12:
+    if not abs(float(answer(editor, process, original, original))) <= 1e-12:
         return "Nothing was protected, and your score is not 0. To what does it compare?"
     exact = np.mean((editor(process(protected)) - editor(process(original))) ** 2)
     value = float(answer(editor, process, protected, original))
