@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 
 try:
@@ -24,7 +25,7 @@ except ImportError:  # run from a checkout that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from deepfake_kit import data
-from deepfake_kit.data import downloads, hashes, readers
+from deepfake_kit.data import downloads, hashes, places, readers
 from deepfake_kit.data import folders as face_folders
 from deepfake_kit.data.sources import SOURCES, Source
 
@@ -125,42 +126,74 @@ def _here(name: str, root: Path | None) -> bool:
 
 
 def _import(wanted: Source, given: Path, root: Path) -> Path:
-    """Copy or unpack what a person obtained into the set's folder, check it, and write its manifest."""
+    """Copy or unpack the files of the set, and nothing else, into its folder; check them and write its manifest."""
     if not given.exists():
         raise FileNotFoundError(f"--from {given}: no such file or folder")
-    files = [given] if given.is_file() else sorted(path for path in given.iterdir() if path.is_file())
+    files = _belonging(wanted, given)
     for path in files:
-        expected = wanted.sha256.get(path.name)
-        if expected is not None and not hashes.matches(path, expected):
+        expected = places.published(path.name, wanted)
+        if expected and not any(hashes.matches(path, each) for each in expected):
             found = hashes.plain(path)
             raise ValueError(
-                f"{path}: wrong checksum: expected {expected}, found sha256 {found}. Nothing was imported."
+                f"{path}: wrong checksum: expected {expected[0]}, found sha256 {found}. Nothing was imported."
             )
     folder = root / wanted.folders[0]
     if wanted.name == "fairface" and "fairface_sub64.npz" not in [path.name for path in files]:
         folder = root / "fairface"
-    for path in files:
-        if wanted.name == "emnist" and path.suffix == ".zip":
-            print(f"unpacking {path.name}")
-            downloads.unpack_emnist(wanted, path, folder)
-        elif path.name == "img_align_celeba.zip" or (path.suffix == ".zip" and path.name not in wanted.sha256):
-            print(f"unpacking {path.name}")
-            downloads.unpack(path, folder)
+    for path, inside in files.items():
+        if inside is None:
+            _copy(path, folder / (path.relative_to(given) if given.is_dir() else path.name))
         else:
-            _copy(path, folder / path.name)
-    layout = face_folders.LAYOUTS.get(wanted.name)
-    laid_out = layout.find(given) if layout is not None and given.is_dir() else None
-    if laid_out is not None:
-        print(f"copying the folders of {laid_out}")
-        for path in sorted(path for path in laid_out.rglob("*") if path.is_file()):
-            _copy(path, folder / path.relative_to(given))
+            print(f"unpacking {path.name}")
+            home = folder / "raw" if wanted.name == "emnist" else folder
+            downloads.unpack(path, home, inside, wanted.sha256)
     if not any(place.found and place.folder.is_relative_to(folder) for place in data.locate(wanted.name, root)):
         raise ValueError(
-            f"--from {given}: what was imported into {folder} is not {wanted.title} in a known layout. "
-            f"Expected: {' '.join(wanted.by_hand)}"
+            f"--from {given}: {len(files)} files of it belong to {wanted.title}, and they are not {wanted.title} in a "
+            f"known layout. Expected: {' '.join(wanted.by_hand) or ', '.join(wanted.sha256)}"
         )
     _write_manifest(folder)
     return folder
+
+
+def _belonging(wanted: Source, given: Path) -> dict[Path, dict[str, str] | None]:
+    """Files of the set in what was given: None for one to copy, for an archive its members and their names here."""
+    layout = face_folders.LAYOUTS.get(wanted.name)
+    paths = [given] if given.is_file() else sorted(path for path in given.iterdir() if path.is_file())
+    if given.is_dir() and layout is not None and layout.find(given) is not None:
+        paths = sorted(path for path in given.rglob("*") if path.is_file())
+    belonging, others = {}, []
+    for path in paths:
+        relative = path.relative_to(given).as_posix() if given.is_dir() else path.name
+        packed = path.suffix == ".zip" and (path.name == "img_align_celeba.zip" or path.name not in wanted.sha256)
+        members = _members(wanted, path) if packed and not hashes.leftover(path.name) else {}
+        if members:
+            belonging[path] = members
+        elif not packed and _is_part(wanted, relative):
+            belonging[path] = None
+        else:
+            others.append(relative)
+    if others:
+        print(f"left alone: {len(others):,} files that are no part of the set, the first is {others[0]}")
+    return belonging
+
+
+def _members(wanted: Source, archive: Path) -> dict[str, str]:
+    """Files of the set in an archive, each with its name in the set's folder."""
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            names = [info.filename for info in packed.infolist() if not info.is_dir()]
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{archive}: truncated or damaged archive ({error})") from error
+    flat = wanted.name not in face_folders.LAYOUTS
+    return {name: name.rpartition("/")[2] if flat else name for name in names if _is_part(wanted, name)}
+
+
+def _is_part(wanted: Source, relative: str) -> bool:
+    name = relative.rpartition("/")[2]
+    layout = face_folders.LAYOUTS.get(wanted.name)
+    published = bool(places.published(name, wanted)) and not any(map(hashes.leftover, relative.split("/")))
+    return published or (layout is not None and layout.holds(relative))
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -176,7 +209,7 @@ def _write_manifest(folder: Path) -> None:
     lines = [
         f"{hashes.plain(path)}  {path.relative_to(folder).as_posix()}\n"
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != MANIFEST
+        if path.is_file() and path.name != MANIFEST and not hashes.leftover(path.name)
     ]
     partial = folder / f".{MANIFEST}.part"
     partial.write_text("".join(lines), encoding="utf-8")
@@ -205,10 +238,14 @@ def _problems(name: str, place: data.Place, deep: bool) -> list[str]:
     """What is wrong with the files of one place; every hash is computed anew."""
     problems = []
     for path, _, _ in place.files:
-        expected = SOURCES[name].sha256.get(path.name)
-        found = hashes.plain(path)
-        if expected is not None and found != expected:
-            problems.append(f"{path}: wrong checksum: expected {expected}, found {found}")
+        expected = places.published(path.name, SOURCES[name])
+        try:
+            found = hashes.plain(path)
+        except OSError as error:
+            problems.append(f"{path}: cannot be read ({error.strerror})")
+            continue
+        if expected and found not in expected:
+            problems.append(f"{path}: wrong checksum: expected {expected[0]}, found {found}")
     homes = (place.folder, *place.folder.parents[:2])
     manifest = next((home / MANIFEST for home in homes if (home / MANIFEST).is_file()), None)
     if manifest is not None:
@@ -228,7 +265,7 @@ def _problems(name: str, place: data.Place, deep: bool) -> list[str]:
 
 def _against_manifest(manifest: Path) -> list[str]:
     problems = []
-    for line in manifest.read_text(encoding="utf-8").splitlines():
+    for line in manifest.read_text(encoding="utf-8-sig").splitlines():
         expected, _, listed = line.partition("  ")
         path = manifest.parent / listed
         found = hashes.plain(path) if path.is_file() else "no such file"
@@ -253,7 +290,7 @@ def _against_ffhq_table(folder: Path, index: face_folders.Index) -> list[str]:
     if not table.is_file():
         return []
     try:
-        records = json.loads(table.read_text(encoding="utf-8"))
+        records = json.loads(table.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         return [f"{table}: truncated or not JSON ({error})"]
     problems = []

@@ -143,7 +143,10 @@ def _doctor(options) -> int:
     print(f"machine:   {provenance.accelerator() or provenance.processor()}, {torch.get_num_threads()} thread(s)")
     print("data:")
     for name in data.names():
-        print(f"  {data.locate(name)}")
+        try:
+            print(f"  {data.locate(name)}")
+        except OSError as error:  # one set that cannot be looked at leaves the others to be told of
+            print(f"  {name}: {error}")
     try:
         folder = execute.notebooks_folder()
     except FileNotFoundError as error:

@@ -55,8 +55,8 @@ class Dataset:
     classes : tuple of str
         Name of each label; empty where a label is an identity number.
     extra : dict
-        Per-image facts where the set gives them: ``writer_ids``, ``gender``, ``age``, ``race``, ``source``,
-        ...
+        Facts of each image where the set gives them (``writer_ids``, ``gender``, ``age``, ``race``, ``source``, ...),
+        and of the set as a whole (``race_names``, ``attribute_names``, ...).
     """
 
     images: torch.Tensor
@@ -78,8 +78,8 @@ class Dataset:
 class Place:
     """One folder where a set was looked for, for `locate`.
 
-    `files` holds (path, bytes, checksum): checksum is True (as published), False (not), or None (none
-    published).
+    `files` holds (path, bytes, checksum): checksum is True (as published), False (not), None (none published), or
+    says why the file cannot be read. `note` says why nothing was found.
     """
 
     where: str
@@ -88,7 +88,8 @@ class Place:
     used: bool = False
     variant: str = ""
     splits: tuple[str, ...] = ()
-    files: tuple[tuple[Path, int, bool | None], ...] = ()
+    files: tuple[tuple[Path, int, bool | str | None], ...] = ()
+    note: str = "nothing"
 
 
 @dataclass(frozen=True)
@@ -111,12 +112,12 @@ class Located:
         lines = [f"{self.name}: {state}"]
         for place in self.places:
             if not place.found:
-                lines.append(f"    {place.where:20} {place.folder}: nothing")
+                lines.append(f"    {place.where:20} {place.folder}: {place.note}")
                 continue
             role = "used" if place.used else "not used"
             lines.append(f"    {place.where:20} {place.folder}: {place.variant} ({', '.join(place.splits)}), {role}")
             for path, size, good in place.files:
-                word = {True: "checksum good", False: "WRONG CHECKSUM", None: "no published checksum"}[good]
+                word = {True: "checksum good", False: "WRONG CHECKSUM", None: "no published checksum"}.get(good, good)
                 lines.append(f"        {path.name}, {size:,} bytes, {word}")
         return "\n".join(lines)
 
@@ -177,7 +178,10 @@ def load(
     ValueError
         Unknown name or split (with the nearest valid ones), or a damaged file (named, with both hashes).
     FileNotFoundError
-        The set is nowhere and has no stand-in; the message says where to put it.
+        The set is nowhere and has no stand-in, or another split of it is there, which a stand-in must not mix with;
+        the message says where to put it.
+    PermissionError
+        A file of the set may not be read (named).
     ConnectionError
         ``download=True`` and the publisher could not be reached.
 
@@ -195,14 +199,21 @@ def load(
     reason = "not found on this machine"
     if found is None:
         reason = _try_download(wanted, download) or reason
-        found = places.find(wanted, None, split)
+        found = places.find(wanted, root, split)
     if found is None:
         if download is True and wanted.urls:
             raise ConnectionError(f"data set {name!r} ({split}) could not be downloaded: {reason}")
         if not wanted.has_stand_in:
             raise FileNotFoundError(_where_to_put(wanted, root))
+        if others := _found(wanted, root, wanted.splits):
+            there, item = others[0]
+            raise FileNotFoundError(
+                f"data set {name!r}: its {split} part was {reason}; its {there} part lies in {item.folder}. A stand-in "
+                f"for one part would mix two sets: add the {split} part, or move the other away for a stand-in"
+            )
         warnings.warn(
-            f"data set {name!r}: {reason}; scikit-learn's bundled digits stand in for it (stand_in=True)",
+            f"data set {name!r}: {reason}; scikit-learn's bundled digits stand in for it (stand_in=True). "
+            f"Looked in: {places.looked(wanted, root)}",
             StandInWarning,
             stacklevel=2,
         )
@@ -257,13 +268,20 @@ def locate(name: str, root: str | os.PathLike | None = None) -> Located:
     for where, base in places.roots(root):
         here = places.candidates(wanted, where, base)
         if not here:
-            listed.append(Place(where, base, found=False))
+            listed.append(Place(where, base, found=False, note=places.why_not(wanted, base)))
         for item in here:
             paths = sorted({path for part in item.parts.values() for path in part})
-            files = tuple((path, path.stat().st_size, places.sha_ok(path, wanted)) for path in paths)
+            files = tuple((path, path.stat().st_size, _checked(path, wanted)) for path in paths)
             used = (item.folder, item.variant) in chosen
             listed.append(Place(where, item.folder, True, used, item.variant, tuple(item.parts), files))
     return Located(name, tuple(listed))
+
+
+def _checked(path: Path, wanted: Source) -> bool | str | None:
+    try:
+        return places.sha_ok(path, wanted)
+    except OSError as error:
+        return f"CANNOT BE READ ({error.strerror})"
 
 
 def _found(wanted: Source, root: str | os.PathLike | None, splits: Iterable[str]) -> list[tuple[str, places.Found]]:
@@ -290,13 +308,11 @@ def _try_download(wanted: Source, download: bool | None) -> str:
 
 def _where_to_put(wanted: Source, root: str | os.PathLike | None) -> str:
     base = os.environ.get("DEEPFAKE_KIT_DATA") or root or file_hashes.cache_folder()
-    looked = "; ".join(f"{where} {folder}" for where, folder in places.roots(root))
     steps = "".join(f"\n  {i}. {step.format(root=base)}" for i, step in enumerate(wanted.by_hand, 1))
     return (
-        f"data set {wanted.name!r} ({wanted.title}) was not found. Looked in: {looked}. Expected one of the "
-        f"folders "
-        f"{', '.join(wanted.folders)} there. It must be asked for by hand:{steps}\n  Licence: "
-        f"{wanted.licence}"
+        f"data set {wanted.name!r} ({wanted.title}) was not found. Looked in: {places.looked(wanted, root)}. Expected "
+        f"one of the folders {', '.join(wanted.folders)} there. It must be asked for by hand:{steps}\n"
+        f"  Licence: {wanted.licence}"
     )
 
 
@@ -330,14 +346,10 @@ def _as_dataset(
     if size is not None and images.shape[-2:] != (size, size):
         images = readers.resize(images, size)
     count = len(parsed.labels)
-
-    def chosen(value: Any) -> Any:
-        if isinstance(value, np.ndarray) and len(value) == count:
-            return torch.from_numpy(np.array(value[keep]))
-        if isinstance(value, list) and len(value) == count:
-            return [value[i] for i in keep]
-        return value
-
+    extra = {
+        key: torch.from_numpy(np.array(value)) if isinstance(value, np.ndarray) else value
+        for key, value in readers.chosen(parsed.extra, keep).items()
+    }
     description = parsed.description + (f" ({len(keep):,} of them)" if limit and limit < count else "")
     return Dataset(
         images=torch.from_numpy(_writable(images)),
@@ -349,7 +361,7 @@ def _as_dataset(
         photographs_of_people=wanted.photographs_of_people,
         description=description,
         classes=parsed.classes,
-        extra={key: chosen(value) for key, value in parsed.extra.items()},
+        extra=extra | parsed.facts,
     )
 
 

@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +21,9 @@ from deepfake_kit.data.sources import EMNIST_ARCHIVE, EMNIST_ARCHIVE_SHA256, Sou
 PROBE_SECONDS = 2.0
 READ_SECONDS = 3.0
 MAX_STALLS = 3
+
+
+_FIRST_BYTES = {"gz": b"\x1f\x8b", "zip": b"PK"}
 
 
 class Unreachable(ConnectionError):
@@ -33,10 +37,12 @@ def probe(url: str, seconds: float = PROBE_SECONDS) -> None:
     long.
     """
     parts = urlsplit(url)
-    proxy = urllib.request.getproxies().get(parts.scheme)
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")  # as requests does
     if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
         parts = urlsplit(proxy if "//" in proxy else f"//{proxy}")
-    host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+    usual = {"https": 443, "socks4": 1080, "socks5": 1080, "socks5h": 1080}
+    host, port = parts.hostname, parts.port or usual.get(parts.scheme, 80)
     outcome: list[OSError | None] = []
 
     def attempt() -> None:
@@ -109,6 +115,14 @@ class ResumingDownloader:
             answer.raw.enforce_content_length = False
             resumed = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
             have = have if resumed else 0
+            # Bytes as sent: some servers call a .gz file a packed page, and it would be unpacked.
+            blocks = answer.raw.stream(1 << 16, decode_content=False)
+            first = b"" if resumed else next(blocks, b"")
+            if not first.startswith(_FIRST_BYTES.get(url.rpartition(".")[2], b"")[: len(first)]):
+                raise OSError(
+                    f"{url}: something else than the file came, it begins {first[:40]!r}: perhaps the log-in page of a "
+                    "network or proxy"
+                )
             length = answer.headers.get("Content-Length")
             total = have + int(length) if length else None
             with (
@@ -123,8 +137,7 @@ class ResumingDownloader:
                 ) as bar,
             ):
                 try:
-                    # Bytes as sent: some servers call a .gz file a packed page, and it would be unpacked.
-                    for block in answer.raw.stream(1 << 16, decode_content=False):
+                    for block in chain([first], blocks):
                         part.write(block)
                         bar.update(len(block))
                 except HTTPError as error:

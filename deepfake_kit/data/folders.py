@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from deepfake_kit.data import readers
+from deepfake_kit.data.hashes import leftover
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 FAIRFACE_RACES = ("Black", "East Asian", "Indian", "Latino_Hispanic", "Middle Eastern", "Southeast Asian", "White")
@@ -28,22 +29,32 @@ TRUEFACE_PLATFORMS = ("Facebook", "Telegram", "Twitter", "Whatsapp")
 
 @dataclass(frozen=True)
 class Index:
-    """Pictures of one split before decoding: paths, labels int64 [N], per-picture facts."""
+    """Pictures of one split before decoding: paths, labels int64 [N]; `extra` of each picture, `facts` of the set."""
 
     paths: list[Path]
     labels: np.ndarray
     classes: tuple[str, ...]
     description: str
     extra: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How one set lies on disk: `find` its root at or below a folder (None if absent), `index` one split."""
+    """How one set lies on disk.
+
+    `find` its root at or below a folder (None if absent), `index` one split; `files` matches the paths of its files
+    below that folder, as the publisher's archives hold them too.
+    """
 
     name: str
     find: Callable[[Path], Path | None]
     index: Callable[[Path, str], Index]
+    files: str
+
+    def holds(self, path: str) -> bool:
+        """Whether a file at this relative path, with ``/``, is part of the set."""
+        return bool(re.fullmatch(self.files, path, re.IGNORECASE)) and not any(map(leftover, path.split("/")))
 
     def read(self, folder: Path, split: str, size: int | None = 64, limit: int | None = None) -> readers.Parsed:
         """Decode at most `limit` evenly spaced pictures of a split, as centre squares of `size` (None: as
@@ -56,22 +67,30 @@ class Layout:
             raise ValueError(f"{folder}: no {split} pictures in the layout of {self.name}")
         keep = readers.spread(len(index.paths), limit)
         images = readers.stack(folder, [readers.read_image(index.paths[i], size) for i in keep])
-        extra = {}
-        for key, value in index.extra.items():
-            if isinstance(value, np.ndarray) and len(value) == len(index.paths):
-                value = value[keep]
-            elif isinstance(value, list) and len(value) == len(index.paths):
-                value = [value[i] for i in keep]
-            extra[key] = value
         part = f" ({len(keep):,} of them)" if len(keep) < len(index.paths) else ""
-        return readers.Parsed(images, index.labels[keep], index.classes, index.description + part, extra)
+        return readers.Parsed(
+            images,
+            index.labels[keep],
+            index.classes,
+            index.description + part,
+            readers.chosen(index.extra, keep),
+            index.facts,
+        )
 
 
 def _pictures(folder: Path) -> list[str]:
     """Names of the pictures directly in a folder, sorted."""
     if not folder.is_dir():
         raise ValueError(f"{folder}: this folder of the layout is missing")
-    return sorted(entry.name for entry in os.scandir(folder) if entry.name.lower().endswith(_SUFFIXES))
+    return sorted(entry.name for entry in os.scandir(folder) if _is_picture(entry.name))
+
+
+def _is_picture(name: str) -> bool:
+    return name.lower().endswith(_SUFFIXES) and not leftover(name)
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not leftover(path.name))
 
 
 def _same(table: Path, listed: Sequence[str], present: Sequence[str], folder: Path, both_ways: bool = True) -> None:
@@ -97,7 +116,7 @@ def _code(table: Path, column: str, value: str, valid: Sequence[str]) -> int:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark before the first letter
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a text file ({error})") from error
 
@@ -120,17 +139,13 @@ def _index_fairface(folder: Path, split: str) -> Index:
     codes = {
         key: np.array([_code(table, key, row[key], valid) for row in rows], np.int64) for key, valid in names.items()
     }
-    extra = {
-        **codes,
-        **{f"{key}_names": list(valid) for key, valid in names.items()},
-        "filename": [row["file"] for row in rows],
-    }
     return Index(
         [folder / row["file"] for row in rows],
         codes["race"],
         FAIRFACE_RACES,
         f"FairFace, {split}, {len(rows):,} images",
-        extra,
+        {**codes, "filename": [row["file"] for row in rows]},
+        {f"{key}_names": list(valid) for key, valid in names.items()},
     )
 
 
@@ -193,12 +208,8 @@ def _index_celeba(folder: Path, split: str) -> Index:
         f"CelebA, official {split} partition, {len(keep):,} images of {len(persons):,} persons, {shared:,} "
         f"of "
         "whom occur in another partition",
-        {
-            "attributes": attributes,
-            "attribute_names": names,
-            "filename": [files[i] for i in keep],
-            "shared_identities": shared,
-        },
+        {"attributes": attributes, "filename": [files[i] for i in keep]},
+        {"attribute_names": names, "shared_identities": shared},
     )
 
 
@@ -206,13 +217,8 @@ def _index_celeba(folder: Path, split: str) -> Index:
 
 
 def _casia_subjects(folder: Path) -> dict[int, Path]:
-    shelves = [folder, *sorted(path for path in folder.iterdir() if path.is_dir() and "CASIA" in path.name)]
-    return {
-        int(path.name): path
-        for shelf in shelves
-        for path in sorted(shelf.iterdir())
-        if path.is_dir() and re.fullmatch(r"\d{3}", path.name)
-    }
+    shelves = [folder, *(path for path in _folders(folder) if "CASIA" in path.name)]
+    return {int(path.name): path for shelf in shelves for path in _folders(shelf) if re.fullmatch(r"\d{3}", path.name)}
 
 
 def _find_casia(folder: Path) -> Path | None:
@@ -255,9 +261,9 @@ def _find_trueface(folder: Path) -> Path | None:
 def _index_trueface(folder: Path, split: str) -> Index:
     paths, labels, platforms, generators, psis = [], [], [], [], []
     for base, homes, files in os.walk(folder):
-        homes.sort()
+        homes[:] = sorted(name for name in homes if not leftover(name))
         for name in sorted(files):
-            if not name.lower().endswith(_SUFFIXES):
+            if not _is_picture(name):
                 continue
             path = Path(base, name)
             parts = list(path.relative_to(folder).parts[:-1])
@@ -349,7 +355,7 @@ def _find_ffhq(folder: Path) -> Path | None:
 
 
 def _index_ffhq(folder: Path, split: str) -> Index:
-    shelves = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
+    shelves = [folder, *_folders(folder)]
     numbered = []
     for shelf in shelves:
         for name in _pictures(shelf):
@@ -369,11 +375,39 @@ def _index_ffhq(folder: Path, split: str) -> Index:
     )
 
 
+_PICTURE = r"[^/]+\.(jpe?g|png|bmp)"
 LAYOUTS = {
-    "fairface": Layout("FairFace, as published", _find_fairface, _index_fairface),
-    "celeba": Layout("CelebA, as published", _find_celeba, _index_celeba),
-    "casia-facev5": Layout("CASIA-FaceV5, as published", _find_casia, _index_casia),
-    "trueface": Layout("TrueFace, as published", _find_trueface, _index_trueface),
-    "140k-faces": Layout("140k real and fake faces, as published", _find_140k, _index_140k),
-    "ffhq-thumbnails": Layout("FFHQ thumbnails, as published", _find_ffhq, _index_ffhq),
+    "fairface": Layout(
+        "FairFace, as published",
+        _find_fairface,
+        _index_fairface,
+        r"(train|val)/\d+\.jpg|fairface_label_(train|val)\.csv",
+    ),
+    "celeba": Layout(
+        "CelebA, as published",
+        _find_celeba,
+        _index_celeba,
+        r"(Img/)?img_align_celeba/\d+\.jpg|((Anno|Eval)/)?(list_\w+|identity_CelebA)\.txt",
+    ),
+    "casia-facev5": Layout(
+        "CASIA-FaceV5, as published", _find_casia, _index_casia, r"(CASIA-FaceV5[^/]*/)?\d{3}/\d{3}_\d\.bmp"
+    ),
+    "trueface": Layout(
+        "TrueFace, as published",
+        _find_trueface,
+        _index_trueface,
+        rf"(TrueFace/)?TrueFace_(Pre|Post)Social/([^/]+/)+{_PICTURE}",
+    ),
+    "140k-faces": Layout(
+        "140k real and fake faces, as published",
+        _find_140k,
+        _index_140k,
+        rf"(real_vs_fake/)?(real-vs-fake/)?(train|valid|test)/(real|fake)/{_PICTURE}|(train|valid|test)\.csv",
+    ),
+    "ffhq-thumbnails": Layout(
+        "FFHQ thumbnails, as published",
+        _find_ffhq,
+        _index_ffhq,
+        r"(thumbnails128x128/)?(\d{5}/)?\d{5}\.png|ffhq-dataset-v2\.json",
+    ),
 }

@@ -61,11 +61,23 @@ def of_files(paths: Iterable[Path]) -> str:
     return hashlib.sha256("".join(f"{path.name} {of_file(path)}\n" for path in paths).encode()).hexdigest()
 
 
+def leftover(name: str) -> bool:
+    """Whether a file or folder of this name is a system's own note and no part of a data set.
+
+    >>> [leftover(name) for name in ("._00000.jpg", ".DS_Store", "__MACOSX", "@eaDir", "Thumbs.db", "00000.jpg")]
+    [True, True, True, True, True, False]
+    """
+    return name.startswith(".") or name.lower() in ("__macosx", "@eadir", "thumbs.db", "desktop.ini")
+
+
 def of_tree(folder: Path) -> str:
     """SHA-256 of the sorted "path size" lines of a folder: hundreds of thousands of pictures are not read."""
     lines = []
-    for base, _, files in os.walk(folder):
+    for base, homes, files in os.walk(folder):
+        homes[:] = [name for name in homes if not leftover(name)]
         for name in files:
+            if leftover(name):
+                continue
             path = os.path.join(base, name)
             lines.append(f"{os.path.relpath(path, folder).replace(os.sep, '/')} {os.path.getsize(path)}\n")
     return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()

@@ -33,13 +33,14 @@ _IDX_TYPES = {
 
 @dataclass(frozen=True)
 class Parsed:
-    """What a reader found: images uint8 [N,C,H,W], labels int64 [N], and what else is known of each image."""
+    """What a reader found: images uint8 [N,C,H,W], labels int64 [N]; `extra` of each image, `facts` of the set."""
 
     images: np.ndarray
     labels: np.ndarray
     classes: tuple[str, ...]
     description: str
     extra: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 def read_idx(path: str | Path, data: bytes | None = None) -> np.ndarray:
@@ -163,6 +164,17 @@ def spread(count: int, limit: int | None) -> np.ndarray:
     return np.arange(limit) * count // limit
 
 
+def chosen(extra: dict[str, Any], keep: np.ndarray) -> dict[str, Any]:
+    """What is known of the images at the indices `keep`, from one array or list of facts an image.
+
+    >>> chosen({"age": [20, 30, 40]}, np.array([0, 2]))
+    {'age': [20, 40]}
+    """
+    return {
+        key: [values[i] for i in keep] if isinstance(values, list) else values[keep] for key, values in extra.items()
+    }
+
+
 def resize(images: np.ndarray, size: int) -> np.ndarray:
     """Centre square of uint8 images [N,C,H,W], scaled to `size` pixels (bicubic up, Lanczos down)."""
     from PIL import Image
@@ -192,7 +204,7 @@ def read_ffhq_stylegan(path: str | Path, split: str, data: bytes | None = None) 
     """Read the archive of real (FFHQ) and generated (StyleGAN2, StyleGAN3) faces; 0 = real, 1 = fake."""
     try:
         with zipfile.ZipFile(io.BytesIO(data) if data is not None else path) as archive:
-            table = archive.read("index.csv").decode("utf-8")
+            table = archive.read("index.csv").decode("utf-8-sig")
             rows = [
                 row
                 for row in table_rows(f"{path}!index.csv", table, ("file", "label", "source", "psi", "seed", "split"))
@@ -250,7 +262,8 @@ def read_fairface_npz(path: str | Path, split: str, data: bytes | None = None) -
         codes["race"],
         tuple(named["race_names"]),
         f"FairFace subset, {split}, {int(keep.sum()):,} images, 64x64",
-        {**codes, **named, "filename": table["filename"][keep].tolist()},
+        {**codes, "filename": table["filename"][keep].tolist()},
+        named,
     )
 
 

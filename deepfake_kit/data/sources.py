@@ -122,7 +122,7 @@ _ALL = (
         licence="MIT (Copyright (c) 2017 Zalando SE)",
         terms="Free to use, change and pass on, with the copyright notice kept.",
         citation="Xiao, Rasul, Vollgraf 2017, Fashion-MNIST, arXiv:1708.07747",
-        folders=("FashionMNIST/raw", "FashionMNIST", "mnist-family/FashionMNIST/raw"),
+        folders=("FashionMNIST/raw", "FashionMNIST", "mnist-family/FashionMNIST/raw", "FashionMNIST/data/fashion"),
         splits=("train", "test"),
         classes=(
             "T-shirt/top",

@@ -65,3 +65,19 @@ def test_doctor_says_what_is_there(capsys):
     assert main(["doctor"]) == 0
     said = capsys.readouterr().out
     assert "torch" in said and "fashion-mnist" in said and CHAPTER in said
+
+
+def test_doctor_goes_on_after_a_set_that_it_may_not_look_at(monkeypatch, capsys):
+    from deepfake_kit import data
+
+    look = data.locate
+
+    def locate(name, root=None):
+        if name == "kmnist":
+            raise PermissionError(13, "Permission denied", "/theirs")
+        return look(name, root)
+
+    monkeypatch.setattr(data, "locate", locate)
+    assert main(["doctor"]) == 0
+    shown = capsys.readouterr().out
+    assert "  kmnist: [Errno 13] Permission denied" in shown and "  ffhq-thumbnails: " in shown and "chapters:" in shown

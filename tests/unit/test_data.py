@@ -316,6 +316,167 @@ def test_folder_sets_go_through_load(tmp_path):
     assert "140k" in str(data.locate("140k-faces", tmp_path))
 
 
+def test_a_tilde_is_the_users_home_everywhere(tmp_path, monkeypatch):
+    publish(monkeypatch)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    put(tmp_path / "sets" / "FashionMNIST" / "raw", fashion_files(3))
+    assert data.load("fashion-mnist", root="~/sets").labels.unique().tolist() == [3]
+    assert data.load("fashion-mnist", root=Path("~/sets")).labels.unique().tolist() == [3]
+    assert data.fingerprint("fashion-mnist", "~/sets") not in ("stand-in", "missing")
+    monkeypatch.setenv("DEEPFAKE_KIT_DATA", "~/sets")
+    assert data.load("fashion-mnist").labels.unique().tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "Fashion-MNIST/raw",
+        "fashion-mnist",
+        "FASHION_MNIST/raw",
+        "Fashion MNIST",
+        "fashion-mnist/data/fashion",
+        "MNIST-family/fashion_mnist/Raw",
+    ],
+)
+def test_other_spellings_of_a_folder(tmp_path, monkeypatch, folder):
+    publish(monkeypatch)
+    put(tmp_path / folder, fashion_files(3))
+    assert data.load("fashion-mnist", root=tmp_path).labels.unique().tolist() == [3]
+    with stand_in_expected():
+        assert data.load("kmnist", root=tmp_path, download=False).stand_in
+
+
+@pytest.mark.parametrize(
+    "root", ["FashionMNIST/raw", "FashionMNIST", "mnist-family", "mnist-family/FashionMNIST", "Fashion-MNIST"]
+)
+def test_a_root_that_is_the_sets_own_folder(tmp_path, monkeypatch, root):
+    for name in ("fashion-mnist", "kmnist"):
+        publish(monkeypatch, name=name)
+    inner = {"mnist-family": "FashionMNIST/raw", "FashionMNIST": "raw", "mnist-family/FashionMNIST": "raw"}
+    put(tmp_path / root / inner.get(root, ""), fashion_files(3))
+    assert data.load("fashion-mnist", root=tmp_path / root).labels.unique().tolist() == [3]
+    monkeypatch.chdir(tmp_path / root)
+    assert data.load("fashion-mnist", root=".").labels.unique().tolist() == [3]
+    with stand_in_expected():  # the two sets' files have the same names
+        assert data.load("kmnist", root=tmp_path / root, download=False).stand_in
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_files_with_a_dot_before_idx(tmp_path, monkeypatch, packed):
+    files = fashion_files(3)
+    raw = {name[:-3]: gzip.decompress(content) for name, content in files.items()}
+    publish(monkeypatch, files | raw)
+    folder = put(
+        tmp_path / "FashionMNIST", {name.replace("-idx", ".idx"): c for name, c in (files if packed else raw).items()}
+    )
+    assert data.load("fashion-mnist", root=tmp_path).labels.unique().tolist() == [3]
+    victim = sorted(folder.iterdir())[-1]
+    victim.write_bytes(b"damaged")
+    with pytest.raises(ValueError, match="wrong checksum"):
+        data.load("fashion-mnist", root=tmp_path)
+
+
+def test_files_that_a_browser_unpacked_and_a_cut_one_beside_a_whole_one(tmp_path, monkeypatch):
+    files = fashion_files(3)
+    raw = {name[:-3]: gzip.decompress(content) for name, content in files.items()}
+    publish(monkeypatch, files | raw)
+    put(tmp_path / "a" / "FashionMNIST", {name: raw[name[:-3]] for name in files})  # called .gz, and is not
+    assert data.load("fashion-mnist", root=tmp_path / "a").labels.unique().tolist() == [3]
+    put(tmp_path / "b" / "FashionMNIST", {name: content[:-40] for name, content in files.items()} | raw)
+    assert data.load("fashion-mnist", root=tmp_path / "b").labels.unique().tolist() == [3]
+
+
+def test_the_warning_names_every_place_and_why_nothing_was_found_there(tmp_path, monkeypatch):
+    publish(monkeypatch)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("x")
+    put(tmp_path / "half" / "FashionMNIST", {"train-images-idx3-ubyte": b""})
+    for root, why in (
+        ("absent", "no such folder"),
+        ("empty", "no folder FashionMNIST/raw or"),
+        ("file", "not a directory"),
+        ("half", "holds other files"),
+    ):
+        monkeypatch.setenv("DEEPFAKE_KIT_DATA", str(tmp_path / "elsewhere"))
+        with pytest.warns(data.StandInWarning) as caught:
+            data.load("fashion-mnist", root=tmp_path / root, download=False)
+        said = str(caught[0].message)
+        assert f"root= {tmp_path / root} ({why}" in said
+        for place in (str(tmp_path / "elsewhere"), "./data", str(file_hashes.cache_folder())):
+            assert place in said
+        with pytest.raises(FileNotFoundError, match=rf"root= \S+{root} \("):
+            data.load("celeba", root=tmp_path / root)
+
+
+def test_a_stand_in_never_mixes_with_the_set_itself(tmp_path, monkeypatch):
+    publish(monkeypatch)
+    put(tmp_path / "FashionMNIST", {name: c for name, c in fashion_files(3).items() if name.startswith("train")})
+    assert not data.load("fashion-mnist", root=tmp_path, download=False).stand_in
+    with pytest.raises(FileNotFoundError, match=r"its test part was not found.*its train part lies in .*FashionMNIST"):
+        data.load("fashion-mnist", "test", root=tmp_path, download=False)
+
+
+def test_emnists_parts_never_come_from_two_official_splits(tmp_path, monkeypatch):
+    for name in ("emnist", "emnist-balanced", "emnist-mnist"):
+        publish(monkeypatch, name=name)
+    put(tmp_path / "a" / "EMNIST" / "raw", emnist_part("balanced", "train")[1])
+    put(tmp_path / "b" / "EMNIST" / "raw", emnist_part("mnist", "test")[1])
+    monkeypatch.setenv("DEEPFAKE_KIT_DATA", str(tmp_path / "b"))
+    assert "balanced" in data.load("emnist", root=tmp_path / "a", download=False).description
+    with pytest.raises(FileNotFoundError, match="its test part"):
+        data.load("emnist", "test", root=tmp_path / "a", download=False)
+    assert "mnist" in data.load("emnist-mnist", "test", root=tmp_path / "a").description
+
+
+# ---- what may not be read
+
+
+@pytest.fixture
+def deny(monkeypatch):
+    """Make paths unreadable for this process, also where it is root, whom no mode stops."""
+    denied = []
+
+    def guarded(original):
+        def call(path=".", *arguments, **options):
+            if any(Path(os.path.abspath(path)).is_relative_to(each) for each in denied):
+                raise PermissionError(13, "Permission denied", str(path))
+            return original(path, *arguments, **options)
+
+        return call
+
+    for name in ("scandir", "stat", "listdir"):
+        monkeypatch.setattr(os, name, guarded(getattr(os, name)))
+    for name in ("open", "stat", "is_file", "is_dir", "exists", "read_bytes"):
+        monkeypatch.setattr(Path, name, guarded(getattr(Path, name)))
+    return denied.append
+
+
+def test_a_folder_that_may_not_be_read_is_passed_over_and_told_of(tmp_path, monkeypatch, deny):
+    publish(monkeypatch)
+    put(tmp_path / "theirs" / "FashionMNIST" / "raw", fashion_files(3))
+    for closed in (tmp_path / "theirs", tmp_path / "theirs" / "FashionMNIST" / "raw"):
+        deny(closed)
+        with pytest.warns(data.StandInWarning, match="permission denied"):
+            data.load("fashion-mnist", root=tmp_path / "theirs", download=False)
+        assert "permission denied" in str(data.locate("fashion-mnist", tmp_path / "theirs"))
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch, deny):
+    files = fashion_files(3)
+    publish(monkeypatch, files)
+    folder = put(tmp_path / "FashionMNIST" / "raw", files)
+    monkeypatch.setattr(
+        file_hashes, "of_file", lambda path: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
+    )
+    monkeypatch.setattr(
+        file_hashes, "read", lambda path: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
+    )
+    with pytest.raises(PermissionError, match=r"train-images.*permission denied\. Let yourself read it"):
+        data.load("fashion-mnist", root=tmp_path)
+    assert str(data.locate("fashion-mnist", tmp_path)).count("CANNOT BE READ (Permission denied)") == len(files)
+    assert folder.is_dir()
+
+
 # ---- damaged files
 
 
@@ -481,6 +642,35 @@ def test_a_download_with_the_wrong_checksum_is_refused(server, monkeypatch):
     assert name in str(caught.value) and hashlib.sha256(files[name]).hexdigest() in str(caught.value)
     assert hashlib.sha256(server.files[name]).hexdigest() in str(caught.value)
     assert not (file_hashes.cache_folder() / "FashionMNIST" / "raw" / name).exists()
+
+
+@pytest.mark.parametrize("page", [b"<!DOCTYPE html><title>Log in</title>", b'{"error": "quota"}', b"\n\n", b"PK\3\4"])
+def test_a_page_in_place_of_the_file_is_a_reason_for_the_stand_in(server, monkeypatch, page):
+    """A hotel's network, a proxy and some mirrors answer 200 and a page of their own."""
+    files = fashion_files(2)
+    publish(monkeypatch, files, server.base)
+    name = "train-images-idx3-ubyte.gz"
+    server.files = dict.fromkeys(files, page)
+    kept = put(file_hashes.cache_folder() / "FashionMNIST" / "raw", {f".{name}.part": files[name][:5000]})
+    server.ranges = False
+    with pytest.warns(data.StandInWarning, match="something else than the file.*log-in page"):
+        assert data.load("fashion-mnist").stand_in
+    assert [path.name for path in kept.iterdir() if not path.name.endswith(".lock")] == [f".{name}.part"]
+    assert (kept / f".{name}.part").read_bytes() == files[name][:5000]
+    with pytest.raises(ConnectionError, match="something else"):
+        data.load("fashion-mnist", download=True)
+    server.files, server.ranges = files, True
+    assert data.load("fashion-mnist").labels.unique().tolist() == [2]
+
+
+@pytest.mark.parametrize("variable", ["ALL_PROXY", "all_proxy", "http_proxy"])
+def test_a_proxy_for_everything_is_asked(server, monkeypatch, variable):
+    """The publisher's own name cannot be looked up; the proxy answers for it."""
+    files = fashion_files(8)
+    publish(monkeypatch, files, "http://publisher.invalid/")
+    server.files = {f"http://publisher.invalid/{name}": content for name, content in files.items()}
+    monkeypatch.setenv(variable, server.base)
+    assert data.load("fashion-mnist").labels.unique().tolist() == [8] and len(server.asked) == 4
 
 
 def test_a_missing_page_is_a_reason_for_the_stand_in(server, monkeypatch):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepfake_kit.check import check, exercises
+from deepfake_kit.notebook.check import check, exercises
 
 BAD = (math.nan, math.inf, -math.inf)
 

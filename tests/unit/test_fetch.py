@@ -245,6 +245,53 @@ def test_import_refuses_another_folder_and_a_cut_archive(tiny, tmp_path, capsys)
     assert "no such file or folder" in capsys.readouterr().err
 
 
+SECRETS = {"id_rsa": b"secret", "holiday.mp4": b"film", "notes.txt": b"x", "photo.jpg": b"x", "table.csv": b"a,b"}
+
+
+@pytest.mark.parametrize("name", list(trees.TREES))
+def test_import_from_a_full_folder_takes_only_what_is_part_of_the_set(name, tiny, tmp_path, capsys):
+    given = obtained(name, tmp_path)
+    if given.is_file():
+        (tmp_path / "downloads").mkdir()
+        given = given.rename(tmp_path / "downloads" / given.name).parent
+    assert run(name, "--root", tiny / "a", "--accept-terms", "--from", given) == 0
+    served.put(given, SECRETS)
+    served.put(given / "priv", SECRETS)
+    served.put(given / "__MACOSX" / "train", {"._1.jpg": b"x"})
+    with zipfile.ZipFile(given / "tax-return.zip", "w") as archive:
+        archive.writestr("priv/salary-2025.txt", "much")
+    for path in given.glob("*.zip"):
+        if path.name != "tax-return.zip":
+            with zipfile.ZipFile(path, "a") as archive:
+                archive.writestr("priv/salary-2025.txt", "much")
+                archive.writestr("__MACOSX/._1.jpg", "x")
+    capsys.readouterr()
+    assert run(name, "--root", tiny / "b", "--accept-terms", "--from", given) == 0, capsys.readouterr()
+    assert "left alone" in capsys.readouterr().out
+    one, two = ({path.relative_to(tiny / x) for path in (tiny / x).rglob("*") if path.is_file()} for x in "ab")
+    assert one == two
+    manifests = [next((tiny / x).rglob(fetch.MANIFEST)).read_text() for x in "ab"]
+    assert manifests[0] == manifests[1] and "id_rsa" not in manifests[1]
+
+
+def test_import_of_a_file_that_is_no_part_of_the_set(tiny, tmp_path, capsys):
+    served.put(tmp_path, SECRETS)
+    assert run("fairface", "--root", tiny, "--accept-terms", "--from", tmp_path / "id_rsa") == 1
+    assert "not FairFace" in capsys.readouterr().err and not list(tiny.rglob("id_rsa"))
+
+
+def test_import_of_idx_files_from_an_archive(monkeypatch, tmp_path, capsys):
+    """Kaggle's archive of Fashion-MNIST holds tables besides."""
+    files = served.fashion_files(5)
+    served.publish(monkeypatch, files)
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+        for name, content in (files | {"fashion-mnist_train.csv": b"1,2"}).items():
+            archive.writestr(f"some/{name}", content)
+    assert run("fashion-mnist", "--root", tmp_path / "r", "--accept-terms", "--from", tmp_path / "archive.zip") == 0
+    assert data.load("fashion-mnist", root=tmp_path / "r").labels.unique().tolist() == [5]
+    assert not list((tmp_path / "r").rglob("*.csv"))
+
+
 def test_an_interrupted_import_goes_on_where_it_stopped(tiny, tmp_path, monkeypatch):
     archive = obtained("140k-faces", tmp_path)
     replace, done = os.replace, []

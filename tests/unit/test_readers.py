@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from deepfake_kit.data import readers
+from deepfake_kit.data import hashes, readers
 from deepfake_kit.data.folders import LAYOUTS
 
 
@@ -369,8 +369,8 @@ def test_splits_share_no_file_and_limit_takes_a_part(tmp_path, name):
 def test_fairface_tree(tmp_path):
     tree_fairface(tmp_path)
     found = read("fairface", tmp_path)
-    assert [found.extra["age_names"][i] for i in found.extra["age"]] == ["0-2", "20-29", "more than 70"]
-    assert [found.extra["gender_names"][i] for i in found.extra["gender"]] == ["Male", "Female", "Male"]
+    assert [found.facts["age_names"][i] for i in found.extra["age"]] == ["0-2", "20-29", "more than 70"]
+    assert [found.facts["gender_names"][i] for i in found.extra["gender"]] == ["Male", "Female", "Male"]
     assert {found.classes[i] for i in found.labels} == {"East Asian"}
     labels = tmp_path / "fairface_label_train.csv"
     whole = labels.read_bytes()
@@ -391,9 +391,9 @@ def test_celeba_tree(tmp_path):
     found = read("celeba", tmp_path)
     assert found.labels.tolist() == [9, 9, 4] and found.extra["filename"] == [f"{i:06d}.jpg" for i in (1, 2, 3)]
     assert found.extra["attributes"].tolist() == [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
-    assert found.extra["attribute_names"] == ["Bald", "Eyeglasses", "Smiling"]
+    assert found.facts["attribute_names"] == ["Bald", "Eyeglasses", "Smiling"]
     # Person 9 is in train and test, person 4 in train and val: both shared, and the reader says so.
-    assert found.extra["shared_identities"] == 2
+    assert found.facts["shared_identities"] == 2
     assert len(read("celeba", tmp_path, "test").labels) == 2
 
 
@@ -521,3 +521,58 @@ def test_table_rows_names_the_line_that_is_cut_and_the_column_that_is_missing():
         readers.table_rows("t.csv", "a,b\n1,2\n3\n", ("a",))
     with pytest.raises(ValueError, match=r"t\.csv: no column c; found a, b"):
         readers.table_rows("t.csv", "a,b\n1,2\n", ("a", "c"))
+
+
+def test_facts_of_the_set_are_not_cut_when_the_split_has_as_many_pictures(tmp_path):
+    """Seven pictures and seven race names; three pictures and three attribute names."""
+    for i in range(1, 8):
+        picture(tmp_path / "train" / f"{i}.jpg", i)
+    rows = [[f"train/{i}.jpg", "0-2", "Male", "White", "True"] for i in range(1, 8)]
+    table(tmp_path / "fairface_label_train.csv", ["file", "age", "gender", "race", "service_test"], rows)
+    found = LAYOUTS["fairface"].read(tmp_path, "train", limit=2)
+    assert len(found.facts["race_names"]) == len(found.classes) == 7 and found.labels.tolist() == [6, 6]
+    assert found.extra["filename"] == ["train/1.jpg", "train/4.jpg"] and len(found.extra["race"]) == 2
+
+
+@pytest.mark.parametrize("name", list(TREES))
+def test_notes_of_the_system_are_no_pictures(name, tmp_path):
+    """macOS puts a file ._x beside each x on foreign disks, and a folder __MACOSX into archives; others do alike."""
+    TREES[name](tmp_path / "plain")
+    TREES[name](tmp_path / "noted")
+    for path in sorted((tmp_path / "noted").rglob("*")):
+        if path.is_file():
+            path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7")
+        elif path.is_dir():
+            (path / ".DS_Store").write_bytes(b"x")
+            (path / "@eaDir").mkdir()
+            (path / "@eaDir" / "000_0.bmp").write_bytes(b"x")
+            (path / "Thumbs.db").write_bytes(b"x")
+    (tmp_path / "noted" / "__MACOSX").mkdir()
+    (tmp_path / "noted" / "__MACOSX" / "._00000.jpg").write_bytes(b"x")
+    (tmp_path / "noted" / "__MACOSX" / "00000.jpg").write_bytes(b"x")
+    layout = LAYOUTS[name]
+    for split in ("train", "val", "test", "valid"):
+        try:
+            plain = layout.read(layout.find(tmp_path / "plain"), split, size=8)
+        except ValueError:
+            continue
+        noted = layout.read(layout.find(tmp_path / "noted"), split, size=8)
+        np.testing.assert_array_equal(noted.images, plain.images)
+        np.testing.assert_array_equal(noted.labels, plain.labels)
+    assert hashes.of_tree(tmp_path / "noted") == hashes.of_tree(tmp_path / "plain")
+
+
+@pytest.mark.parametrize("name", ["fairface", "celeba", "140k-faces"])
+def test_tables_that_a_spreadsheet_saved(name, tmp_path):
+    """Excel's UTF-8 begins with a byte order mark and ends lines with CR LF."""
+    TREES[name](tmp_path)
+    layout, before = LAYOUTS[name], {}
+    folder = layout.find(tmp_path)
+    before = layout.read(folder, "train", size=8)
+    tables = [*tmp_path.rglob("*.csv"), *tmp_path.rglob("*.txt")]
+    assert tables
+    for path in tables:
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
+    after = layout.read(folder, "train", size=8)
+    np.testing.assert_array_equal(after.images, before.images)
+    assert after.labels.tolist() == before.labels.tolist()
