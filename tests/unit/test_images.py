@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from deepfake_kit import images, readers, social
+from deepfake_kit import images, social
+from deepfake_kit.data import readers
 
 RAMP = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
 
