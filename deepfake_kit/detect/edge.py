@@ -1,4 +1,4 @@
-r"""Networks for the edge: PhiNet, MicroNet-M1 and, to compare, ResNet50; and the counting of what they cost.
+r"""Networks for the edge: PhiNet, MicroNet-M1 and, to compare, ResNet50.
 
 Each network maps images [N, 3, H, W] to one feature vector an image [N, width], without a classifier. PhiNet follows
 Paissan et al., "PhiNets: a scalable backbone for low-power AI at the edge", 2022 (arXiv:2110.00337), MicroNet follows
@@ -13,11 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepfake_kit.valid import one_of
-
-COUNTING_RULE = (
-    "one multiply-accumulate for each product of a convolution or a linear layer; batch norm, "
-    "activations, pooling and biases are not counted"
-)
 
 
 def expansion(block: int, layers: int, t0: float = 5.0, beta: float = 0.75) -> float:
@@ -373,103 +368,6 @@ def with_head(backbone: nn.Module, *hidden: int, outputs: int = 1) -> nn.Sequent
     widths = [backbone.width, *hidden]
     layers = [layer for a, b in zip(widths, widths[1:]) for layer in (nn.Linear(a, b), nn.ReLU())]
     return nn.Sequential(backbone, *layers, nn.Linear(widths[-1], outputs))
-
-
-def count_parameters(model: nn.Module) -> int:
-    """Numbers that training changes.
-
-    >>> count_parameters(nn.Linear(3, 2))
-    8
-    """
-    return sum(p.numel() for p in model.parameters())
-
-
-def count_macs(model: nn.Module, resolution: int) -> int:
-    """Multiply-accumulates for one image [3, resolution, resolution], counted on torch's meta device.
-
-    Counted by ``torch.utils.flop_counter``: one for each product of a convolution or a linear layer; batch norm,
-    activations, pooling and biases are not counted. No number is computed, so a megapixel costs nothing.
-
-    Parameters
-    ----------
-    model : nn.Module
-        Takes [1, 3, resolution, resolution]. It is left as it was.
-    resolution : int
-        Side in pixels, at least 1.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ValueError
-        If the resolution is no whole number of at least 1.
-
-    Examples
-    --------
-    >>> count_macs(PhiNet(), 224)
-    195100104
-    """
-    from torch.utils.flop_counter import FlopCounterMode
-
-    copy, images = _on_meta(model, resolution)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        copy(images)
-    return counter.get_total_flops() // 2
-
-
-def peak_activation(model: nn.Module, resolution: int) -> int:
-    """Numbers in the largest input and output together of any convolution: what must fit into memory at once.
-
-    With 8-bit numbers this is bytes. Inputs kept for a skip connection would come on top.
-
-    Raises
-    ------
-    ValueError
-        As :func:`count_macs`.
-
-    Examples
-    --------
-    >>> peak_activation(PhiNet(), 128)
-    614400
-    """
-    copy, images = _on_meta(model, resolution)
-    sizes = []
-
-    def note(layer, inputs, output):
-        sizes.append(inputs[0].numel() + output.numel())
-
-    for layer in copy.modules():
-        if isinstance(layer, nn.Conv2d):
-            layer.register_forward_hook(note)
-    with torch.no_grad():
-        copy(images)
-    return max(sizes)
-
-
-def feature_sides(model: nn.Module, resolution: int) -> list[int]:
-    """Sides of the maps that the convolutions with kernels above 1x1 give, in order.
-
-    >>> feature_sides(PhiNet(), 224)
-    [112, 112, 56, 56, 28, 28, 14, 14, 7, 7]
-    """
-    copy, images = _on_meta(model, resolution)
-    sides: list[int] = []
-    for layer in copy.modules():
-        if isinstance(layer, nn.Conv2d) and max(layer.kernel_size) > 1:
-            layer.register_forward_hook(lambda _, inputs, output: sides.append(output.shape[-1]))
-    with torch.no_grad():
-        copy(images)
-    return sides
-
-
-def _on_meta(model: nn.Module, resolution: int) -> tuple[nn.Module, Tensor]:
-    from copy import deepcopy
-
-    if isinstance(resolution, bool) or not isinstance(resolution, int) or resolution < 1:
-        raise ValueError(f"resolution: got {resolution!r}; valid: a whole number of at least 1")
-    return deepcopy(model).to("meta").eval(), torch.empty(1, 3, resolution, resolution, device="meta")
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:

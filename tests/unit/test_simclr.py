@@ -8,8 +8,8 @@ from scipy.ndimage import gaussian_filter
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from deepfake_kit.detect import edge, simclr
-from deepfake_kit.detect.simclr import Augment
+from deepfake_kit.detect import augment, edge, simclr
+from deepfake_kit.detect.augment import Augment
 
 
 def random(seed=0):
@@ -31,10 +31,10 @@ def test_same_generator_same_views_and_the_input_is_kept():
 
 def test_all_off_changes_nothing():
     x = pictures()
-    assert torch.equal(Augment().without(*simclr.ALTERATIONS)(x, random()), x)
+    assert torch.equal(Augment().without(*augment.ALTERATIONS)(x, random()), x)
 
 
-@pytest.mark.parametrize("name", simclr.ALTERATIONS)
+@pytest.mark.parametrize("name", augment.ALTERATIONS)
 def test_each_alteration_alone_changes_every_image(name):
     x = pictures()
     altered = Augment().only(name)(x, random(1))
@@ -56,7 +56,7 @@ def test_flip_grey_and_cutout_exactly():
 
 def test_blur_is_scipys():
     x, sigma = pictures(3).double(), torch.tensor([0.5, 1.0, 1.5], dtype=torch.float64)
-    for image, width, ours in zip(x, sigma, simclr.gaussian_blur(x, sigma)):
+    for image, width, ours in zip(x, sigma, augment.gaussian_blur(x, sigma)):
         # One reach for the whole batch: 5 pixels, three deviations of the widest.
         theirs = [gaussian_filter(c, float(width), mode="mirror", radius=5) for c in image.numpy()]
         assert np.allclose(ours.numpy(), theirs)
@@ -73,9 +73,9 @@ def test_jpeg_is_pillows_and_needs_a_quality_each(tmp_path):
     pixels = (x[1] * 255).round().byte().permute(1, 2, 0).numpy()
     Image.fromarray(pixels).save(tmp_path / "a.jpg", quality=40, subsampling=2)
     expected = np.asarray(Image.open(tmp_path / "a.jpg"))
-    assert np.array_equal((simclr.jpeg(x, [90, 40])[1] * 255).round().byte().permute(1, 2, 0).numpy(), expected)
+    assert np.array_equal((augment.jpeg(x, [90, 40])[1] * 255).round().byte().permute(1, 2, 0).numpy(), expected)
     with pytest.raises(ValueError, match="qualities"):
-        simclr.jpeg(x, [90])
+        augment.jpeg(x, [90])
 
 
 def test_probability_is_a_share_of_images():
@@ -88,7 +88,7 @@ def test_probability_is_a_share_of_images():
 
 def test_crops_are_parts_of_the_image():
     x = torch.arange(64.0).reshape(1, 1, 8, 8).expand(50, 3, 8, 8) / 64
-    parts = simclr.random_crop(x, 5, random())
+    parts = augment.random_crop(x, 5, random())
     corners = (parts[:, 0, 0, 0] * 64).long()
     for part, corner in zip(parts, corners.tolist()):
         top, left = divmod(corner, 8)
@@ -122,7 +122,7 @@ def test_supervision_learns_an_easy_task():
     labels = torch.tensor([0, 1]).repeat(16)
     images[labels == 1] += 0.4
     net = edge.PhiNet(0.2, t0=2, layers=2)
-    plain = Augment().without(*simclr.ALTERATIONS)
+    plain = Augment().without(*augment.ALTERATIONS)
     head = simclr.supervise(net, images, labels, plain, steps=60, batch_size=32, lr=1e-2, generator=random())
     assert (((head(simclr.embed(net, images))[:, 0] > 0) == labels).float().mean()) > 0.95
 
