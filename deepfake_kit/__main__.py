@@ -1,4 +1,4 @@
-"""The command line: ``deepfake-kit doctor | run CHAPTER [-p name=value] | ledger``."""
+"""The command line: ``deepfake-kit doctor | run CHAPTER [-p name=value] | ledger | report PAPER``."""
 
 from __future__ import annotations
 
@@ -70,6 +70,14 @@ def _parser() -> argparse.ArgumentParser:
     ledger = commands.add_parser("ledger", help="what the papers state and what we found, in numbers")
     ledger.add_argument("paper", nargs="?", help="list one paper's rows")
     ledger.set_defaults(command=_ledger)
+
+    report = commands.add_parser("report", help="one work's replication, as a short article in Markdown")
+    report.add_argument("paper", help="its short name, e.g. ddtma")
+    report.add_argument("--out", metavar="FILE", help="where it goes; default: to the screen")
+    report.add_argument(
+        "--results", metavar="FILE", help="results.json of a built book; default: this copy's, if built"
+    )
+    report.set_defaults(command=_report)
     return parser
 
 
@@ -166,12 +174,30 @@ def _ledger(options) -> int:
 
     for paper in [options.paper] if options.paper else claims.papers():
         record, rows = claims.load(paper)
-        findings = ", ".join(f"{sum(row.finding == name for row in rows)} {name}" for name in claims.FINDINGS)
-        verdicts = ", ".join(f"{sum(row.verdict == name for row in rows)} {name}" for name in claims.VERDICTS)
-        print(f"{record['short']} ({record['year']}): {len(rows)} rows\n  text: {findings}\n  runs: {verdicts}")
+        print(f"{record['short']} ({record['year']}): {len(rows)} rows")
+        for what, field, names in (
+            ("text", "finding", claims.FINDINGS),
+            ("runs", "verdict", claims.VERDICTS),
+            ("evidence", "evidence", claims.EVIDENCE),
+        ):
+            counts = ", ".join(f"{sum(getattr(row, field) == name for row in rows)} {name}" for name in names)
+            print(f"  {what}: {counts}")
         if options.paper:
             for row in rows:
-                print(f"  {row.id:40} {row.finding:15} {row.verdict}")
+                print(f"  {row.id:40} {row.finding:15} {row.verdict:16} {row.evidence or ''}".rstrip())
+    return 0
+
+
+def _report(options) -> int:
+    import json
+    from pathlib import Path
+
+    from deepfake_kit.notebook import execute, report
+
+    built = Path(options.results or execute.notebooks_folder().parent / "_build" / "html" / "results.json")
+    results = json.loads(built.read_text(encoding="utf-8")) if options.results or built.is_file() else []
+    text = report.article(options.paper, results)
+    Path(options.out).write_text(text, encoding="utf-8") if options.out else print(text)
     return 0
 
 

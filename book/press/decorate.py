@@ -1,12 +1,15 @@
-"""Dress an executed notebook for the page: alternative texts, numbered captions, no empty outputs."""
+"""Dress an executed notebook for the page: alternative texts, numbered captions, a table of verdicts a section."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 
-from nbformat.v4 import new_code_cell
+from nbformat.v4 import new_code_cell, new_output
 
+from deepfake_kit.notebook import claims
 from deepfake_kit.notebook.run import METADATA_KEY
+from press import templates
 
 CAPTION = re.compile(r'<p class="kit-caption">.*?</p>', re.DOTALL)
 
@@ -36,8 +39,25 @@ def decorated(notebook, number: int):
                 f"cell {index} shows {len(places)} figures; one a cell, so that each keeps its own caption"
             )
         cells += _split(cell, places[0]) if places else [cell]
-    notebook.cells = cells
+    notebook.cells = _with_tables(cells)
     return notebook
+
+
+def _with_tables(cells: list) -> list:
+    """The cells, and at the end of each section that judges claims one table of them."""
+    out, records = [], []
+    for cell in [*cells, None]:
+        if records and (cell is None or cell.cell_type == "markdown" and re.search("^## ", cell.source, re.MULTILINE)):
+            rows = [(claims.find(record["id"]), record) for record in records]
+            counts = Counter(record["verdict"] for record in records)
+            box = templates.render("section.html", rows=rows, counts=counts)
+            shown = new_output("display_data", data={"text/html": box}, metadata={})
+            out.append(_shown_only(f"{out[-1].id}-claims"[-64:], [shown]))
+            records = []
+        if cell is not None:
+            out.append(cell)
+            records += [_record(output) for output in cell.get("outputs", []) if _record(output).get("type") == "claim"]
+    return out
 
 
 def _split(cell, place: int) -> list:

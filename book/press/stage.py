@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 import yaml
 
+from deepfake_kit.notebook import claims, report
 from press import assets, decorate, gates, health, ledger, mend, sources, verdicts
 
 MARKS = {
@@ -97,6 +98,9 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
         if mark not in text:
             raise ValueError(f"{page} has no line {mark}")
         path.write_text(text.replace(mark, make(results)), encoding="utf-8")
+    for paper in claims.papers():
+        page = report.article(paper, results, book=True)
+        (source / "book" / f"work-{paper}.md").write_text(page, encoding="utf-8")
     assets.copy(source, root / "_build" / "third_party")
     return results
 

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from deepfake_kit.notebook import claims
+from deepfake_kit.notebook.report import measured
 
 
 def all_claims() -> dict[str, claims.Claim]:
     """Every row of every paper, by id."""
     return {row.id: row for paper in claims.papers() for row in claims.load(paper)[1]}
-
-
-def measured(results: list[dict]) -> dict[str, dict]:
-    """The claim records of all chapters, by claim id; each carries its chapter and whether a stand-in was used."""
-    return {
-        record["id"]: {**record, "stand_in": any(row["stand_in"] for row in result["data"])}
-        for result in results
-        for record in result["records"]
-        if record["type"] == "claim"
-    }
 
 
 def problems(results: list[dict]) -> list[str]:

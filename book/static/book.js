@@ -84,8 +84,19 @@
     document.body.append(nothing);
   }
 
+  // Whoever follows a link to a mark wants to read it, and paper cannot be clicked.
+  function openTarget() {
+    const mark = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (mark && mark.matches("details")) mark.open = true;
+  }
+  window.addEventListener("hashchange", openTarget);
+  window.addEventListener("beforeprint", () => {
+    document.querySelectorAll("details.kit-check, details.kit-section").forEach((mark) => (mark.open = true));
+  });
+
   document.addEventListener("DOMContentLoaded", () => {
     bridgeMathJax();
+    openTarget();
     standIn();
     const article = document.querySelector("article, main") || document.body;
     let due = false;

@@ -174,6 +174,33 @@ def compare(claim_id: str, value, interval=None, empty=None) -> str:
     return verdict
 
 
+def numbers(x) -> str:
+    """One number or several as text, four digits each."""
+    return ", ".join(f"{v:.4g}" for v in x) if isinstance(x, list | tuple) else f"{x:.4g}"
+
+
+def stated(claim: Claim) -> tuple[str, str]:
+    """Whose number a run is held against (``paper`` for printed ones alone), and the number or the direction."""
+    if claim.printed is not None:
+        return "paper", numbers(claim.printed)
+    return "if the statement held", numbers(claim.expected) if claim.expected is not None else claim.direction or ""
+
+
+def weaker(claim: Claim) -> str:
+    """The direction that still holds where the number did not."""
+    return (
+        f"direction: {claim.direction}" if claim.verdict == POSITIVE[1] and stated(claim)[1] != claim.direction else ""
+    )
+
+
+def basis(claim: Claim) -> str:
+    """How we know, at what size, and how a formula was read; empty for a row without evidence."""
+    words = [EVIDENCE[claim.evidence] + (f" ({claim.size})" if claim.size else "")] if claim.evidence else []
+    if claim.kind in ("equation", "algorithm") and claim.seen != "page":
+        words.append("read from an extracted text")
+    return "; ".join(words)
+
+
 POSITIVE = ("reproduced", "direction-holds")  # the stronger first
 
 

@@ -305,24 +305,23 @@ class Run:
         verdict = claims.compare(claim_id, value, interval, empty)
         ours, *ends = (_numbers(x) for x in (value, *(interval or ())))
         record, _ = claims.load(claim_id.partition("-")[0])
-        stated = (
-            f"Paper {_format(row.printed)}"
-            if row.printed is not None
-            else f"If the statement held {_format(row.expected)}"
-            if row.expected is not None
-            else f"If the statement held {row.direction}"
-        )
-        between = f" [{_format(ends[0])} to {_format(ends[1])}]" if ends else ""
+        whose, statement = claims.stated(row)
+        between = f" [{claims.numbers(ends[0])} to {claims.numbers(ends[1])}]" if ends else ""
+        void = "" if empty is None else f"; the empty method ({row.empty}) {claims.numbers(_numbers(empty))}"
+        measure = f"{row.measure.rstrip('.')}: " if row.measure else ""
+        basis, weaker = claims.basis(row), claims.weaker(row)
+        weaker = f"; {weaker}" if weaker else ""
         text = (
-            f"{record['short']}, {row.label}: {verdict.replace('-', ' ')}. {stated}, here {_format(ours)}{between}"
-            f"{f' ({row.measure})' if row.measure else ''}.{f' {note}' if note else ''}"
+            f"{record['short']}, {row.label}: {verdict.replace('-', ' ')}. "
+            f"{measure}{whose} {statement}, here {claims.numbers(ours)}{between}{void}{weaker}."
+            f"{f' {basis[0].upper()}{basis[1:]}.' if basis else ''}{f' {note}' if note else ''}"
         )
-        shown = (
-            f'<p class="kit-check kit-{verdict}" id="check-{claim_id}">'
-            f'<span aria-hidden="true">{claims.SIGNS[verdict]}</span> {_inline(text)}</p>'
+        sign = claims.SIGNS[verdict]
+        shown = _mark(
+            f"check-{claim_id}", verdict, sign, row.label, verdict.replace("-", " "), html.escape(text, quote=False)
         )
         self._publish(
-            {"text/html": shown, "text/plain": f"{claims.SIGNS[verdict]} {text}"},
+            {"text/html": shown, "text/plain": f"{sign} {text}"},
             {
                 "type": "claim",
                 "id": claim_id,
@@ -358,10 +357,7 @@ class Run:
         if not size <= tolerance:
             raise AssertionError(f"check {id!r} failed: residual {size:g} > tolerance {tolerance:g} ({how})")
         text = f"checked: {how or id} (residual {size:.1e}, allowed {tolerance:.0e})"
-        shown = (
-            f'<p class="kit-check kit-verified" id="{self._anchor("check", id)}">'
-            f'<span aria-hidden="true">✓</span> {_inline(text)}</p>'
-        )
+        shown = _mark(self._anchor("check", id), "verified", "✓", id.replace("-", " "), "checked", text)
         self._publish(
             {"text/html": shown, "text/plain": f"✓ {text}"},
             {"type": "check", "id": id, "value": size, "tolerance": tolerance, "how": how},
@@ -466,8 +462,12 @@ def _numbers(x) -> float | list[float]:
     return [float(v) for v in x] if hasattr(x, "__len__") else float(x)
 
 
-def _format(x) -> str:
-    return "[" + ", ".join(f"{v:.4g}" for v in x) + "]" if isinstance(x, list | tuple) else f"{x:.4g}"
+def _mark(anchor: str, verdict: str, sign: str, label: str, word: str, text: str) -> str:
+    """One small mark that opens on click or Enter, without any script."""
+    return (
+        f'<details class="kit-check kit-{verdict}" id="{anchor}"><summary><span aria-hidden="true">{sign}</span> '
+        f'{_inline(label)}<span class="kit-word">: {word}</span></summary><p>{_inline(text)}</p></details>'
+    )
 
 
 def _plain(text: str) -> str:

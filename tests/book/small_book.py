@@ -69,7 +69,7 @@ def make_book(folder: Path) -> Path:
     (folder / "book" / "index.md").write_text("# A small book\n\n<!-- totals -->\n")
     (folder / "_toc.yml").write_text(
         "format: jb-book\nroot: book/index\nparts:\n- caption: All\n  chapters:\n  - file: notebooks/91_demo\n"
-        "  - file: notebooks/92_other\n  - file: book/ledger\n  - file: book/health\n"
+        "  - file: notebooks/92_other\n  - file: book/work-demo\n  - file: book/ledger\n  - file: book/health\n"
     )
     (folder / "notebooks").mkdir()
     write(

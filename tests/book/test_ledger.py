@@ -6,9 +6,11 @@ import re
 
 import pytest
 from bs4 import BeautifulSoup
-from press import ledger
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from press import decorate, ledger
 
 from deepfake_kit.notebook import claims
+from deepfake_kit.notebook.run import METADATA_KEY
 
 
 @pytest.fixture(scope="module")
@@ -22,14 +24,14 @@ def test_every_claim_is_a_row_that_the_filters_can_find(page):
     assert set(rows) == {claim.id for claim in every}
     offered = {
         name: {option["value"] for option in page.select(f"#filter-{name} option")} - {""}
-        for name in ("paper", "kind", "finding", "verdict")
+        for name in ("paper", "kind", "finding", "verdict", "evidence")
     }
     for claim in every:
         row = rows[claim.id]
-        stated = (claim.kind, claim.finding, claim.verdict)
-        assert (row["data-kind"], row["data-finding"], row["data-verdict"]) == stated
+        stated = [claim.kind, claim.finding, claim.verdict, claim.evidence or ""]
+        assert [row[f"data-{name}"] for name in ("kind", "finding", "verdict", "evidence")] == stated
         for name, values in offered.items():
-            assert row[f"data-{name}"] in values
+            assert row[f"data-{name}"] in values | ({""} if name == "evidence" else set())
 
 
 def test_symbols_are_formulas_in_labels_and_names_of_values(page):
@@ -55,8 +57,82 @@ def test_printed_values_stand_beside_what_the_paper_states(page):
 
 
 def test_totals_add_up():
-    lines = [line.strip("| ").replace("*", "").split(" | ") for line in ledger.totals([]).splitlines()[2:]]
-    *papers, total = [[int(number) for number in line[1:]] for line in lines]
-    assert [sum(column) for column in zip(*papers)] == total
-    for row in [*papers, total]:
-        assert row[0] == sum(row[3:]), "each row has one verdict"
+    counts = ledger.counts()
+    every = sum(len(claims.load(paper)[1]) for paper in claims.papers())
+    assert counts.groupby(level=0).sum()["all"].tolist() == [every] * 3
+    assert (counts.drop(columns="all").sum(axis=1) == counts["all"]).all()
+    page = BeautifulSoup(ledger.totals([]), "html.parser")
+    shown = [[int(cell.get_text()) for cell in row("td")] for row in page.select("tbody tr:has(td)")]
+    assert shown == counts.to_numpy().tolist()
+
+
+ROW = dict(kind="equation", label="Eq. (1)", section="I", states="s", finding="holds", explanation="e", measure="m")
+
+
+@pytest.mark.parametrize(
+    ("about", "stated", "evidence"),
+    [
+        (dict(printed=0.3, evidence="arithmetic"), "0.3paper", "arithmetic of the print; read from an extracted text"),
+        (dict(expected=0.0, evidence="re-derived", seen="page"), "0if the statement held", "re-derived"),
+        (
+            dict(direction="> 0", evidence="small", size="9 devices"),
+            "> 0if the statement held",
+            "replicated small (9 devices); read from an extracted text",
+        ),
+        (
+            dict(printed=0.3, direction="> 7", verdict="direction-holds"),
+            "0.3paperdirection: > 7",
+            "read from an extracted text",
+        ),
+    ],
+)
+def test_the_paper_is_given_only_what_it_prints(monkeypatch, about, stated, evidence):
+    row = claims.Claim(id="demo-a", **{"verdict": "reproduced", **ROW, **about})
+    monkeypatch.setattr(claims, "papers", lambda: ["demo"])
+    monkeypatch.setattr(claims, "load", lambda _: ({"short": "Demo", "year": 2026}, (row,)))
+    cells = BeautifulSoup(ledger.table([]), "html.parser").find(id="ledger-demo-a")("td")
+    assert cells[4].get_text() == stated and cells[3].get_text() == evidence
+    assert cells[4]["data-label"] == ("paper" if row.printed is not None else "if the statement held")
+
+
+def test_raw_html_has_no_empty_line_that_would_end_it():
+    first, _, second = ledger.table([]).partition("\n\n")
+    assert first.startswith("<div") and second.startswith("<form") and "\n\n" not in second
+
+
+def claim_cell(claim_id: str, verdict: str):
+    record = {"type": "claim", "id": claim_id, "value": 0.25, "interval": [0.2, 0.3], "verdict": verdict}
+    mark = new_output("display_data", data={"text/html": "<details>"}, metadata={METADATA_KEY: record})
+    return new_code_cell("run.claim()", outputs=[mark])
+
+
+def test_a_section_ends_with_one_table_of_its_claims():
+    notebook = new_notebook(
+        cells=[
+            new_markdown_cell("# T"),
+            new_markdown_cell("## A"),
+            claim_cell("ddtma-eq-1", "reproduced"),
+            claim_cell("ddtma-eq-2", "contradicted"),
+            new_markdown_cell("## B"),
+            new_code_cell("x"),
+            new_markdown_cell("## C"),
+            claim_cell("ddtma-eq-3", "direction-holds"),
+        ]
+    )
+    cells = decorate.decorated(notebook, 2).cells
+    assert [cell.source[:4] for cell in cells] == [
+        "# 2 ",
+        "## A",
+        "run.",
+        "run.",
+        "pass",
+        "## B",
+        "x",
+        "## C",
+        "run.",
+        "pass",
+    ]
+    page = BeautifulSoup(cells[4].outputs[0].data["text/html"], "html.parser")
+    assert "1 reproduced, 1 contradicted" in " ".join(page.find("summary").get_text().split())
+    assert [link["href"] for link in page.select("tbody th a")] == ["#check-ddtma-eq-1", "#check-ddtma-eq-2"]
+    assert "0.25 [0.2 to 0.3]" in page.get_text()

@@ -55,9 +55,11 @@ def test_the_page_shows_what_the_notebook_made(built):
     text = page(built, "91_demo")
     assert 'alt="A straight line that rises' in text and 'id="fig-91-line"' in text
     assert "How this figure was made" in text and "The line has 3 points." in text
-    assert 'id="check-demo-eq-1"' in text
+    assert 'id="check-demo-eq-1"' in text and "Verdicts of this section" in text
     home = (built / "_build" / "html" / "book" / "index.html").read_text()
-    assert "Demo (2026)" in home and "<strong>all</strong>" in home, "no totals on the home page"
+    assert "What our runs say" in home and 'href="work-demo.html"' in home, "no totals on the home page"
+    work = (built / "_build" / "html" / "book" / "work-demo.html").read_text()
+    assert "What holds" in work and "ledger.html#ledger-demo-eq-1" in work and "here 3" in work
     ledger = (built / "_build" / "html" / "book" / "ledger.html").read_text()
     assert "../notebooks/91_demo.html#check-demo-eq-1" in ledger and "No clock." in ledger
     health = (built / "_build" / "html" / "book" / "health.html").read_text()

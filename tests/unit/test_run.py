@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from bs4 import BeautifulSoup
 from IPython import get_ipython
 from IPython.testing.globalipapp import start_ipython
 from IPython.utils.capture import capture_output
@@ -180,7 +181,10 @@ def test_claim_shows_the_verdict_and_an_anchor(shown, monkeypatch):
     row = claims.find("ddtma-eq-1")
     monkeypatch.setattr(claims, "compare", lambda *_, **__: "contradicted")
     ((data, about),) = outputs(lambda: opened.claim("ddtma-eq-1", 2.0))
-    assert 'id="check-ddtma-eq-1"' in data["text/html"]
+    mark = BeautifulSoup(data["text/html"], "html.parser").find(id="check-ddtma-eq-1")
+    assert mark.name == "details" and not mark.has_attr("open"), "a mark opens on click and Enter, without any script"
+    assert mark.summary.get_text() == "✗ Eq. (1): contradicted"
+    assert "here 2" in mark.p.get_text() and "read from an extracted text" in mark.p.get_text().lower()
     assert row.label in data["text/html"]
     assert about["deepfake_kit"]["verdict"] == "contradicted"
 

@@ -1,0 +1,56 @@
+"""The press's own pages and tables, as Jinja templates beside this file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup, escape
+
+from deepfake_kit.notebook import claims
+
+
+def text(words) -> Markup:
+    """Plain text with ``$...$`` and backticks as HTML that MathJax finds."""
+    out = str(escape(" ".join(str(words).split()))).replace("&#39;", "'").replace("&#34;", '"')
+    out = re.sub(r"\$([^$]+)\$", r'<span class="math notranslate nohighlight">\\(\1\\)</span>', out)
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", out))
+
+
+def badge(verdict: str) -> Markup:
+    """A verdict with its sign, or a finding."""
+    sign = (
+        Markup('<span aria-hidden="true">{}</span> ').format(claims.SIGNS[verdict]) if verdict in claims.SIGNS else ""
+    )
+    return Markup('<span class="kit-badge kit-{}">{}{}</span>').format(verdict, sign, verdict.replace("-", " "))
+
+
+def here(record: dict | None) -> str:
+    """What a run measured, with its interval."""
+    if not record:
+        return ""
+    ends = [claims.numbers(end) for end in record.get("interval") or ()]
+    return claims.numbers(record["value"]) + (f" [{ends[0]} to {ends[1]}]" if ends else "")
+
+
+ENVIRONMENT = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=jinja2.StrictUndefined,
+)
+ENVIRONMENT.filters |= {
+    "text": text,
+    "badge": badge,
+    "here": here,
+    "stated": claims.stated,
+    "weaker": claims.weaker,
+    "basis": claims.basis,
+}
+
+
+def render(name: str, **given) -> str:
+    """Fill in one template; no line is empty, for that would end raw HTML in Markdown."""
+    return re.sub(r"\n\s*\n", "\n", ENVIRONMENT.get_template(name).render(claims=claims, **given))
