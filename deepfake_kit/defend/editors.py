@@ -87,14 +87,15 @@ class _Editor(nn.Module):
             For an unknown edit, a wrong shape, or a side that is no multiple of 8.
         """
         one_of("attribute", attribute, EDITS)
-        _check_side(images)
+        check_side(images)
         return to_unit(self(to_model(images), condition(attribute, len(images)).to(images)))
 
 
-def _check_side(images: Tensor) -> None:
+def check_side(images: Tensor, least: int = 8) -> None:
+    """Refuse anything but float images [N, 3, S, S] in [0, 1] whose side three halvings divide."""
     check_images(images.detach())
-    if images.shape[-1] % 8:
-        raise ValueError(f"images: got side {images.shape[-1]}; valid: a multiple of 8")
+    if images.shape[-1] % 8 or images.shape[-1] < least:
+        raise ValueError(f"images: got side {images.shape[-1]}; valid: a multiple of 8 from {least} on")
 
 
 def condition(attribute: str, n: int) -> Tensor:
@@ -323,7 +324,7 @@ def fit(
         For steps or a batch size below 1, or a side that is no multiple of 8.
     """
     check_steps(steps, batch_size)
-    _check_side(drawn.before)
+    check_side(drawn.before)
     editor.train().requires_grad_(True)
     optimizer = torch.optim.Adam(editor.parameters(), lr=lr, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from deepfake_kit.defend.editors import check_side
 from deepfake_kit.training import check_images, check_steps
 from deepfake_kit.valid import one_of
 
@@ -19,9 +20,21 @@ Editor = Callable[[Tensor], Tensor]
 OBJECTIVES = ("dadfi", "without second recogniser", "direct")
 
 
-def _positive(name: str, value: float) -> None:
-    if not value > 0:
-        raise ValueError(f"{name}: got {value!r}; valid: a number above 0")
+def _share(name: str, value: float) -> None:
+    """Refuse a size that is no share of the pixel range; 6.4 grey levels are 0.025."""
+    if not 0 < value <= 1:
+        raise ValueError(f"{name}: got {value!r}; valid: above 0, at most 1, in units of [0, 1]")
+
+
+def _edits(editor: Editor, images: Tensor) -> Tensor:
+    """One finite output an image, or a ValueError."""
+    out = editor(images)
+    if len(out) != len(images) or not out.isfinite().all():
+        raise ValueError(
+            f"editor: got shape {tuple(out.shape)}, {(~out.isfinite()).sum()} values not finite, for {len(images)} "
+            "images; valid: one finite output for each"
+        )
+    return out
 
 
 def project(candidate: Tensor, images: Tensor, epsilon: float) -> Tensor:
@@ -31,8 +44,6 @@ def project(candidate: Tensor, images: Tensor, epsilon: float) -> Tensor:
 
     Madry et al. 2018; what the operator "sli" of Yang et al. 2024, Eq. (6), must mean.
 
-    Examples
-    --------
     >>> project(torch.tensor([0.9, -0.3]), torch.tensor([0.5, 0.1]), 0.2).tolist()
     [0.699999988079071, 0.0]
     """
@@ -80,7 +91,7 @@ def pgd(
     images : Tensor
         float [N, 3, H, W] in [0, 1].
     epsilon, step : float
-        Radius of the ball and length of a step, in units of [0, 1], above 0.
+        Radius of the ball and length of a step, in units of [0, 1], above 0 and at most 1.
     iterations : int
         At least 1.
     generator : torch.Generator, optional
@@ -96,7 +107,7 @@ def pgd(
     Raises
     ------
     ValueError
-        For images of another shape or range, or numbers out of range.
+        For images of another shape or range, numbers out of range, or an editor whose output is not finite.
 
     Examples
     --------
@@ -105,66 +116,22 @@ def pgd(
     0.1
     """
     check_images(images)
-    _positive("epsilon", epsilon)
-    _positive("step", step)
+    _share("epsilon", epsilon)
+    _share("step", step)
     check_steps(iterations, 1)
     editors = [editor] if callable(editor) else list(editor)
     weights = [1.0] * len(editors) if weights is None else list(weights)
     if len(weights) != len(editors) or not editors:
         raise ValueError(f"weights: got {len(weights)} for {len(editors)} editors; valid: one for each, at least one")
     with torch.no_grad():
-        clean = [edit(images) for edit in editors]
+        clean = [_edits(edit, images) for edit in editors]
     z = random_start(images, epsilon, generator)
     for _ in range(iterations):
         z.requires_grad_(True)
-        loss = sum(w * (edit(z) - y).square().sum() for w, edit, y in zip(weights, editors, clean, strict=True))
+        loss = sum(w * (_edits(edit, z) - y).square().sum() for w, edit, y in zip(weights, editors, clean, strict=True))
         (gradient,) = torch.autograd.grad(loss, z)
         z = project(z.detach() + step * gradient.sign(), images, epsilon)
     return z
-
-
-def printed_pgd(
-    editor: Editor,
-    images: Tensor,
-    start: Tensor,
-    epsilon: float = 0.025,
-    step: float = 0.005,
-    iterations: int = 10,
-    equation: int = 6,
-) -> Tensor:
-    r"""The two updates of Yang et al. (2024) as they are printed, with the same free numbers as :func:`pgd`.
-
-    .. math:: \text{Eq. 6: } z_{t+1} = \Pi\{z_t + \alpha\nabla_{x}L(G(z_t),G(x))\}\qquad
-        \text{Eq. 12: } z_{t+1} = \Pi\{z_t\} + \alpha\,\mathrm{sign}\nabla_{z}L
-
-    Eq. (6): the gradient belongs to the *original* image and no sign is taken; L is the mean square on [-1, 1]. With
-    z held fixed, the derivative passes through G(x) alone. Eq. (12) has lost its braces; to judge that slip by itself
-    it gets the sign, the gradient at z and a clip to [0, 1].
-
-    Raises
-    ------
-    ValueError
-        For an equation other than 6 and 12.
-
-    Examples
-    --------
-    >>> x = torch.full((1, 3, 4, 4), 0.5)
-    >>> z = printed_pgd(lambda z: z, x, x + 0.02, iterations=1)
-    >>> bool((z < x + 0.02).all())
-    True
-    """
-    if equation not in (6, 12):
-        raise ValueError(f"equation: got {equation!r}; valid: 6 or 12")
-    z = start.detach()
-    for _ in range(iterations):
-        x, at = images.clone().requires_grad_(equation == 6), z.clone().requires_grad_(equation == 12)
-        loss = 4 * (editor(at) - editor(x)).square().mean((1, 2, 3)).sum()
-        (gradient,) = torch.autograd.grad(loss, x if equation == 6 else at)
-        if equation == 6:
-            z = project(z + step * gradient, images, epsilon)
-        else:
-            z = (project(z, images, epsilon) + step * gradient.sign()).clamp(0, 1)
-    return z.detach()
 
 
 class _Block(nn.Module):
@@ -207,7 +174,7 @@ class Generator(nn.Module):
 
     def __init__(self, epsilon: float = 0.025, width: int = 12, bounded: bool = True):
         super().__init__()
-        _positive("epsilon", epsilon)
+        _share("epsilon", epsilon)
         self.epsilon, self.bounded = epsilon, bounded
         layers: list[nn.Module] = []
         for a, b in ((3, width), (width, 2 * width), (2 * width, 4 * width)):
@@ -260,8 +227,6 @@ def recogniser_loss(true_logits: Tensor, false_logits: Tensor) -> Tensor:
 
     Yang et al. 2024, Eqs. (3) and (7).
 
-    Examples
-    --------
     >>> round(recogniser_loss(torch.zeros(2), torch.zeros(2)).item(), 4)
     -1.3863
     """
@@ -275,12 +240,27 @@ def hinge_loss(perturbation: Tensor, limit: float) -> Tensor:
 
     Yang et al. 2024, Eq. (4).
 
-    Examples
-    --------
     >>> round(hinge_loss(torch.tensor([[[[0.3]]], [[[0.1]]]]), 0.2).item(), 4)
     0.05
     """
     return (perturbation.abs().amax((1, 2, 3)) - limit).clamp(min=0).mean()
+
+
+def new_players(epsilon: float = 0.025, width: int = 8, bounded: bool = True, lr: float = 2e-3, seed: int = 0):
+    """A fresh generator, two recognisers and one Adam for each side, the recognisers' at half the rate.
+
+    Weights come from `seed`; the global random state is left as it was.
+
+    >>> [type(player).__name__ for player in new_players(width=4)]
+    ['Generator', 'Recognizer', 'Recognizer', 'Adam', 'Adam']
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        gen, ide_x, ide_y = Generator(epsilon, width, bounded), Recognizer(width), Recognizer(width)
+    fast = {"betas": (0.5, 0.99), "eps": 1e-6}
+    opt_gen = torch.optim.Adam(gen.parameters(), lr=lr, **fast)
+    opt_ide = torch.optim.Adam([*ide_x.parameters(), *ide_y.parameters()], lr=lr / 2, **fast)
+    return gen, ide_x, ide_y, opt_gen, opt_ide
 
 
 def train_dadfi(
@@ -335,7 +315,8 @@ def train_dadfi(
     Raises
     ------
     ValueError
-        For an unknown objective, or lists of unequal length.
+        For an unknown objective, lists of unequal length, images of another size or range, or an editor whose output
+        is not finite.
 
     Examples
     --------
@@ -344,7 +325,7 @@ def train_dadfi(
     True
     """
     one_of("objective", objective, OBJECTIVES)
-    check_images(images)
+    check_side(images, 16)
     check_steps(steps, batch_size)
     weights = [1.0] * len(editors) if weights is None else list(weights)
     if not len(weights) == len(taught) == len(editors) > 0:
@@ -352,26 +333,24 @@ def train_dadfi(
             f"editors, taught and weights: got lengths {len(editors)}, {len(taught)} and {len(weights)}; "
             "valid: equal and at least 1"
         )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        gen, ide_x, ide_y = Generator(epsilon, width, bounded), Recognizer(width), Recognizer(width)
+    if wrong := [tuple(z.shape) for z in taught if z.shape != images.shape]:
+        raise ValueError(f"taught: got shape {wrong[0]}; valid: that of images, {tuple(images.shape)}")
+    gen, ide_x, ide_y, opt_gen, opt_ide = new_players(epsilon, width, bounded, lr, seed)
     random = torch.Generator().manual_seed(seed)
-    fast = {"betas": (0.5, 0.99), "eps": 1e-6}
-    opt_gen = torch.optim.Adam(gen.parameters(), lr=lr, **fast)
-    opt_ide = torch.optim.Adam([*ide_x.parameters(), *ide_y.parameters()], lr=lr / 2, **fast)
     with torch.no_grad():
-        clean = [edit(images) for edit in editors]
-        aims = [edit(z) for edit, z in zip(editors, taught, strict=True)]
+        clean = [_edits(edit, images) for edit in editors]
+        aims = [_edits(edit, z) for edit, z in zip(editors, taught, strict=True)]
     uses_y, history = objective == "dadfi", []
     for _ in range(steps):
         who = torch.randint(len(images), (batch_size,), generator=random)
         x, delta = images[who], gen(images[who])
-        protected = (x + delta).clamp(0, 1)
-        broken = [edit(protected) for edit in editors] if objective != "without second recogniser" else []
+        protected = (x + delta).clamp(0, 1)  # Eq. (2), clipped
+        broken = [_edits(edit, protected) for edit in editors] if objective != "without second recogniser" else []
         row = {"largest": delta.detach().abs().max().item()}
         if objective == "direct":
             loss = -sum(w * (y - c[who]).square().mean() for w, y, c in zip(weights, broken, clean, strict=True))
         else:
+            # 1. Both recognisers climb: Eq. (3), and Eq. (9), which is Eq. (7) summed over the editors.
             value = recogniser_loss(ide_x(x), ide_x(protected.detach()))
             if uses_y:
                 value = value + sum(
@@ -381,6 +360,7 @@ def train_dadfi(
             opt_ide.zero_grad(set_to_none=True)
             (-value).backward()
             opt_ide.step()
+            # 2. The generator descends on the terms that it can move.
             false = ide_x(protected)
             loss = F.logsigmoid(-false).mean()
             row |= {"x true": ide_x(x).sigmoid().mean().item(), "x false": false.sigmoid().mean().item()}
@@ -391,7 +371,7 @@ def train_dadfi(
                     "y true": ide_y(aims[0][who]).sigmoid().mean().item(),
                     "y false": outputs[0].sigmoid().mean().item(),
                 }
-        loss = loss + mu * hinge_loss(delta, epsilon)
+        loss = loss + mu * hinge_loss(delta, epsilon)  # Eqs. (4) and (10)
         opt_gen.zero_grad(set_to_none=True)
         loss.backward()
         opt_gen.step()
@@ -407,13 +387,13 @@ def protect(generator: Generator, images: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        For images that are not float [N, 3, H, W] in [0, 1].
+        For images that are not float [N, 3, S, S] in [0, 1], or whose side 8 does not divide.
 
     Examples
     --------
     >>> protect(Generator(0.025, width=4), torch.zeros(1, 3, 16, 16)).shape
     torch.Size([1, 3, 16, 16])
     """
-    check_images(images)
+    check_side(images, 16)
     with torch.no_grad():
         return to_file(images + generator(images), images, generator.epsilon)

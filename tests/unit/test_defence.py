@@ -83,18 +83,6 @@ def test_weights_choose_the_editor():
     assert not torch.allclose(both, alone)
 
 
-def test_eq_6_as_printed_goes_backwards_and_eq_12_leaves_the_ball():
-    start = protect.random_start(GREY, 0.1, random())
-
-    def harm(z):
-        return ed.mean_square(linear(z), linear(GREY)).mean().item()
-
-    literal = protect.printed_pgd(linear, GREY, start, 0.1, 1e-4, 3, equation=6)
-    assert harm(literal) < harm(start) < harm(protect.pgd(linear, GREY, 0.1, 0.02, 10, random()))
-    loose = protect.printed_pgd(linear, GREY, start, 0.1, 0.02, 12, equation=12)
-    assert (loose - GREY).abs().max().item() == pytest.approx(0.12, abs=1e-5)
-
-
 # -- losses and networks ----------------------------------------------------------------
 
 
@@ -126,6 +114,14 @@ def test_generator_has_the_printed_parts():
 
 def smooth(images):
     return torch.sigmoid(8 * (torch.nn.functional.avg_pool2d(images, 3, 1, 1) - 0.5))
+
+
+def test_players_follow_their_seed_and_leave_the_global_state():
+    state = torch.random.get_rng_state()
+    a, b, c = (protect.new_players(width=4, seed=seed)[0] for seed in (1, 1, 2))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    x = torch.rand(1, 3, 16, 16, generator=random())
+    assert torch.equal(a(x), b(x)) and not torch.equal(a(x), c(x))
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +197,18 @@ def test_the_printed_distance_grows_with_the_picture_and_the_mean_does_not():
 
 
 X = torch.full((2, 3, 8, 8), 0.5)
+Y, ODD = torch.full((2, 3, 16, 16), 0.5), torch.full((2, 3, 12, 12), 0.5)
+
+
+def broken_at(number):
+    """An editor whose output is not finite in its call of this number, and not before."""
+    calls = []
+
+    def editor(images):
+        calls.append(images)
+        return images if len(calls) < number else images / 0
+
+    return editor
 
 
 @pytest.mark.parametrize(
@@ -212,10 +220,21 @@ X = torch.full((2, 3, 8, 8), 0.5)
         (lambda: protect.pgd(linear, X, iterations=0), "steps"),
         (lambda: protect.pgd([linear], X, weights=[1, 2]), "weights"),
         (lambda: protect.pgd([], X), "weights"),
-        (lambda: protect.printed_pgd(linear, X, X, equation=5), "equation"),
         (lambda: protect.Generator(-1), "epsilon"),
-        (lambda: protect.train_dadfi([linear], X, [X], 1, objective="dafdi"), "did you mean 'dadfi'"),
-        (lambda: protect.train_dadfi([linear], X, [], 1), "taught"),
+        (lambda: protect.pgd(linear, X, epsilon=5), "epsilon: got 5; valid: above 0, at most 1"),
+        (lambda: protect.pgd(linear, X, step=float("nan")), "step"),
+        (lambda: protect.Generator(6.4), "epsilon"),
+        (lambda: protect.pgd(broken_at(1), X), "384 values not finite"),
+        (lambda: protect.pgd(broken_at(3), X), "not finite"),
+        (lambda: protect.pgd(lambda z: z[:1], X), "editor: got shape"),
+        (lambda: protect.train_dadfi([broken_at(1)], Y, [Y], 1), "not finite"),
+        (lambda: protect.train_dadfi([broken_at(3)], Y, [Y], 1), "not finite"),
+        (lambda: protect.train_dadfi([linear], ODD, [ODD], 1), "side 12; valid: a multiple of 8 from 16 on"),
+        (lambda: protect.train_dadfi([linear], Y, [X], 1), "taught: got shape"),
+        (lambda: protect.Generator().protect(ODD), "side 12"),
+        (lambda: protect.Generator().protect(X), "side 8"),
+        (lambda: protect.train_dadfi([linear], Y, [Y], 1, objective="dafdi"), "did you mean 'dadfi'"),
+        (lambda: protect.train_dadfi([linear], Y, [], 1), "taught"),
         (lambda: protect.protect(protect.Generator(), X[0]), "shape"),
         (lambda: ed.pixel_distance(X, X[:1]), "shapes"),
         (lambda: ed.mask_distance(X, X, torch.ones(2, 8, 8)), "mask"),
