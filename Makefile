@@ -33,6 +33,7 @@ site-test: environment  ## only the tests of the finished pages
 lint: environment  ## style, notebook form, workflow files
 	@ruff check .
 	@ruff format --check .
+	@lint-imports --no-cache
 	@python -m press normalise --check
 	@check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 

@@ -24,7 +24,7 @@ try:
 except ImportError:  # run from a checkout that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from deepfake_kit import data
+from deepfake_kit import cache, data
 from deepfake_kit.data import downloads, hashes, places, readers
 from deepfake_kit.data import folders as face_folders
 from deepfake_kit.data.sources import SOURCES, Source
@@ -80,7 +80,7 @@ def _root(given: Path | None) -> Path:
         return given.expanduser()
     if os.environ.get("DEEPFAKE_KIT_DATA"):
         return Path(os.environ["DEEPFAKE_KIT_DATA"]).expanduser()
-    return hashes.cache_folder()
+    return cache.cache_folder()
 
 
 def _list(root: Path | None) -> int:

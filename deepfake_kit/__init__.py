@@ -1,14 +1,15 @@
-"""The thin package behind *Deepfakes: made, shared, detected, defended*.
+"""What *Deepfakes: made, shared, detected, defended* runs on: the notebooks show, the kit keeps.
 
-A notebook needs one import and one call:
+A chapter writes each of its equations and algorithms out once, on a small size, and checks the kit against those
+lines. The kit keeps what must be fast, safe or exact, and what several chapters share. A notebook needs one import
+and one call:
 
 >>> import deepfake_kit as kit
 >>> kit.__version__
 '0.1.0'
 
-``kit.start(chapter, profile, seed)`` opens a run; every other name is a
-sub-module that is loaded the first time it is used, so importing the package
-costs next to nothing.
+``kit.start(chapter, profile, seed)`` opens a run, ``kit.check`` grades an exercise, ``kit.slider`` makes an
+explorable. Every other name is a room that is loaded the first time it is used, so importing costs next to nothing.
 """
 
 from __future__ import annotations
@@ -29,6 +30,20 @@ def start(chapter: str, profile: str = "book", seed: int = 0, **parameters) -> R
     from deepfake_kit.notebook.run import start as open_run
 
     return open_run(chapter, profile, seed, **parameters)
+
+
+def check(number: str, answer) -> bool:
+    """Grade the answer to an exercise; see :func:`deepfake_kit.notebook.check.check`."""
+    from deepfake_kit.notebook.check import check as grade
+
+    return grade(number, answer)
+
+
+def slider(*arguments, **options):
+    """A slider of precomputed frames; see :func:`deepfake_kit.notebook.explore.slider`."""
+    from deepfake_kit.notebook.explore import slider as make
+
+    return make(*arguments, **options)
 
 
 def __getattr__(name: str):

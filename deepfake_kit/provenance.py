@@ -137,7 +137,8 @@ def imported(tree: ast.AST, package: Path = PACKAGE) -> set[str]:
             names.insert(0, node.attr)
             node = node.value
         if names and isinstance(node, ast.Name) and node.id in aliases:
-            found |= {".".join(names[: i + 1]) for i in range(len(names))}
+            # What is no room is a function of the package itself, such as `kit.start`.
+            found |= {".".join(names[: i + 1]) for i in range(len(names))} if module_file(names[0], package) else {""}
     return {name for name in found if module_file(name, package)}
 
 

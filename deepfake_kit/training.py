@@ -1,86 +1,16 @@
-r"""What all small image generators of the book share: their training faces, batches, ranges, fast arithmetic.
+r"""What every training of the book shares: batches, fast arithmetic, first weights, averaged weights.
 
 Networks work in [-1, 1]; every public boundary is float [0, 1].
 """
 
 from __future__ import annotations
 
-import numpy as np
+import copy
+
 import torch
 from torch import Tensor, nn
 
-from deepfake_kit import faces
-from deepfake_kit.diffusion.unet import fast_dtype
-from deepfake_kit.faces.attributes import sample_scenes
-
-#: What :func:`portraits` holds fixed: the studio of a passport photographer, so that small networks learn in a minute.
-STUDIO = {
-    "background": "plain",
-    "background_hue": 0.55,
-    "background_level": 0.5,
-    "hat": "none",
-    "glasses": "none",
-    "clothes": "crew",
-    "clothes_hue": 0.6,
-    "clothes_level": 0.3,
-    "zoom": 1.22,
-    "shift_x": 0.0,
-    "shift_y": -0.03,
-    "roll": 0.0,
-    "pitch": 0.0,
-    "light_elevation": 25.0,
-    "light_azimuth": 15.0,
-    "light_contrast": 0.35,
-    "light_warmth": 0.0,
-    "exposure": 1.0,
-    "saturation": 1.0,
-    "blur": 0.05,
-    "noise": 0.01,
-}
-
-
-def portraits(n: int, seed: int, size: int = 32, *, start: int = 0, people=None, **fixed) -> faces.Faces:
-    """Draw faces in passport style: upright, large, evenly lit, before a plain wall, without hat or glasses.
-
-    Person and expression vary as in :func:`deepfake_kit.faces.draw`; the head turns by a third of the angle.
-
-    Parameters
-    ----------
-    n, seed, size, start, people, **fixed
-        As in :func:`deepfake_kit.faces.draw`; `fixed` overrides the style.
-
-    Returns
-    -------
-    faces.Faces
-
-    Examples
-    --------
-    >>> portraits(2, seed=0).images.shape
-    torch.Size([2, 3, 32, 32])
-    """
-    if "yaw" not in fixed:
-        as_drawn = sample_scenes(seed, np.arange(start, start + n, dtype=np.int64))["yaw"]
-        fixed["yaw"] = as_drawn / 3
-    return faces.draw(n, seed, size, start=start, people=people, **{**STUDIO, **fixed})
-
-
-def check_images(images: Tensor, size: int | None = None) -> None:
-    """Refuse anything but a non-empty float batch [N, 3, H, W] in [0, 1], square, of the given size.
-
-    Raises
-    ------
-    ValueError
-        Naming what was given and what is valid.
-    """
-    if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] != images.shape[3] or len(images) == 0:
-        raise ValueError(f"images: got shape {tuple(images.shape)}; valid: [N, 3, S, S] with N >= 1")
-    if size is not None and images.shape[-1] != size:
-        raise ValueError(f"images: got side {images.shape[-1]}; this network was made for {size}")
-    if not torch.is_floating_point(images):
-        raise ValueError(f"images: got dtype {images.dtype}; valid: floating point in [0, 1]")
-    low, high = float(images.min()), float(images.max())
-    if not (low >= 0 and high <= 1):
-        raise ValueError(f"images: got values from {low:g} to {high:g}; valid: [0, 1]")
+from deepfake_kit.images import to_model
 
 
 def check_steps(steps: int, batch_size: int) -> None:
@@ -88,24 +18,6 @@ def check_steps(steps: int, batch_size: int) -> None:
     for name, value in (("steps", steps), ("batch_size", batch_size)):
         if value < 1:
             raise ValueError(f"{name}: got {value}; valid: at least 1")
-
-
-def to_model(images: Tensor) -> Tensor:
-    """[0, 1] to [-1, 1].
-
-    >>> to_model(torch.tensor([0.0, 1.0])).tolist()
-    [-1.0, 1.0]
-    """
-    return images * 2 - 1
-
-
-def to_unit(x: Tensor) -> Tensor:
-    """[-1, 1] to [0, 1], cut off at the ends.
-
-    >>> to_unit(torch.tensor([-1.0, 1.5])).tolist()
-    [0.0, 1.0]
-    """
-    return (x.float() * 0.5 + 0.5).clamp(0, 1)
 
 
 def batch(images: Tensor, size: int, generator: torch.Generator | None, mirror: bool = True) -> Tensor:
@@ -142,3 +54,52 @@ def initialise(model: nn.Module, generator: torch.Generator | None, gain: float 
             weight.normal_(0, gain * fan_in**-0.5, generator=generator)
             if getattr(module, "bias", None) is not None:
                 module.bias.zero_()
+
+
+def fast_dtype(device: torch.device | str = "cpu") -> torch.dtype:
+    """The faster type on `device`: bfloat16 where the hardware multiplies it natively, else float32.
+
+    >>> fast_dtype("cpu") in (torch.float32, torch.bfloat16)
+    True
+    """
+    kind = torch.device(device).type
+    if kind == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # absent from some builds: then float32
+        native = kind == "cpu" and probe is not None and probe()
+    return torch.bfloat16 if native else torch.float32
+
+
+class EMA:
+    r"""Moving average of a model's parameters: :math:`\bar\theta \leftarrow d\,\bar\theta + (1-d)\,\theta`.
+
+    The decay d starts low and grows to `decay` with the number of updates n as (1 + n)/(10 + n), so that the
+    random initial weights are forgotten. Buffers are copied. Ho et al. 2020, appendix B (decay 0.9999 there).
+
+    Attributes
+    ----------
+    model : nn.Module
+        The averaged copy, in evaluation mode, without gradients.
+
+    Examples
+    --------
+    >>> net = nn.Linear(2, 2); average = EMA(net, 0.99); average.update(net)
+    >>> torch.equal(average.model.weight, net.weight)
+    True
+    """
+
+    def __init__(self, model: nn.Module, decay: float = 0.999):
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay is {decay}; it must lie in [0, 1)")
+        self.decay, self.updates = decay, 0
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Move the average one step towards `model`."""
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        self.updates += 1
+        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - decay)
+        for average, value in zip(self.model.buffers(), model.buffers(), strict=True):
+            average.copy_(value)

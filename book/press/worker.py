@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+from deepfake_kit.cache import write_whole
 from deepfake_kit.notebook import execute, results
 
 
@@ -61,10 +62,7 @@ def work(root: Path, chapter: str, profile: str, folder: Path, progress: Path) -
 
 
 def _write(path: Path, content: dict) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}")
-    partial.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(partial, path)
+    write_whole(path, json.dumps(content))
 
 
 def _stop_with_parent() -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from collections import namedtuple
 from functools import cache
 from pathlib import Path
@@ -30,7 +28,7 @@ from boa.vm.py_evm import Sha3PreimageTracer, SstoreTracer
 from eth.exceptions import InsufficientFunds, OutOfGas
 from vyper.utils import keccak256, method_id
 
-from deepfake_kit.data.hashes import cache_folder
+from deepfake_kit.cache import cache_folder, write_whole
 
 CONTRACTS = Path(__file__).parent / "contracts"
 ETHER = 10**18  # wei
@@ -160,10 +158,7 @@ def _compiled(code: str) -> tuple[bytes, list[dict]]:
     made = vyper.compile_code(code, output_formats=["bytecode", "abi"])
     kept = {"bytecode": made["bytecode"].removeprefix("0x"), "abi": made["abi"]}
     with contextlib.suppress(OSError):  # a folder that cannot be written to only costs time
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-            json.dump(kept, file)
-        os.replace(file.name, path)
+        write_whole(path, json.dumps(kept))
     return bytes.fromhex(kept["bytecode"]), kept["abi"]
 
 

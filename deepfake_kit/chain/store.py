@@ -12,13 +12,14 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
 from pathlib import Path
 from typing import Protocol
+
+from deepfake_kit.cache import write_whole
 
 MAX_BLOCK = 2**20  # bytes; IPFS nodes exchange no larger block
 
@@ -101,10 +102,7 @@ class FolderStore:
         """Keep the bytes and return their SHA-256, 64 hex digits. What is there already is written anew."""
         digest = sha256(data)
         path = self.path(digest)
-        path.parent.mkdir(exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(data)
-        os.replace(file.name, path)  # all or nothing, also when two processes write
+        write_whole(path, data)
         return digest
 
     def get(self, digest: str, verify: bool = True) -> bytes:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepfake_kit.data import hashes as file_hashes
+from deepfake_kit import cache
 from deepfake_kit.data import places, readers
 from deepfake_kit.data.sources import SOURCES, Source
 from deepfake_kit.valid import one_of
@@ -300,14 +300,14 @@ def _try_download(wanted: Source, download: bool | None) -> str:
     from deepfake_kit.data import downloads
 
     try:
-        downloads.fetch(wanted, file_hashes.cache_folder())
+        downloads.fetch(wanted, cache.cache_folder())
     except downloads.Unreachable as error:
         return f"not found on this machine, and the download failed ({error})"
     return ""
 
 
 def _where_to_put(wanted: Source, root: str | os.PathLike | None) -> str:
-    base = os.environ.get("DEEPFAKE_KIT_DATA") or root or file_hashes.cache_folder()
+    base = os.environ.get("DEEPFAKE_KIT_DATA") or root or cache.cache_folder()
     steps = "".join(f"\n  {i}. {step.format(root=base)}" for i, step in enumerate(wanted.by_hand, 1))
     return (
         f"data set {wanted.name!r} ({wanted.title}) was not found. Looked in: {places.looked(wanted, root)}. Expected "

@@ -9,12 +9,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-
-def cache_folder() -> Path:
-    """The user's cache folder for this kit (the one `pooch.os_cache` names); it need not exist."""
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("deepfake-kit"))
+from deepfake_kit.cache import cache_folder, write_whole
 
 
 def read(path: Path) -> tuple[bytes, str]:
@@ -103,12 +98,5 @@ def _recall() -> dict[str, list]:
 def _remember(path: Path, stat: os.stat_result, digest: str) -> None:
     target = _memory_file()
     memory = {**_recall(), _key(path): [stat.st_size, stat.st_mtime_ns, digest]}
-    partial = target.with_name(f"{target.name}.{os.getpid()}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(memory), encoding="utf-8")
-        os.replace(partial, target)
-    except OSError:
-        # A read-only or full home only costs the next run a second hash.
-        with contextlib.suppress(OSError):
-            partial.unlink()
+    with contextlib.suppress(OSError):  # a read-only or full home only costs the next run a second hash
+        write_whole(target, json.dumps(memory))

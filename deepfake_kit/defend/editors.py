@@ -20,7 +20,9 @@ from torch.nn import functional as F
 
 from deepfake_kit import faces
 from deepfake_kit.faces.attributes import HAIR_STYLES
-from deepfake_kit.training import check_images, check_steps, portraits, to_model, to_unit
+from deepfake_kit.faces.studio import portraits
+from deepfake_kit.images import check_images, to_model, to_unit
+from deepfake_kit.training import check_steps
 from deepfake_kit.valid import one_of
 
 #: What each edit sets. Every face of :func:`pairs` begins young, dark-haired and without glasses.

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepfake_kit.defend.editors import check_side
-from deepfake_kit.training import check_images, check_steps
+from deepfake_kit.images import check_images
+from deepfake_kit.training import check_steps
 from deepfake_kit.valid import one_of
 
 Editor = Callable[[Tensor], Tensor]

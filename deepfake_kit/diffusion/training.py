@@ -6,7 +6,6 @@ Eqs. (3)-(4).
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable
@@ -17,41 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepfake_kit.diffusion.steps import NoiseSchedule, at_least_one, q_sample
-
-
-class EMA:
-    r"""Moving average of a model's parameters: :math:`\bar\theta \leftarrow d\,\bar\theta + (1-d)\,\theta`.
-
-    The decay d starts low and grows to `decay` with the number of updates n as (1 + n)/(10 + n), so that the
-    random initial weights are forgotten. Buffers are copied. Ho et al. 2020, appendix B (decay 0.9999 there).
-
-    Attributes
-    ----------
-    model : nn.Module
-        The averaged copy, in evaluation mode, without gradients.
-
-    Examples
-    --------
-    >>> net = nn.Linear(2, 2); average = EMA(net, 0.99); average.update(net)
-    >>> torch.equal(average.model.weight, net.weight)
-    True
-    """
-
-    def __init__(self, model: nn.Module, decay: float = 0.999):
-        if not 0 <= decay < 1:
-            raise ValueError(f"decay is {decay}; it must lie in [0, 1)")
-        self.decay, self.updates = decay, 0
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
-
-    @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
-        """Move the average one step towards `model`."""
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        self.updates += 1
-        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - decay)
-        for average, value in zip(self.model.buffers(), model.buffers(), strict=True):
-            average.copy_(value)
-
+from deepfake_kit.images import to_model_range
+from deepfake_kit.training import EMA
 
 LOSSES = {"mse": F.mse_loss, "l1": F.l1_loss, "huber": F.huber_loss}
 
@@ -195,12 +161,3 @@ def train(
         if callback:
             callback(step, value, average.model if average else None)
     return TrainLog(losses, seconds, average.model if average else None)
-
-
-def to_model_range(images: Tensor) -> Tensor:
-    """uint8 images [0, 255] as float32 in [-1, 1]; floating-point images are returned as they are.
-
-    >>> to_model_range(torch.tensor([0, 255], dtype=torch.uint8)).tolist()
-    [-1.0, 1.0]
-    """
-    return images.float().div(127.5).sub(1) if images.dtype == torch.uint8 else images

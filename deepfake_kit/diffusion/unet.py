@@ -15,20 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
-def fast_dtype(device: torch.device | str = "cpu") -> torch.dtype:
-    """The faster type on `device`: bfloat16 where the hardware multiplies it natively, else float32.
-
-    >>> fast_dtype("cpu") in (torch.float32, torch.bfloat16)
-    True
-    """
-    kind = torch.device(device).type
-    if kind == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # absent from some builds: then float32
-        native = kind == "cpu" and probe is not None and probe()
-    return torch.bfloat16 if native else torch.float32
+from deepfake_kit.training import fast_dtype
 
 
 def time_embedding(t: Tensor, dim: int, max_period: float = 10_000.0) -> Tensor:

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from deepfake_kit.faces.attributes import IDENTITY_NAMES
 from deepfake_kit.faces.drawing import Faces
-from deepfake_kit.training import check_images, check_steps, fast_arithmetic, initialise, to_model
+from deepfake_kit.images import check_images, to_model
+from deepfake_kit.training import check_steps, fast_arithmetic, initialise
 
 EXPRESSION_NAMES = ("mouth_open", "smile", "yaw")
 #: What the probe reads, in the order of its outputs.

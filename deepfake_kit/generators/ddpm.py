@@ -24,7 +24,8 @@ from deepfake_kit.diffusion import NoiseSchedule, sample
 from deepfake_kit.diffusion.training import train
 from deepfake_kit.diffusion.unet import time_embedding
 from deepfake_kit.generators.ddpm_pixels import PIXEL_DDIM_STEPS, PixelDenoiser, finish_pixels, fit_pixels
-from deepfake_kit.training import check_images, check_steps, initialise, to_model, to_unit
+from deepfake_kit.images import check_images, to_model, to_unit
+from deepfake_kit.training import check_steps, initialise
 
 #: Steps of the plan's noise schedule, and of the strided sampler that stands in for all of them.
 SCHEDULE_STEPS, DDIM_STEPS = 1000, 50

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from deepfake_kit.diffusion import EMA, NoiseSchedule, UNet, q_sample, trajectory
 from deepfake_kit.diffusion.steps import at_step
 from deepfake_kit.diffusion.velocity import velocity, velocity_to_noise
-from deepfake_kit.training import batch, check_images, check_steps, to_model
+from deepfake_kit.images import check_images, to_model
+from deepfake_kit.training import batch, check_steps
 
 #: Steps of the noise schedule, and of the strided sampler that stands in for all of them.
 PIXEL_STEPS, PIXEL_DDIM_STEPS = 200, 20

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepfake_kit.diffusion import EMA
-from deepfake_kit.training import batch, check_images, check_steps, fast_arithmetic, initialise, to_unit
+from deepfake_kit.images import check_images, to_unit
+from deepfake_kit.training import batch, check_steps, fast_arithmetic, initialise
 
 
 def _levels(size: int) -> int:

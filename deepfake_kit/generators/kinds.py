@@ -13,12 +13,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from deepfake_kit.faces.studio import crop, footage, portraits
 from deepfake_kit.generators.ddpm import fit_ddpm, new_ddpm, sample_ddpm
 from deepfake_kit.generators.gan import fit_gan, new_gan
 from deepfake_kit.generators.style_gan import new_style_gan
-from deepfake_kit.generators.swap import crop, fit_swap, footage, new_swap, swap
+from deepfake_kit.generators.swap import fit_swap, new_swap, swap
 from deepfake_kit.generators.vae import fit_vae, new_vae
-from deepfake_kit.training import check_steps, portraits, to_unit
+from deepfake_kit.images import to_unit
+from deepfake_kit.training import check_steps
 from deepfake_kit.valid import one_of
 
 __all__ = ["KINDS", "Kind", "settings_of", "training_faces"]

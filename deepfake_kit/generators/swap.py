@@ -11,105 +11,12 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deepfake_kit.faces import Faces
-from deepfake_kit.training import (
-    batch,
-    check_images,
-    check_steps,
-    fast_arithmetic,
-    initialise,
-    portraits,
-    to_model,
-    to_unit,
-)
-
-#: What :func:`footage` holds fixed besides the studio: only mouth, smile and a small turn of the head move.
-STILL = {"gaze_x": 0.0, "gaze_y": 0.0, "brow_raise": 0.0, "eye_open": 1.0, "noise": 0.006}
-#: What aligning faces by their landmarks takes away, as every swap tool does first: where eyes and mouth sit.
-ALIGNED = {"eye_spacing": 0.0, "nose_length": 0.0, "mouth_height": 0.0}
-
-
-def footage(
-    person: int, frames: int, seed: int, size: int = 56, *, take: int = 0, aligned: bool = True, **fixed
-) -> Faces:
-    """Film one drawn person in a studio, mouth and smile spread evenly over their range, with small turns of the head.
-
-    Parameters
-    ----------
-    person : int
-        Which person of the seed's population.
-    frames : int
-        How many frames, at most 100,000.
-    seed : int
-    size : int
-        Side in pixels.
-    take : int
-        Another take films the same person anew: other expressions, other camera noise.
-    aligned : bool
-        Put eyes, nose and mouth of everybody at the same places, as aligning by landmarks does.
-    **fixed
-        Attributes to set, as in :func:`deepfake_kit.faces.draw`, for instance ``mouth_open=0.5``.
-
-    Returns
-    -------
-    Faces
-
-    Examples
-    --------
-    >>> footage(3, 2, seed=0).attributes.person.tolist()
-    [3, 3]
-    """
-    return _film([person] * frames, [seed, person, take], seed, size, take, aligned, fixed)
-
-
-def crowd(frames: int, seed: int, size: int = 56, *, take: int = 0, aligned: bool = True, **fixed) -> Faces:
-    """One frame each of many people in the same studio, to fit and to test readers on; see :func:`footage`.
-
-    >>> crowd(3, seed=0).attributes.person.nunique()
-    3
-    """
-    people = range(take * 100_000, take * 100_000 + frames)
-    return _film(list(people), [seed, 10**6, take], seed, size, take, aligned, fixed)
-
-
-def _film(people: list[int], entropy: list[int], seed: int, size: int, take: int, aligned: bool, fixed: dict) -> Faces:
-    rng, frames = np.random.default_rng(entropy), len(people)
-    played = {
-        "mouth_open": rng.uniform(0, 1, frames),
-        "smile": rng.uniform(-0.5, 0.5, frames),
-        "yaw": rng.normal(0, 2, frames).clip(-5, 5),
-    }
-    return portraits(
-        frames,
-        seed,
-        size,
-        start=take * 100_000,
-        people=people,
-        **{**STILL, **(ALIGNED if aligned else {}), **played, **fixed},
-    )
-
-
-def crop(images: Tensor, size: int = 32) -> Tensor:
-    """The inner face, brows to chin, of frames [N, 3, S, S]: [N, 3, size, size], where S is 7/4 of `size`.
-
-    >>> crop(torch.zeros(1, 3, 56, 56)).shape
-    torch.Size([1, 3, 32, 32])
-    """
-    side = frame_side(size)
-    if images.ndim != 4 or images.shape[-1] != side or images.shape[-2] != side:
-        raise ValueError(f"images: got shape {tuple(images.shape)}; valid: [N, 3, {side}, {side}] for a crop of {size}")
-    top, left = size // 2, (side - size) // 2
-    return images[..., top : top + size, left : left + size].contiguous()
-
-
-def frame_side(size: int) -> int:
-    """Side of the frame that a crop of `size` is cut from."""
-    return size * 7 // 4
+from deepfake_kit.images import check_images, to_model, to_unit
+from deepfake_kit.training import batch, check_steps, fast_arithmetic, initialise
 
 
 class SwapModel(nn.Module):

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deepfake_kit.training import batch, check_images, check_steps, fast_arithmetic, initialise, to_model
+from deepfake_kit.images import check_images, to_model
+from deepfake_kit.training import batch, check_steps, fast_arithmetic, initialise
 
 
 class VAE(nn.Module):

@@ -20,9 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from deepfake_kit import provenance
-from deepfake_kit.data import hashes
+from deepfake_kit.cache import cache_folder as user_cache
+from deepfake_kit.cache import write_whole
 from deepfake_kit.generators.kinds import KINDS, settings_of, training_faces
-from deepfake_kit.training import check_images
+from deepfake_kit.images import check_images
 
 # Drawn faces enter by the data's own SHA-256; the others train nothing.
 NOT_CODE = ("", "faces", "valid", "provenance", "cache", "_compat")
@@ -64,7 +65,7 @@ class Forger:
 def cache_folder() -> Path:
     """Where the zoo lives: ``$DEEPFAKE_KIT_CACHE/zoo``, else ``zoo`` in the user's cache folder for this kit."""
     given = os.environ.get("DEEPFAKE_KIT_CACHE")
-    return (Path(given) if given else hashes.cache_folder()) / "zoo"
+    return (Path(given) if given else user_cache()) / "zoo"
 
 
 def data_sha256(images: Tensor | Sequence[Tensor]) -> str:
@@ -170,13 +171,8 @@ def _keep(path: Path, model: nn.Module, facts: dict) -> str:
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     weights = save(state)
     digest = hashlib.sha256(weights).hexdigest()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({**facts, "weights_sha256": digest}, indent=1, sort_keys=True)
-    # The record is written last: weights without a record count as absent.
-    for target, data in ((path, weights), (path.with_suffix(".json"), text.encode())):
-        partial = target.with_name(f".{target.name}.{os.getpid()}")
-        partial.write_bytes(data)
-        os.replace(partial, target)
+    write_whole(path, weights)  # the record is written last: weights without a record count as absent
+    write_whole(path.with_suffix(".json"), json.dumps({**facts, "weights_sha256": digest}, indent=1, sort_keys=True))
     return digest
 
 

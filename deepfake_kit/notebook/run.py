@@ -130,6 +130,23 @@ class Run:
             "<b>paper</b> holds the papers' own values where they state them.",
         )
 
+    # -- what a chapter needs again and again -----------------------------------------
+
+    def generator(self, k: int):
+        """The chapter's `k`-th source of randomness, a torch generator on the CPU seeded with 1000 * seed + k."""
+        import torch
+
+        return torch.Generator().manual_seed(1000 * self.seed + k)
+
+    def seconds(self, work, repeats: int = 3) -> float:
+        """Least wall-clock time in seconds of `repeats` calls of `work`: what else ran beside it disturbs least."""
+        taken = []
+        for _ in range(repeats):
+            began = time.perf_counter()
+            work()
+            taken.append(time.perf_counter() - began)
+        return min(taken)
+
     # -- what comes out ----------------------------------------------------------------
 
     def figure(self, id: str, fig, alt: str, caption: str, show_photographs: bool | None = None):

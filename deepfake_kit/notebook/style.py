@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # Okabe and Ito's palette, the order chosen so that neighbours differ in lightness too.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000"]
+BLUE, ORANGE, GREEN, PINK, SKY, YELLOW, BLACK = COLOURS
 
 
 def use() -> None:
@@ -38,3 +39,31 @@ def use() -> None:
             "image.interpolation": "nearest",
         }
     )
+
+
+def sheet(images, columns: int):
+    """Images laid out in rows of `columns`, as one picture for ``imshow``; places left over are white.
+
+    Parameters
+    ----------
+    images : Tensor [N, C, H, W]
+        In [0, 1], C = 1 (grey) or 3.
+    columns : int
+
+    Returns
+    -------
+    ndarray [rows * H, columns * W] if C = 1, else [rows * H, columns * W, 3]
+
+    Examples
+    --------
+    >>> import torch
+    >>> sheet(torch.zeros(5, 3, 8, 8), columns=4).shape
+    (16, 32, 3)
+    """
+    n, channels, height, width = images.shape
+    rows = -(-n // columns)
+    page = images.new_ones(rows * columns, channels, height, width)
+    page[:n] = images
+    grid = page.reshape(rows, columns, channels, height, width).permute(0, 3, 1, 4, 2)
+    picture = grid.reshape(rows * height, columns * width, channels).detach().cpu().numpy()
+    return picture[..., 0] if channels == 1 else picture

@@ -22,8 +22,8 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from deepfake_kit.images import open_picture
-from deepfake_kit.measure.images import check_pictures, psnr, ssim
+from deepfake_kit.images import check_pictures, open_picture
+from deepfake_kit.measure.images import psnr, ssim
 from deepfake_kit.social.platforms import ALTERNATIVES, PLATFORMS, Platform, platform_table
 from deepfake_kit.valid import one_of, whole
 

@@ -21,7 +21,7 @@ import pytest
 import sklearn.datasets  # noqa: F401  imported here so that no timed test pays for it
 import torch
 
-from deepfake_kit import data
+from deepfake_kit import cache, data
 from deepfake_kit.data import downloads
 from deepfake_kit.data import hashes as file_hashes
 from deepfake_kit.data.sources import SOURCES
@@ -227,7 +227,7 @@ def test_bad_numbers_are_named(bad):
 
 def test_places_in_order(tmp_path, monkeypatch):
     publish(monkeypatch)
-    here = [tmp_path / "given", tmp_path / "env", Path("data").absolute(), file_hashes.cache_folder()]
+    here = [tmp_path / "given", tmp_path / "env", Path("data").absolute(), cache.cache_folder()]
     for label, root in enumerate(here):
         put(root / "FashionMNIST" / "raw", fashion_files(label))
     monkeypatch.setenv("DEEPFAKE_KIT_DATA", str(here[1]))
@@ -402,7 +402,7 @@ def test_the_warning_names_every_place_and_why_nothing_was_found_there(tmp_path,
             data.load("fashion-mnist", root=tmp_path / root, download=False)
         said = str(caught[0].message)
         assert f"root= {tmp_path / root} ({why}" in said
-        for place in (str(tmp_path / "elsewhere"), "./data", str(file_hashes.cache_folder())):
+        for place in (str(tmp_path / "elsewhere"), "./data", str(cache.cache_folder())):
             assert place in said
         with pytest.raises(FileNotFoundError, match=rf"root= \S+{root} \("):
             data.load("celeba", root=tmp_path / root)
@@ -544,9 +544,9 @@ def test_a_broken_memory_of_hashes_is_not_trusted(tmp_path, monkeypatch, memory)
     publish(monkeypatch)
     put(tmp_path / "FashionMNIST" / "raw", fashion_files())
     first = data.fingerprint("fashion-mnist", tmp_path)
-    (file_hashes.cache_folder() / "file-hashes.json").write_text(memory)
+    (cache.cache_folder() / "file-hashes.json").write_text(memory)
     assert data.fingerprint("fashion-mnist", tmp_path) == first
-    assert isinstance(json.loads((file_hashes.cache_folder() / "file-hashes.json").read_text()), dict)
+    assert isinstance(json.loads((cache.cache_folder() / "file-hashes.json").read_text()), dict)
 
 
 def test_a_home_that_cannot_be_written_only_costs_time(tmp_path, monkeypatch):
@@ -576,7 +576,7 @@ def test_download_into_the_cache_and_no_second_time(server, monkeypatch):
     found = data.load("fashion-mnist")
     assert found.labels.unique().tolist() == [4] and not found.stand_in
     assert len(server.asked) == 4
-    cached = file_hashes.cache_folder() / "FashionMNIST" / "raw"
+    cached = cache.cache_folder() / "FashionMNIST" / "raw"
     assert {path.name: path.read_bytes() for path in cached.glob("*.gz")} == server.files
     assert not list(cached.glob(".*.part")) and not list(cached.glob("tmp*"))
     data.load("fashion-mnist", "test")
@@ -607,7 +607,7 @@ def test_an_interrupted_download_goes_on_in_the_next_call(server, monkeypatch):
     server.files = fashion_files(2)
     publish(monkeypatch, server.files, server.base)
     name = "train-images-idx3-ubyte.gz"
-    folder = put(file_hashes.cache_folder() / "FashionMNIST" / "raw", {f".{name}.part": server.files[name][:5000]})
+    folder = put(cache.cache_folder() / "FashionMNIST" / "raw", {f".{name}.part": server.files[name][:5000]})
     data.load("fashion-mnist", download=True)
     assert server.asked[0] == (f"/{name}", "bytes=5000-")
     assert (folder / name).read_bytes() == server.files[name]
@@ -619,7 +619,7 @@ def test_a_kept_part_that_is_not_shorter_than_the_file(server, monkeypatch, left
     publish(monkeypatch, server.files, server.base)
     name = "train-images-idx3-ubyte.gz"
     kept = server.files[name] + (b"" if left == "whole" else b"!!")
-    put(file_hashes.cache_folder() / "FashionMNIST" / "raw", {f".{name}.part": kept})
+    put(cache.cache_folder() / "FashionMNIST" / "raw", {f".{name}.part": kept})
     assert not data.load("fashion-mnist", download=True).stand_in
 
 
@@ -628,7 +628,7 @@ def test_a_server_without_ranges_starts_again(server, monkeypatch):
     server.ranges = False
     publish(monkeypatch, server.files, server.base)
     name = "train-images-idx3-ubyte.gz"
-    put(file_hashes.cache_folder() / "FashionMNIST" / "raw", {f".{name}.part": b"x" * 5000})
+    put(cache.cache_folder() / "FashionMNIST" / "raw", {f".{name}.part": b"x" * 5000})
     assert not data.load("fashion-mnist", download=True).stand_in
 
 
@@ -641,7 +641,7 @@ def test_a_download_with_the_wrong_checksum_is_refused(server, monkeypatch):
         data.load("fashion-mnist")
     assert name in str(caught.value) and hashlib.sha256(files[name]).hexdigest() in str(caught.value)
     assert hashlib.sha256(server.files[name]).hexdigest() in str(caught.value)
-    assert not (file_hashes.cache_folder() / "FashionMNIST" / "raw" / name).exists()
+    assert not (cache.cache_folder() / "FashionMNIST" / "raw" / name).exists()
 
 
 @pytest.mark.parametrize("page", [b"<!DOCTYPE html><title>Log in</title>", b'{"error": "quota"}', b"\n\n", b"PK\3\4"])
@@ -651,7 +651,7 @@ def test_a_page_in_place_of_the_file_is_a_reason_for_the_stand_in(server, monkey
     publish(monkeypatch, files, server.base)
     name = "train-images-idx3-ubyte.gz"
     server.files = dict.fromkeys(files, page)
-    kept = put(file_hashes.cache_folder() / "FashionMNIST" / "raw", {f".{name}.part": files[name][:5000]})
+    kept = put(cache.cache_folder() / "FashionMNIST" / "raw", {f".{name}.part": files[name][:5000]})
     server.ranges = False
     with pytest.warns(data.StandInWarning, match="something else than the file.*log-in page"):
         assert data.load("fashion-mnist").stand_in
@@ -729,7 +729,7 @@ def test_a_server_that_accepts_and_says_nothing_is_noticed_within_five_seconds(s
 def test_a_silent_server_is_noticed_as_fast_when_a_part_is_kept(server, monkeypatch):
     server.silent = True
     publish(monkeypatch, fashion_files(), server.base)
-    put(file_hashes.cache_folder() / "FashionMNIST" / "raw", {".train-images-idx3-ubyte.gz.part": b"x" * 100})
+    put(cache.cache_folder() / "FashionMNIST" / "raw", {".train-images-idx3-ubyte.gz.part": b"x" * 100})
     with stand_in_expected():
         assert data.load("fashion-mnist").stand_in
 
@@ -782,7 +782,7 @@ def test_emnist_is_taken_out_of_the_publishers_archive(server, monkeypatch, tmp_
     )
     found = data.load("emnist", "test", download=True)
     assert len(found) == 4 and "balanced" in found.description
-    cached = file_hashes.cache_folder() / "EMNIST"
+    cached = cache.cache_folder() / "EMNIST"
     assert sorted(path.name for path in cached.rglob("*.gz")) == sorted(parts) and not (cached / "gzip.zip").exists()
     data.load("emnist", "train", download=True)
     assert len(server.asked) == 1

@@ -14,13 +14,16 @@ from torch.nn import functional as F
 from deepfake_kit.diffusion import q_sample, trajectory
 from deepfake_kit.diffusion.velocity import velocity
 from deepfake_kit.faces import probe as face_probe
+from deepfake_kit.faces import studio
+from deepfake_kit.faces.studio import STUDIO, portraits
 from deepfake_kit.generators import ddpm, gan, gan_theory, vae
 from deepfake_kit.generators import ddpm_pixels as pixels
 from deepfake_kit.generators import style_gan as style
 from deepfake_kit.generators import swap as face_swap
+from deepfake_kit.images import to_model, to_unit
 from deepfake_kit.measure import sets, spectra
-from deepfake_kit.measure.images import frechet_distance
-from deepfake_kit.training import STUDIO, batch, initialise, portraits, to_model, to_unit
+from deepfake_kit.measure.sets import frechet_distance
+from deepfake_kit.training import batch, initialise
 
 
 def random(seed=0):
@@ -460,11 +463,11 @@ def test_expression_crosses_a_shared_encoder_only():
 
 
 def test_footage_keeps_the_person_and_alignment_keeps_the_places():
-    first, second = (face_swap.footage(4, 5, seed=10, take=take) for take in (0, 1))
+    first, second = (studio.footage(4, 5, seed=10, take=take) for take in (0, 1))
     assert torch.equal(first.identity[0], second.identity[3])
     assert not np.allclose(first.attributes.mouth_open, second.attributes.mouth_open)
-    loose = face_swap.footage(4, 5, seed=10, aligned=False)
-    names = list(face_swap.ALIGNED)
+    loose = studio.footage(4, 5, seed=10, aligned=False)
+    names = list(studio.ALIGNED)
     from deepfake_kit.faces import IDENTITY_NAMES
 
     columns = [IDENTITY_NAMES.index(n) for n in names]
@@ -578,7 +581,7 @@ def test_chapter_1_trains_what_a_later_chapter_asks_for_without_saying_more():
         lambda: ddpm.fit_plan(ddpm.CodeDenoiser(8, 12, 4, 1), torch.rand(4, 3, 8, 8), 1),
         lambda: pixels.fit_pixels(pixels.PixelDenoiser(8, (8, 8), 1, 4), torch.rand(4, 3, 16, 16), 1),
         lambda: ddpm.fit_ddpm(ddpm.new_ddpm(8, 4, 4, 1, (8, 8), 1, random()), torch.rand(4, 3, 8, 8), 1, 0),
-        lambda: face_swap.crop(torch.rand(1, 3, 32, 32)),
+        lambda: studio.crop(torch.rand(1, 3, 32, 32)),
         lambda: gan_theory.optimal_discriminator([-0.1], [0.2]),
         lambda: gan_theory.play(0),
         lambda: sets.correlation([1, 2, 3], [1, 2, 3]),

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from deepfake_kit.measure import images as metrics
+from deepfake_kit.measure import sets
 
 
 def features(n, dim, seed, scale=1.0):
@@ -20,23 +21,23 @@ def test_frechet_distance_agrees_with_scipy_square_root(dim):
     sigma_a, sigma_b = np.atleast_2d(np.cov(a.numpy().T)), np.atleast_2d(np.cov(b.numpy().T))
     root = np.real(linalg.sqrtm(sigma_a @ sigma_b))
     expected = ((a.mean(0) - b.mean(0)) ** 2).sum().item() + np.trace(sigma_a + sigma_b - 2 * root)
-    assert metrics.frechet_distance(a, b).item() == pytest.approx(expected, rel=1e-8)
+    assert sets.frechet_distance(a, b).item() == pytest.approx(expected, rel=1e-8)
 
 
 def test_frechet_distance_of_one_dimensional_gaussians_is_the_closed_form():
     x = features(500, 1, 0)
     y = 3 * x + 2
     expected = (x.mean() - y.mean()) ** 2 + (x.std() - y.std()) ** 2
-    assert metrics.frechet_distance(x, y).item() == pytest.approx(expected.item(), rel=1e-10)
+    assert sets.frechet_distance(x, y).item() == pytest.approx(expected.item(), rel=1e-10)
 
 
 def test_frechet_distance_is_symmetric_zero_on_itself_and_blind_to_rotation():
     a, b = features(100, 4, 0), features(100, 4, 1)
     rotation = torch.linalg.qr(features(4, 4, 2)).Q
-    assert metrics.frechet_distance(a, a).item() == pytest.approx(0, abs=1e-9)
-    forth, back = metrics.frechet_distance(a, b).item(), metrics.frechet_distance(b, a).item()
+    assert sets.frechet_distance(a, a).item() == pytest.approx(0, abs=1e-9)
+    forth, back = sets.frechet_distance(a, b).item(), sets.frechet_distance(b, a).item()
     assert forth == pytest.approx(back, rel=1e-9)
-    rotated = metrics.frechet_distance(a @ rotation, b @ rotation)
+    rotated = sets.frechet_distance(a @ rotation, b @ rotation)
     assert rotated.item() == pytest.approx(forth, rel=1e-9)
 
 
@@ -47,7 +48,7 @@ def test_frechet_distance_survives_fewer_samples_than_dimensions():
     values = linalg.eigvals(sigma_a @ sigma_b)
     expected = ((a.mean(0) - b.mean(0)) ** 2).sum().item() + np.trace(sigma_a + sigma_b)
     expected -= 2 * np.sqrt(np.clip(np.real(values), 0, None)).sum()
-    assert metrics.frechet_distance(a, b).item() == pytest.approx(expected, rel=1e-4)
+    assert sets.frechet_distance(a, b).item() == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -60,22 +61,22 @@ def test_frechet_distance_survives_fewer_samples_than_dimensions():
 )
 def test_bad_features_are_named(a, b, message):
     with pytest.raises(ValueError, match=message):
-        metrics.frechet_distance(a, b)
+        sets.frechet_distance(a, b)
 
 
 def test_bootstrap_standard_error_of_a_mean_is_the_textbook_one():
     x = torch.randn(400, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    found = metrics.bootstrap(torch.mean, x, 2000, torch.Generator().manual_seed(1))
+    found = sets.bootstrap(torch.mean, x, 2000, torch.Generator().manual_seed(1))
     assert found.value == pytest.approx(x.mean().item())
     assert found.standard_error == pytest.approx(x.std().item() / 20, rel=0.08)
 
 
 def test_bootstrap_is_repeatable_and_names_bad_input():
     x = torch.arange(10.0)
-    draw = [metrics.bootstrap(torch.mean, x, 10, torch.Generator().manual_seed(4)) for _ in range(2)]
+    draw = [sets.bootstrap(torch.mean, x, 10, torch.Generator().manual_seed(4)) for _ in range(2)]
     assert draw[0] == draw[1]
     with pytest.raises(ValueError, match="repeats is 1"):
-        metrics.bootstrap(torch.mean, x, 1)
+        sets.bootstrap(torch.mean, x, 1)
 
 
 @pytest.mark.parametrize("sigma", [0.02, 0.1, 0.3])

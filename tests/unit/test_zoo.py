@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from deepfake_kit.faces.studio import portraits
 from deepfake_kit.generators import zoo
 from deepfake_kit.generators.kinds import KINDS, settings_of, training_faces
-from deepfake_kit.training import portraits
 
 TINY = {
     "gan": {"channels": [8, 8, 8, 8]},
@@ -59,7 +59,7 @@ def test_another_process_finds_the_same_forger(tmp_path):
     here = tiny("vae", tmp_path / "zoo")
     code = (
         "import torch; torch.set_num_threads(1)\n"
-        "from deepfake_kit.generators import zoo; from deepfake_kit.training import portraits\n"
+        "from deepfake_kit.generators import zoo; from deepfake_kit.faces.studio import portraits\n"
         "f = zoo.forger('vae', portraits(24, seed=5).images, steps=2, batch_size=4, width=16)\n"
         "print(f.reused, f.provenance['weights_sha256'])"
     )

@@ -1,0 +1,33 @@
+"""The user's cache folder of this kit, and files written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for this kit (the one `pooch.os_cache` names); it need not exist."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("deepfake-kit"))
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Write a file whole or not at all, also when two processes write it or one is killed; makes its folder.
+
+    The file gets the mode that the user's umask gives any new file.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; nothing is left beside it then.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
