@@ -7,6 +7,7 @@ A score is any number that is higher for images held to be fake; the decision is
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -25,13 +26,23 @@ def _both(scores, is_fake) -> tuple[np.ndarray, np.ndarray]:
     return s[y == 1], s[y == 0]
 
 
-def wins(fakes: np.ndarray, reals: np.ndarray) -> np.ndarray:
-    """[m, n] table: 1 where fake i scores above real image j, 1/2 for a tie; its mean is the area under the curve.
+def _check_threshold(threshold: float) -> None:
+    if math.isnan(threshold):
+        raise ValueError("threshold: got nan; valid: a number")
 
-    >>> wins(np.array([1.0, 0.0]), np.array([0.0])).tolist()
-    [[1.0], [0.5]]
+
+def placements(fakes: np.ndarray, reals: np.ndarray) -> np.ndarray:
+    """For each fake, the share of real images that score below it, a tie counting one half.
+
+    From ranks, hence in O(n log n) (Sun and Xu, "Fast implementation of DeLong's algorithm", 2014). The mean is the
+    area under the curve.
+
+    >>> placements(np.array([1.0, 0.0]), np.array([0.0])).tolist()
+    [1.0, 0.5]
     """
-    return (fakes[:, None] > reals[None]) + 0.5 * (fakes[:, None] == reals[None])
+    from scipy.stats import rankdata
+
+    return (rankdata(np.concatenate([fakes, reals]))[: len(fakes)] - rankdata(fakes)) / len(reals)
 
 
 def auc(scores, is_fake) -> float:
@@ -40,7 +51,10 @@ def auc(scores, is_fake) -> float:
     >>> auc([0.9, 0.4, 0.6, 0.1], [1, 1, 0, 0])
     0.75
     """
-    return float(wins(*_both(scores, is_fake)).mean())
+    from sklearn.metrics import roc_auc_score
+
+    _both(scores, is_fake)
+    return float(roc_auc_score(np.asarray(is_fake), np.asarray(scores, float)))
 
 
 def delong_interval(scores, is_fake) -> tuple[float, float]:
@@ -65,16 +79,17 @@ def delong_interval(scores, is_fake) -> tuple[float, float]:
     >>> delong_interval([2.0, 3.0, 0.0, 1.0], [1, 1, 0, 0])
     (1.0, 1.0)
     """
-    table = wins(*_both(scores, is_fake))
-    if min(table.shape) < 2:
-        raise ValueError(f"is_fake: got {table.shape[0]} fakes and {table.shape[1]} real; valid: at least 2 of each")
-    m, n = table.shape
-    half = Z * math.sqrt(table.mean(1).var(ddof=1) / m + table.mean(0).var(ddof=1) / n)
-    return max(0.0, float(table.mean()) - half), min(1.0, float(table.mean()) + half)
+    fakes, reals = _both(scores, is_fake)
+    m, n = len(fakes), len(reals)
+    if min(m, n) < 2:
+        raise ValueError(f"is_fake: got {m} fakes and {n} real; valid: at least 2 of each")
+    of_fakes, of_reals = placements(fakes, reals), placements(-reals, -fakes)
+    area, half = float(of_fakes.mean()), Z * math.sqrt(of_fakes.var(ddof=1) / m + of_reals.var(ddof=1) / n)
+    return max(0.0, area - half), min(1.0, area + half)
 
 
 def wilson_interval(right: int, of: int) -> tuple[float, float]:
-    r"""95 % interval of a share :math:`\hat p` of n (Wilson 1927).
+    r"""95 % interval of a share :math:`\hat p` of n (Wilson 1927; scipy's).
 
     .. math:: \frac{\hat p+z^2/2n\pm z\sqrt{\hat p(1-\hat p)/n+z^2/4n^2}}{1+z^2/n}
 
@@ -83,9 +98,10 @@ def wilson_interval(right: int, of: int) -> tuple[float, float]:
     """
     if not 0 <= right <= of or of < 1:
         raise ValueError(f"right, of: got {right} of {of}; valid: 0 <= right <= of, of >= 1")
-    p, k = right / of, Z * Z / of
-    half = Z * math.sqrt(p * (1 - p) / of + k / (4 * of))
-    return (p + k / 2 - half) / (1 + k), (p + k / 2 + half) / (1 + k)
+    from scipy.stats import binomtest
+
+    low, high = binomtest(right, of).proportion_ci(0.95, method="wilson")
+    return float(low), float(high)
 
 
 def equal_error_rate(scores, is_fake) -> float:
@@ -94,10 +110,10 @@ def equal_error_rate(scores, is_fake) -> float:
     >>> equal_error_rate([0.9, 0.4, 0.6, 0.1], [1, 1, 0, 0])
     0.5
     """
-    fakes, reals = _both(scores, is_fake)
-    cuts = np.unique(np.concatenate([fakes, reals]))[::-1]  # called fake: at or above the cut
-    found = np.concatenate([[0], np.searchsorted(np.sort(-fakes), -cuts, side="right") / len(fakes)])
-    false_alarms = np.concatenate([[0], np.searchsorted(np.sort(-reals), -cuts, side="right") / len(reals)])
+    from sklearn.metrics import roc_curve
+
+    _both(scores, is_fake)
+    false_alarms, found, _ = roc_curve(np.asarray(is_fake), np.asarray(scores, float))
     gap = false_alarms + found - 1  # rises along the curve, from -1 to 1
     i = int(np.flatnonzero(gap >= 0)[0])
     if gap[i] == 0:
@@ -112,8 +128,12 @@ def f1_score(scores, is_fake, threshold: float = 0.0) -> float:
     >>> f1_score([1.0, -1.0, 2.0, -2.0], [1, 1, 0, 0])
     0.5
     """
-    called, fake = np.asarray(scores, float) > threshold, np.asarray(is_fake) == 1
-    return float(2 * (called & fake).sum() / max(1, called.sum() + fake.sum()))
+    from sklearn.metrics import f1_score as f1
+
+    fakes, reals = _both(scores, is_fake)
+    _check_threshold(threshold)
+    called = np.concatenate([fakes, reals]) > threshold
+    return float(f1(np.repeat([1, 0], (len(fakes), len(reals))), called, zero_division=0))
 
 
 def evaluate(scores, is_fake, threshold: float = 0.0, repeats: int = 200, seed: int = 0) -> dict[str, float]:
@@ -147,6 +167,7 @@ def evaluate(scores, is_fake, threshold: float = 0.0, repeats: int = 200, seed: 
     (0.7778, 0.6667)
     """
     fakes, reals = _both(scores, is_fake)
+    _check_threshold(threshold)
     s, y = np.asarray(scores, float), np.asarray(is_fake)
     right = int((fakes > threshold).sum() + (reals <= threshold).sum())
     found = {
@@ -200,14 +221,32 @@ def auc_difference(scores_a, scores_b, is_fake, repeats: int = 2000, seed: int =
     a, b = np.atleast_2d(scores_a), np.atleast_2d(scores_b)
     if a.shape != b.shape:
         raise ValueError(f"scores_a, scores_b: got shapes {a.shape} and {b.shape}; valid: equal, [runs, N]")
-    tables = np.stack([wins(*_both(x, is_fake)) - wins(*_both(z, is_fake)) for x, z in zip(a, b)])
-    runs, m, n = tables.shape
+    pairs = [(_weighed(*_both(x, is_fake)), _weighed(*_both(z, is_fake))) for x, z in zip(a, b)]
+    runs, n = len(pairs), int((np.asarray(is_fake) == 0).sum())
+    m = a.shape[1] - n
+
+    def gaps(fakes: np.ndarray, reals: np.ndarray) -> np.ndarray:
+        return np.array([of_a(fakes, reals) - of_b(fakes, reals) for of_a, of_b in pairs])
+
     random = np.random.default_rng(seed)
     draws = np.empty(repeats)
     for k in range(repeats):
         runs_drawn = np.bincount(random.integers(0, runs, runs), minlength=runs) / runs
         fakes = random.multinomial(m, np.full(m, 1 / m)) / m
         reals = random.multinomial(n, np.full(n, 1 / n)) / n
-        draws[k] = runs_drawn @ (tables @ reals @ fakes)
+        draws[k] = runs_drawn @ gaps(fakes, reals)
     low, high = np.quantile(draws, (0.025, 0.975))
-    return float(tables.mean()), float(low), float(high)
+    return float(gaps(np.full(m, 1 / m), np.full(n, 1 / n)).mean()), float(low), float(high)
+
+
+def _weighed(fakes: np.ndarray, reals: np.ndarray) -> Callable[[np.ndarray, np.ndarray], float]:
+    """The area under the curve as a function of the images' weights, sorted once: one pass for each call."""
+    values, group = np.unique(np.concatenate([fakes, reals]), return_inverse=True)
+    of_fakes, of_reals = group[: len(fakes)], group[len(fakes) :]
+
+    def area(fake_weights: np.ndarray, real_weights: np.ndarray) -> float:
+        here = np.bincount(of_reals, real_weights, len(values))
+        below = np.cumsum(here) - here / 2  # a tie counts one half
+        return float(fake_weights @ below[of_fakes])
+
+    return area
