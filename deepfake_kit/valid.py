@@ -59,3 +59,40 @@ def whole(argument: str, given, low: int, high: int) -> int:
     if not isinstance(given, Integral) or isinstance(given, bool) or not low <= given <= high:
         raise ValueError(f"{argument}: got {given!r}; valid: a whole number from {low} to {high}")
     return int(given)
+
+
+def finite(argument: str, given):
+    """Return `given`, an array or tensor, if all of its numbers are finite.
+
+    Raises
+    ------
+    ValueError
+        If some are not a number or infinite; the message says how many.
+
+    Examples
+    --------
+    >>> finite("scores", [1.0, 2.0])
+    [1.0, 2.0]
+    >>> finite("scores", [1.0, float("nan")])
+    Traceback (most recent call last):
+    ValueError: scores: got 1 of 2 numbers that are not finite; valid: finite numbers
+    """
+    import torch
+
+    good = torch.isfinite(torch.as_tensor(given))
+    if not good.all():
+        bad = int((~good).sum())
+        raise ValueError(f"{argument}: got {bad} of {good.numel()} numbers that are not finite; valid: finite numbers")
+    return given
+
+
+def numbers(given):
+    """An array or a tensor of any float type and device as a float64 array.
+
+    >>> import torch
+    >>> numbers(torch.ones(2, dtype=torch.bfloat16)).tolist()
+    [1.0, 1.0]
+    """
+    import numpy as np
+
+    return given.detach().cpu().double().numpy() if hasattr(given, "detach") else np.asarray(given, float)

@@ -256,14 +256,30 @@ def pack(state: dict, dtype: str = "float32") -> bytes:
     dtype : {"float32", "float16"}
         Number format; float16 halves the bytes and rounds.
 
+    Raises
+    ------
+    ValueError
+        If a finite number is too large for the format, naming its tensor; or for another format.
+
     Examples
     --------
     >>> import torch
     >>> pack({"w": torch.ones(2)}).hex()
     '0000803f0000803f'
     """
-    arrays = (state[name].detach().cpu().float().numpy() for name in sorted(state))
-    return b"".join(array.astype(_format(dtype)).tobytes() for array in arrays)
+    import numpy as np
+    import torch
+
+    packed = []
+    for name in sorted(state):
+        tensor = state[name].detach().cpu()
+        with np.errstate(over="ignore"):
+            array = tensor.float().numpy().astype(_format(dtype))
+        if (np.isinf(array) & torch.isfinite(tensor).numpy()).any():
+            largest = np.finfo(array.dtype).max
+            raise ValueError(f"state[{name!r}]: got {float(tensor.abs().max()):g}; valid in {dtype}: up to {largest:g}")
+        packed.append(array.tobytes())
+    return b"".join(packed)
 
 
 def unpack(data: bytes, like: dict, dtype: str = "float32") -> dict:

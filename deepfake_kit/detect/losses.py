@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+
+def _at_least_single(x: Tensor) -> Tensor:
+    """Half precision as float32, in which squares and sums neither overflow nor vanish; the gradient goes back."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def _directions(z: Tensor) -> Tensor:
+    """Rows [N, D] at length 1; a row of zeros has no direction and stays zero, with a finite gradient."""
+    z = _at_least_single(z)
+    # A power of two changes no digit, and keeps the squares of very large or small rows in range.
+    exponent = torch.frexp(z.detach().abs().amax(1, keepdim=True)).exponent.clamp(-126, 126)
+    z = z * torch.ldexp(torch.ones_like(z[:, :1]), -exponent)
+    length = torch.linalg.vector_norm(z, dim=1, keepdim=True)
+    return z / length.where(length != 0, 1)
 
 
 def _check_views(name: str, z: Tensor, dimensions: int) -> None:
@@ -26,19 +40,20 @@ def nt_xent(z_a: Tensor, z_b: Tensor, temperature: float = 0.5) -> Tensor:
     Parameters
     ----------
     z_a, z_b : Tensor float [N, D]
-        Row n of both belongs to image n. Only directions count, not lengths.
+        Row n of both belongs to image n. Only directions count, not lengths; a row of zeros is at a right angle to
+        all others.
     temperature : float
         :math:`\tau`, above 0.
 
     Returns
     -------
     Tensor, scalar
-        :math:`\log(2N-1)` where all embeddings are equal.
+        :math:`\log(2N-1)` where all embeddings are equal. In float32 for half precision, as torch's own losses.
 
     Raises
     ------
     ValueError
-        For shapes that are not [N, D] and equal, fewer than 2 images, or a temperature that is not above 0.
+        For shapes that are not [N, D] and equal, fewer than 2 images, or a temperature that is not above 0 or infinite.
 
     Examples
     --------
@@ -74,7 +89,7 @@ def multi_view_nt_xent(z: Tensor, temperature: float = 0.5) -> Tensor:
     Raises
     ------
     ValueError
-        For another shape, or a temperature that is not above 0.
+        For another shape, or a temperature that is not above 0 or infinite.
 
     Examples
     --------
@@ -84,10 +99,10 @@ def multi_view_nt_xent(z: Tensor, temperature: float = 0.5) -> Tensor:
     _check_views("z", z, 3)
     if min(z.shape[:2]) < 2:
         raise ValueError(f"z: got shape {tuple(z.shape)}; valid: at least 2 views of at least 2 images")
-    if not temperature > 0:
-        raise ValueError(f"temperature: got {temperature}; valid: more than 0")
+    if not 0 < temperature < float("inf"):
+        raise ValueError(f"temperature: got {temperature}; valid: finite, more than 0")
     views, n, _ = z.shape
-    unit = F.normalize(z.flatten(0, 1), dim=1)
+    unit = _directions(z.flatten(0, 1))
     itself = torch.eye(views * n, dtype=torch.bool, device=z.device)
     logits = (unit @ unit.T / temperature).masked_fill(itself, -torch.inf)
     image = torch.arange(n, device=z.device).repeat(views)
@@ -126,13 +141,15 @@ def center_distance(features: Tensor, center: Tensor, squared: bool = False) -> 
     Returns
     -------
     Tensor, scalar
-        0 for no features. At :math:`f_i=C`, where the norm has no derivative, the gradient is 0.
+        0 for no features; in float32 for half precision. At :math:`f_i=C`, where the norm has no derivative, the
+        gradient is 0.
 
     Examples
     --------
     >>> center_distance(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.zeros(2)).item()
     2.5
     """
+    features, center = _at_least_single(features), _at_least_single(center)
     if len(features) == 0:
         return features.sum()
     distance = torch.linalg.vector_norm(features - center, dim=1)
@@ -176,13 +193,14 @@ def single_center_loss(features: Tensor, is_fake: Tensor, center: Tensor, margin
     2.0
     """
     fake = _check_labelled(features, is_fake, center)
-    if not margin >= 0:
-        raise ValueError(f"margin: got {margin}; valid: 0 or more")
+    if not 0 <= margin < float("inf"):
+        raise ValueError(f"margin: got {margin}; valid: finite, 0 or more")
     real_part = center_distance(features[~fake], center)
     if not fake.any():
         return real_part
     gap = real_part - center_distance(features[fake], center) + margin * features.shape[1] ** 0.5
-    return real_part + gap.clamp(min=0)
+    # A fake infinitely far away would vanish in the maximum; no number hides in a loss.
+    return real_part + torch.where(gap.isfinite(), gap.clamp(min=0), torch.nan)
 
 
 def single_center_loss_as_printed(features: Tensor, is_fake: Tensor, center: Tensor, margin: float = 0.3) -> Tensor:
@@ -198,7 +216,7 @@ def single_center_loss_as_printed(features: Tensor, is_fake: Tensor, center: Ten
     4.5
     """
     fake = _check_labelled(features, is_fake, center)
-    if not margin >= 0:
-        raise ValueError(f"margin: got {margin}; valid: 0 or more")
+    if not 0 <= margin < float("inf"):
+        raise ValueError(f"margin: got {margin}; valid: finite, 0 or more")
     real_part = center_distance(features[~fake], center)
     return real_part + (real_part * center_distance(features[fake], center) + margin).clamp(min=0)

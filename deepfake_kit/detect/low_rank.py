@@ -2,11 +2,15 @@ r"""Low-rank adapters: the equation, its size, and what a network's own adapters
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
+from deepfake_kit.valid import finite
 
-def adapted_weight(weight: Tensor, down: Tensor, up: Tensor, alpha: float) -> Tensor:
+
+def adapted_weight(weight: Tensor, down: Tensor, up: Tensor, alpha: float, *, rank_stabilised: bool = False) -> Tensor:
     r"""The weight that an adapted layer acts with (Hu et al. 2021, Eq. 3 and Sec. 4.1).
 
     .. math:: W' = W + \frac{\alpha}{r}\, B A
@@ -21,15 +25,18 @@ def adapted_weight(weight: Tensor, down: Tensor, up: Tensor, alpha: float) -> Te
         :math:`B`, zero at the start, so that training begins at :math:`W`.
     alpha : float
         :math:`\alpha`; peft calls it ``lora_alpha``.
+    rank_stabilised : bool
+        Divide by :math:`\sqrt r` in place of r (Kalajdzievski, "rsLoRA", 2023; peft's ``use_rslora``).
 
     Returns
     -------
     Tensor [out, in]
+        In the weight's dtype; computed in float32 for half precision.
 
     Raises
     ------
     ValueError
-        If the shapes do not fit.
+        If the shapes do not fit, or alpha is not finite.
 
     Examples
     --------
@@ -42,7 +49,11 @@ def adapted_weight(weight: Tensor, down: Tensor, up: Tensor, alpha: float) -> Te
             f"weight, down, up: got shapes {tuple(weight.shape)}, {tuple(down.shape)}, {tuple(up.shape)}; "
             "valid: [out, in], [r, in], [out, r] with r >= 1"
         )
-    return weight + alpha / rank * (up @ down)
+    if not math.isfinite(alpha):
+        raise ValueError(f"alpha: got {alpha}; valid: a finite number")
+    scale = alpha / (math.sqrt(rank) if rank_stabilised else rank)
+    w, a, b = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (weight, down, up))
+    return (w + scale * (b @ a)).to(weight.dtype)
 
 
 def adapter_parameters(inputs: int, outputs: int, rank: int) -> int:
@@ -66,13 +77,35 @@ def count(model: nn.Module) -> tuple[int, int]:
     return sum(p.numel() for p in every if p.requires_grad), sum(p.numel() for p in every)
 
 
-def updates(model: nn.Module) -> dict[str, Tensor]:
-    r"""The product :math:`\frac{\alpha}{r}BA` of each adapted layer of a peft model, [out, in], by the layer's name."""
-    return {
-        name: layer.get_delta_weight("default").detach()
-        for name, layer in model.named_modules()
-        if hasattr(layer, "get_delta_weight")
-    }
+def updates(model: nn.Module, adapter: str | None = None) -> dict[str, Tensor]:
+    r"""What its adapters add to the weight of each adapted layer of a peft model, [out, in], by the layer's name.
+
+    :math:`\frac{\alpha}{r}BA`, or with peft's own scale where it is another (rsLoRA).
+
+    Parameters
+    ----------
+    model : nn.Module
+        Its adapters may be merged into the weights, as long as they are kept beside them. A model without adapters,
+        such as one from ``merge_and_unload``, gives an empty dictionary.
+    adapter : str, optional
+        One adapter's name; by default the sum over those that are active.
+
+    Raises
+    ------
+    ValueError
+        If no layer has an adapter of that name.
+    """
+    found, names = {}, set()
+    for name, layer in model.named_modules():
+        if not hasattr(layer, "get_delta_weight"):
+            continue
+        names |= set(layer.lora_A)
+        chosen = [key for key in (layer.active_adapters if adapter is None else [adapter]) if key in layer.lora_A]
+        if chosen:
+            found[name] = sum(layer.get_delta_weight(key) for key in chosen).detach()
+    if adapter is not None and not found:
+        raise ValueError(f"adapter: got {adapter!r}; valid: {', '.join(sorted(names)) or 'none, the model has none'}")
+    return found
 
 
 def effective_rank(matrix: Tensor) -> float:
@@ -81,5 +114,5 @@ def effective_rank(matrix: Tensor) -> float:
     >>> effective_rank(torch.eye(5))
     5.0
     """
-    power = torch.linalg.svdvals(matrix.double()).square()
+    power = torch.linalg.svdvals(finite("matrix", matrix).double()).square()
     return float(power.sum().square() / power.square().sum().clamp(min=1e-300))

@@ -12,6 +12,8 @@ from math import comb
 
 import numpy as np
 
+from deepfake_kit.valid import finite, numbers
+
 REAL_SHARE = 70 / 150
 
 
@@ -92,6 +94,8 @@ def batch_auc(auc: float, positives: float = REAL_SHARE, batch: int = 4) -> floa
     (0.8717, 0.4358)
     """
     p = _share("positives", positives)
+    if batch < 1:
+        raise ValueError(f"batch: got {batch}; valid: at least 1")
     return _share("auc", auc) * (1 - p**batch - (1 - p) ** batch)
 
 
@@ -122,11 +126,12 @@ def batch_mean(metric: Callable, labels, scores, batch: int = 4) -> float:
     >>> batch_mean(lambda y, s: 1.0, [0, 1, 1, 1], [0, 0, 0, 0], batch=2)
     0.5
     """
-    labels, scores = np.asarray(labels), np.asarray(scores)
+    labels, scores = np.asarray(labels), numbers(scores)
     if labels.shape != scores.shape or labels.ndim != 1 or len(labels) < batch or batch < 1:
         raise ValueError(
             f"labels, scores, batch: got {labels.shape}, {scores.shape}, {batch}; valid: equal [N], N >= batch"
         )
+    finite("labels", labels), finite("scores", scores)
     full = len(labels) // batch * batch
     pairs = zip(labels[:full].reshape(-1, batch), scores[:full].reshape(-1, batch))
     return float(np.mean([metric(y, s) if 0 < y.sum() < batch else 0.0 for y, s in pairs]))

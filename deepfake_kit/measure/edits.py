@@ -9,13 +9,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from deepfake_kit.valid import finite
+
 #: The field's threshold of :func:`mean_square` above which an edit counts as broken; 28.5 grey levels RMS.
 BROKEN = 0.05
 
 
-def _pair(a: Tensor, b: Tensor) -> None:
+def _difference(a: Tensor, b: Tensor) -> Tensor:
+    """a - b, in at least float32, of two finite batches of one shape."""
     if a.ndim != 4 or a.shape != b.shape:
         raise ValueError(f"images: got shapes {tuple(a.shape)} and {tuple(b.shape)}; valid: two equal [N, C, H, W]")
+    single = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
+    return finite("images", a).to(single) - finite("images", b).to(single)
 
 
 def _mask(a: Tensor, mask: Tensor) -> Tensor:
@@ -35,15 +40,14 @@ def pixel_distance(a: Tensor, b: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If the two batches are not [N, C, H, W] of one shape.
+        If the two batches are not finite [N, C, H, W] of one shape.
 
     Examples
     --------
     >>> pixel_distance(torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.5)).item() == 3**0.5
     True
     """
-    _pair(a, b)
-    return (a - b).double().square().sum((1, 2, 3)).sqrt()
+    return _difference(a, b).double().square().sum((1, 2, 3)).sqrt()
 
 
 def mask_distance(a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
@@ -56,7 +60,7 @@ def mask_distance(a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        For unequal shapes or a mask of another shape or type.
+        For unequal shapes, values that are not finite, or a mask of another shape or type.
 
     Examples
     --------
@@ -64,8 +68,8 @@ def mask_distance(a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
     >>> mask_distance(x, 0 * x, torch.tensor([[[True, False], [False, False]]])).tolist()
     [1.0]
     """
-    _pair(a, b)
-    return (_mask(a, mask) * (a - b).double().square()).sum((1, 2, 3)).sqrt()
+    change = _difference(a, b)
+    return (_mask(change, mask) * change.double().square()).sum((1, 2, 3)).sqrt()
 
 
 def mean_square(a: Tensor, b: Tensor) -> Tensor:
@@ -78,15 +82,14 @@ def mean_square(a: Tensor, b: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If the two batches are not [N, C, H, W] of one shape.
+        If the two batches are not finite [N, C, H, W] of one shape.
 
     Examples
     --------
     >>> mean_square(torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.5)).tolist()
     [1.0]
     """
-    _pair(a, b)
-    return 4 * (a - b).square().mean((1, 2, 3))
+    return 4 * _difference(a, b).square().mean((1, 2, 3))
 
 
 def masked_mean_square(a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
@@ -99,7 +102,7 @@ def masked_mean_square(a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        For unequal shapes or a mask of another shape or type.
+        For unequal shapes, values that are not finite, or a mask of another shape or type.
 
     Examples
     --------
@@ -107,9 +110,9 @@ def masked_mean_square(a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
     >>> masked_mean_square(x, 0 * x, torch.tensor([[[True, False], [False, False]]])).tolist()
     [4.0]
     """
-    _pair(a, b)
-    m = _mask(a, mask)
-    return (m * 4 * (a - b).square()).sum((1, 2, 3)) / (a.shape[1] * m.sum((1, 2, 3)))
+    change = _difference(a, b)
+    m = _mask(change, mask)
+    return (m * 4 * change.square()).sum((1, 2, 3)) / (a.shape[1] * m.sum((1, 2, 3)))
 
 
 def edit_mask(edit: Tensor, images: Tensor) -> Tensor:
@@ -122,5 +125,4 @@ def edit_mask(edit: Tensor, images: Tensor) -> Tensor:
     >>> edit_mask(torch.full((1, 3, 1, 1), 0.1), torch.zeros(1, 3, 1, 1)).tolist()
     [[[True]]]
     """
-    _pair(edit, images)
-    return 2 * (edit - images).abs().sum(1) > 0.5
+    return 2 * _difference(edit, images).abs().sum(1) > 0.5

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from deepfake_kit.images import check_pictures
+from deepfake_kit.valid import finite
 
 
 def grain(images: Tensor) -> Tensor:
@@ -26,6 +27,12 @@ def grain(images: Tensor) -> Tensor:
     Returns
     -------
     Tensor, scalar
+        In the images' dtype; computed in float32 for half precision.
+
+    Raises
+    ------
+    ValueError
+        For another shape, or values that are not finite.
 
     Examples
     --------
@@ -34,9 +41,10 @@ def grain(images: Tensor) -> Tensor:
     """
     if images.ndim != 4 or min(images.shape[-2:]) < 3:
         raise ValueError(f"images has shape {tuple(images.shape)}; [N, C, H, W] from 3x3 pixels is needed")
-    mask = images.new_tensor([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])
-    response = torch.nn.functional.conv2d(images.flatten(0, 1)[:, None], mask[None, None])
-    return response.abs().median() / (6 * 0.6744897501960817)
+    x = finite("images", images).to(torch.promote_types(images.dtype, torch.float32))
+    mask = x.new_tensor([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])
+    response = torch.nn.functional.conv2d(x.flatten(0, 1)[:, None], mask[None, None])
+    return (response.abs().median() / (6 * 0.6744897501960817)).to(images.dtype)
 
 
 def _check_pair(x: Tensor, y: Tensor, least: int) -> None:

@@ -11,12 +11,14 @@ from collections.abc import Callable
 
 import numpy as np
 
+from deepfake_kit.valid import numbers
+
 Z = 1.959963984540054  # 97.5 % point of the standard normal distribution
 
 
 def _both(scores, is_fake) -> tuple[np.ndarray, np.ndarray]:
     """Scores of fakes and of real images, float64, after checking that both exist."""
-    s, y = np.asarray(scores, float), np.asarray(is_fake)
+    s, y = numbers(scores), np.asarray(is_fake)
     if s.ndim != 1 or y.shape != s.shape:
         raise ValueError(f"scores, is_fake: got shapes {s.shape} and {y.shape}; valid: [N] both")
     if not np.isfinite(s).all():
@@ -54,7 +56,7 @@ def auc(scores, is_fake) -> float:
     from sklearn.metrics import roc_auc_score
 
     _both(scores, is_fake)
-    return float(roc_auc_score(np.asarray(is_fake), np.asarray(scores, float)))
+    return float(roc_auc_score(np.asarray(is_fake), numbers(scores)))
 
 
 def delong_interval(scores, is_fake) -> tuple[float, float]:
@@ -113,7 +115,7 @@ def equal_error_rate(scores, is_fake) -> float:
     from sklearn.metrics import roc_curve
 
     _both(scores, is_fake)
-    false_alarms, found, _ = roc_curve(np.asarray(is_fake), np.asarray(scores, float))
+    false_alarms, found, _ = roc_curve(np.asarray(is_fake), numbers(scores))
     gap = false_alarms + found - 1  # rises along the curve, from -1 to 1
     i = int(np.flatnonzero(gap >= 0)[0])
     if gap[i] == 0:
@@ -168,7 +170,7 @@ def evaluate(scores, is_fake, threshold: float = 0.0, repeats: int = 200, seed: 
     """
     fakes, reals = _both(scores, is_fake)
     _check_threshold(threshold)
-    s, y = np.asarray(scores, float), np.asarray(is_fake)
+    s, y = numbers(scores), np.asarray(is_fake)
     right = int((fakes > threshold).sum() + (reals <= threshold).sum())
     found = {
         "auc": auc(s, y),
@@ -218,7 +220,7 @@ def auc_difference(scores_a, scores_b, is_fake, repeats: int = 2000, seed: int =
     >>> auc_difference(a, a, [1, 1, 0, 0])
     (0.0, 0.0, 0.0)
     """
-    a, b = np.atleast_2d(scores_a), np.atleast_2d(scores_b)
+    a, b = np.atleast_2d(numbers(scores_a)), np.atleast_2d(numbers(scores_b))
     if a.shape != b.shape:
         raise ValueError(f"scores_a, scores_b: got shapes {a.shape} and {b.shape}; valid: equal, [runs, N]")
     pairs = [(_weighed(*_both(x, is_fake)), _weighed(*_both(z, is_fake))) for x, z in zip(a, b)]

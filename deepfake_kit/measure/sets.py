@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from deepfake_kit.valid import finite, numbers
+
 
 class LinearReader(NamedTuple):
     """Ridge regression from pixels to several targets, each in standard deviations of its training values.
@@ -69,7 +71,7 @@ def fit_reader(images: Tensor, values: Tensor, names: tuple[str, ...], ridge: fl
     Raises
     ------
     ValueError
-        If sizes disagree, a target is constant, or the penalty is not positive.
+        If sizes disagree, a target is constant, the penalty is not positive, or numbers are not finite.
 
     Examples
     --------
@@ -80,9 +82,9 @@ def fit_reader(images: Tensor, values: Tensor, names: tuple[str, ...], ridge: fl
     """
     if values.ndim != 2 or len(values) != len(images) or values.shape[1] != len(names):
         raise ValueError(f"values: got shape {tuple(values.shape)}; valid: [{len(images)}, {len(names)}]")
-    if ridge <= 0:
-        raise ValueError(f"ridge: got {ridge}; valid: above 0")
-    x, y = images.flatten(1).double(), values.double()
+    if not 0 < ridge < float("inf"):
+        raise ValueError(f"ridge: got {ridge}; valid: finite, above 0")
+    x, y = finite("images", images).flatten(1).double(), finite("values", values).double()
     deviation = y.std(0)
     if (deviation == 0).any():
         raise ValueError(f"values: {names[int((deviation == 0).nonzero()[0])]!r} does not vary")
@@ -108,7 +110,7 @@ def coverage(real: Tensor, fake: Tensor, neighbours: int = 5) -> float:
     Raises
     ------
     ValueError
-        If the widths differ or k is out of range.
+        If the widths differ, k is out of range, or numbers are not finite.
 
     Examples
     --------
@@ -120,6 +122,8 @@ def coverage(real: Tensor, fake: Tensor, neighbours: int = 5) -> float:
         raise ValueError(f"real, fake: got shapes {tuple(real.shape)}, {tuple(fake.shape)}; valid: [N, D] and [M, D]")
     if not 1 <= neighbours < len(real):
         raise ValueError(f"neighbours: got {neighbours}; valid: 1 to {len(real) - 1}")
+    single = torch.promote_types(real.dtype, torch.float32)
+    real, fake = finite("real", real).to(single), finite("fake", fake).to(single)
     # The nearest "neighbour" of each real sample among the real ones is itself, hence k + 1.
     radius = torch.cdist(real, real).kthvalue(neighbours + 1, dim=1).values
     return float((torch.cdist(real, fake).min(dim=1).values <= radius).double().mean())
@@ -148,7 +152,7 @@ def correlation(x, y, level: float = 0.95) -> Correlation:
     Raises
     ------
     ValueError
-        If the lengths differ, are below four, or a side is constant.
+        If the lengths differ, are below four, a side is constant, or numbers are not finite.
 
     Examples
     --------
@@ -157,9 +161,12 @@ def correlation(x, y, level: float = 0.95) -> Correlation:
     """
     from scipy.stats import norm
 
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    x, y = numbers(x), numbers(y)
     if x.shape != y.shape or x.ndim != 1 or len(x) < 4:
         raise ValueError(f"x, y: got shapes {x.shape}, {y.shape}; valid: two vectors of the same length, at least 4")
+    finite("x", x), finite("y", y)
+    if not 0 < level < 1:
+        raise ValueError(f"level: got {level}; valid: between 0 and 1")
     if x.std() == 0 or y.std() == 0:
         raise ValueError("x, y: one of them is constant; a correlation needs two that vary")
     r = float(np.clip(np.corrcoef(x, y)[0, 1], -1 + 1e-12, 1 - 1e-12))
@@ -170,7 +177,7 @@ def correlation(x, y, level: float = 0.95) -> Correlation:
 def _features(name: str, x: Tensor) -> Tensor:
     if x.ndim != 2 or len(x) < 2:
         raise ValueError(f"{name} has shape {tuple(x.shape)}; features [N, D] with N at least 2 are needed")
-    return x.double()
+    return finite(name, x).double()
 
 
 def _square_root(matrix: Tensor) -> Tensor:
@@ -202,7 +209,7 @@ def frechet_distance(features_a: Tensor, features_b: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If the features are not two-dimensional, too few, or of different width.
+        If the features are not two-dimensional, too few, of different width, or not finite.
 
     Examples
     --------
@@ -251,7 +258,7 @@ def bootstrap(
     Raises
     ------
     ValueError
-        If repeats is below 2.
+        If repeats is below 2, or samples are not finite.
 
     Examples
     --------
@@ -260,6 +267,7 @@ def bootstrap(
     """
     if repeats < 2:
         raise ValueError(f"repeats is {repeats}; a standard error needs at least 2")
+    finite("samples", samples)
     draws = [
         float(statistic(samples[torch.randint(len(samples), (len(samples),), generator=generator)]))
         for _ in range(repeats)

@@ -12,10 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from deepfake_kit.valid import finite
+
 
 def _check(images: Tensor) -> None:
     if images.ndim != 4 or images.shape[2] != images.shape[3] or len(images) == 0:
         raise ValueError(f"images: got shape {tuple(images.shape)}; valid: [N, C, S, S] with N >= 1")
+    finite("images", images)
 
 
 def residual(images: Tensor) -> Tensor:
@@ -35,7 +38,7 @@ def residual(images: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If the images are not square or there are none.
+        If the images are not square or not finite, or there are none.
 
     Examples
     --------
@@ -113,6 +116,7 @@ def radial_average(power: Tensor, bins: int | None = None) -> tuple[Tensor, Tens
     bins = round(side * 0.5**0.5) if bins is None else bins
     if bins < 1:
         raise ValueError(f"bins: got {bins}; valid: at least 1")
+    finite("power", power)
     radius = frequencies(side).flatten()
     ring = (radius / 0.5**0.5 * bins).long().clamp(max=bins - 1)
     count = torch.zeros(bins, dtype=torch.float64).index_add_(0, ring, torch.ones_like(radius))
@@ -224,6 +228,9 @@ def nyquist_energy(power: Tensor) -> float:
     >>> nyquist_energy(torch.ones(8, 8))
     1.0
     """
+    finite("power", power)
+    if not power.max() > 0:
+        raise ValueError("power: got no number above 0; valid: the spectrum of images that are not all zero")
     edge = torch.cat([power[0], power[1:, 0]])
     return float(edge.mean() / power.max())
 

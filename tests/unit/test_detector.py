@@ -81,6 +81,61 @@ def test_merged_weights_are_the_equation_and_give_the_same_outputs(tiny):
     assert torch.allclose(layer.base_layer.weight + list(changes.values())[1], by_hand, atol=1e-6)
 
 
+def adapted(rank_stabilised=False):
+    """A layer with two adapters, none of them called "default", and what each adds to its weight."""
+    import peft
+
+    plain = torch.nn.Sequential(torch.nn.Linear(6, 4))
+    config = {"r": 4, "lora_alpha": 6, "target_modules": ["0"], "use_rslora": rank_stabilised}
+    model = peft.get_peft_model(plain, peft.LoraConfig(**config), adapter_name="faces")
+    model.add_adapter("hands", peft.LoraConfig(**config | {"r": 2}))
+    layer, expected, zero = model.get_base_model()[0], {}, torch.zeros(4, 6)
+    for name in ("faces", "hands"):
+        layer.lora_B[name].weight.data.normal_(generator=random(4))
+        expected[name] = low_rank.adapted_weight(
+            zero, layer.lora_A[name].weight, layer.lora_B[name].weight, 6, rank_stabilised=rank_stabilised
+        )
+    return model, layer, expected
+
+
+@pytest.mark.parametrize("rank_stabilised", [False, True])
+def test_adapters_of_any_name_and_scale(rank_stabilised):
+    model, layer, expected = adapted(rank_stabilised)
+    x = torch.rand(3, 6, generator=random(1))
+    for name in ("faces", "hands"):
+        model.set_adapter(name)
+        found = low_rank.updates(model)
+        assert list(found) == [key for key, part in model.named_modules() if part is layer]
+        assert torch.allclose(*found.values(), expected[name], atol=1e-6)
+        assert torch.allclose(model(x), layer.base_layer(x) + x @ expected[name].T, atol=1e-5)
+    assert torch.allclose(*low_rank.updates(model, "faces").values(), expected["faces"], atol=1e-6)
+    model.base_model.set_adapter(["faces", "hands"])
+    assert torch.allclose(*low_rank.updates(model).values(), sum(expected.values()), atol=1e-6)
+    with pytest.raises(ValueError, match="adapter: got 'default'; valid: faces, hands"):
+        low_rank.updates(model, "default")
+
+
+def test_adapters_that_are_merged():
+    model, layer, expected = adapted()
+    before = layer.base_layer.weight.clone()
+    model.merge_adapter()
+    assert torch.allclose(layer.base_layer.weight, before + expected["faces"], atol=1e-5)
+    assert torch.allclose(*low_rank.updates(model).values(), expected["faces"], atol=1e-6)
+    whole = model.merge_and_unload()
+    assert low_rank.updates(whole) == {}
+    with pytest.raises(ValueError, match="the model has none"):
+        low_rank.updates(whole, "faces")
+
+
+def test_adapted_weights_of_half_precision():
+    random_halves = [
+        torch.randn(*shape, generator=random(i)).half() for i, shape in enumerate([(4, 6), (2, 6), (4, 2)])
+    ]
+    found = low_rank.adapted_weight(*random_halves, alpha=300)
+    exact = low_rank.adapted_weight(*(x.float() for x in random_halves), alpha=300)
+    assert found.dtype == torch.float16 and torch.equal(found, exact.half())
+
+
 def test_the_same_generator_gives_the_same_model_and_leaves_the_global_stream_alone(tiny):
     before = torch.random.get_rng_state()
     first, second, other = (vit.vit_lora(tiny, rank=2, generator=random(k)) for k in (5, 5, 6))

@@ -1,0 +1,198 @@
+"""Half precision, rows of zeros, NaN and infinity: every public loss and metric is right or raises a ValueError."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from deepfake_kit.chain.store import pack, unpack
+from deepfake_kit.detect import losses, low_rank
+from deepfake_kit.measure import batches, edits, images, scores, sets, spectra
+
+
+def random(*shape, seed=0):
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) * 0.9 + 0.05
+
+
+PICTURES, OTHERS = random(3, 3, 16, 16), random(3, 3, 16, 16, seed=1)
+MASK = torch.arange(256).reshape(16, 16).expand(3, 16, 16) % 3 == 0
+FEATURES, CENTER = random(6, 5) - 0.5, random(5, seed=2)
+FAKE = torch.tensor([0, 1, 0, 1, 1, 0])
+S = np.array([0.9, 0.4, 0.6, 0.1, 0.8, 0.3])
+
+LOSSES = {
+    "nt_xent": (losses.nt_xent, [FEATURES[:3], FEATURES[3:]]),
+    "multi_view_nt_xent": (losses.multi_view_nt_xent, [FEATURES.reshape(2, 3, 5)]),
+    "center_distance": (losses.center_distance, [FEATURES, CENTER]),
+    "single_center_loss": (lambda f, c: losses.single_center_loss(f, FAKE, c), [FEATURES, CENTER]),
+    "single_center_loss_as_printed": (
+        lambda f, c: losses.single_center_loss_as_printed(f, FAKE, c),
+        [FEATURES, CENTER],
+    ),
+}
+METRICS = {
+    "frechet_distance": (sets.frechet_distance, [FEATURES, FEATURES + 0.1]),
+    "bootstrap": (lambda x: sets.bootstrap(torch.mean, x, 5, torch.Generator().manual_seed(0)).value, [FEATURES]),
+    "grain": (images.grain, [PICTURES]),
+    "psnr": (images.psnr, [PICTURES, OTHERS]),
+    "ssim": (images.ssim, [PICTURES, OTHERS]),
+    "pixel_distance": (edits.pixel_distance, [PICTURES, OTHERS]),
+    "mask_distance": (lambda a, b: edits.mask_distance(a, b, MASK), [PICTURES, OTHERS]),
+    "mean_square": (edits.mean_square, [PICTURES, OTHERS]),
+    "masked_mean_square": (lambda a, b: edits.masked_mean_square(a, b, MASK), [PICTURES, OTHERS]),
+    "coverage": (sets.coverage, [FEATURES, FEATURES + 0.01]),
+    "fit_reader": (lambda x, y: sets.fit_reader(x, y, ("a",)).weights, [PICTURES, random(3, 1)]),
+    "correlation": (lambda x, y: sets.correlation(x, y).r, [FEATURES[:, 0], FEATURES[:, 1]]),
+    "residual": (lambda x: spectra.residual(x).abs().mean(), [PICTURES]),
+    "power_spectrum": (lambda x: spectra.power_spectrum(x).mean(), [PICTURES]),
+    "radial_average": (lambda p: spectra.radial_average(p)[1], [random(8, 8)]),
+    "nyquist_energy": (spectra.nyquist_energy, [random(8, 8)]),
+    "auc": (lambda s: scores.auc(s, FAKE), [S]),
+    "delong_interval": (lambda s: scores.delong_interval(s, FAKE), [S]),
+    "equal_error_rate": (lambda s: scores.equal_error_rate(s, FAKE), [S]),
+    "f1_score": (lambda s: scores.f1_score(s, FAKE, 0.5), [S]),
+    "evaluate": (lambda s: list(scores.evaluate(s, FAKE, repeats=5).values()), [S]),
+    "auc_difference": (lambda a, b: scores.auc_difference(a, b, FAKE, 20), [S, S[::-1].copy()]),
+    "batch_mean": (lambda s: batches.batch_mean(lambda y, z: z.mean(), FAKE.numpy(), s, 2), [S]),
+}
+NOT_HERE = {"wilson_interval", "possible_f1", "lowest_auc", "batch_f1", "batch_auc", "possible_batch_f1"}  # of numbers
+
+
+def as_list(value):
+    return np.asarray(value.detach().double() if torch.is_tensor(value) else value, dtype=float).ravel()
+
+
+def in_half(value, dtype):
+    return value.to(dtype) if torch.is_tensor(value) else torch.from_numpy(value).to(dtype).float().numpy()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", [*LOSSES, *METRICS])
+def test_half_precision_costs_the_rounding_of_the_input_only(name, dtype):
+    of, arguments = (LOSSES | METRICS)[name]
+    half = [in_half(value, dtype) for value in arguments]
+    rounded = [value.to(torch.float32) if torch.is_tensor(value) else value for value in half]
+    found, expected = as_list(of(*half)), as_list(of(*rounded))
+    step = {torch.float16: 2**-10, torch.bfloat16: 2**-7}[dtype]
+    assert np.isfinite(found).all() and np.abs(found - expected).max() <= step * max(1, np.abs(expected).max())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_of_zeros_and_of_far_numbers_have_finite_gradients(name, dtype):
+    of, arguments = LOSSES[name]
+    for factor in (1.0, 1e-2, 1e4):
+        leaves = [(factor * value).to(dtype).clone() for value in arguments]
+        leaves[0].view(-1, leaves[0].shape[-1])[1] = 0  # one row of zeros
+        leaves = [leaf.requires_grad_() for leaf in leaves]
+        value = of(*leaves)
+        assert value.dtype == torch.promote_types(dtype, torch.float32) and torch.isfinite(value)
+        value.backward()
+        assert all(torch.isfinite(leaf.grad).all() for leaf in leaves), factor
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-15, 1.0, 1e15, 1e30])
+def test_only_directions_count(scale):
+    """Squares of such rows leave float32; the directions are the same."""
+    z = FEATURES.clone()
+    expected = losses.nt_xent(z[:3].double(), z[3:].double())
+    assert losses.nt_xent(scale * z[:3], z[3:]).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_row_of_zeros_is_at_a_right_angle_to_all():
+    z = torch.eye(4, 6)
+    z[1] = 0
+    perpendicular = torch.eye(4, 6)
+    assert torch.equal(losses.nt_xent(z[:2], z[2:]), losses.nt_xent(perpendicular[:2], perpendicular[2:]))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", METRICS)
+def test_metrics_refuse_what_is_not_finite(name, bad):
+    of, arguments = METRICS[name]
+    for i, value in enumerate(arguments):
+        spoilt = value.clone() if torch.is_tensor(value) else value.copy()
+        spoilt[tuple(side // 2 for side in spoilt.shape)] = bad
+        with pytest.raises(ValueError, match="finite|nan|inf"):
+            of(*arguments[:i], spoilt, *arguments[i + 1 :])
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_pass_on_what_is_not_finite(name, bad):
+    """So that the training loop, which knows the step, can stop; a finite loss of such numbers would hide them."""
+    of, arguments = LOSSES[name]
+    spoilt = arguments[0].clone()
+    spoilt.view(-1, spoilt.shape[-1])[1, 2] = bad
+    assert not torch.isfinite(of(spoilt, *arguments[1:]))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_numbers_that_are_no_tensors_are_checked_too(bad):
+    calls = [
+        (losses.nt_xent, (FEATURES[:3], FEATURES[3:], bad)),
+        (losses.single_center_loss, (FEATURES, FAKE, CENTER, bad)),
+        (losses.single_center_loss_as_printed, (FEATURES, FAKE, CENTER, bad)),
+        (sets.fit_reader, (PICTURES, random(3, 1), ("a",), bad)),
+        (sets.correlation, (S, S[::-1], bad)),
+        (batches.possible_f1, (bad,)),
+        (batches.lowest_auc, (bad,)),
+        (batches.batch_f1, (bad, 0.1)),
+        (batches.batch_auc, (bad,)),
+        (batches.possible_batch_f1, (bad,)),
+        (low_rank.adapted_weight, (torch.zeros(2, 2), torch.zeros(1, 2), torch.zeros(2, 1), bad)),
+    ]
+    for of, arguments in calls:
+        with pytest.raises(ValueError):
+            of(*arguments)
+    with pytest.raises(ValueError, match="threshold"):
+        scores.f1_score(S, FAKE, math.nan)
+
+
+def test_every_public_function_is_in_a_table():
+    """A new loss or metric must be tried, too: functions of tensors that return numbers."""
+    makers = {"residual", "insert_zeros", "enlarge", "overlap", "natural_noise", "frequencies", "spike_suppression"}
+    makers |= {"edit_mask", "check_pictures", "placements", "finite"}
+    for module in (losses, edits, images, scores, sets, spectra, batches):
+        for name, of in vars(module).items():
+            if (
+                callable(of)
+                and not isinstance(of, type)
+                and not name.startswith("_")
+                and of.__module__ == module.__name__
+            ):
+                assert name in LOSSES.keys() | METRICS.keys() | NOT_HERE | makers, f"{module.__name__}.{name}"
+
+
+def test_pack_refuses_a_number_too_large_for_the_format():
+    state = {"a": torch.ones(2), "w": torch.tensor([1.0, -1e6])}
+    with pytest.raises(ValueError, match=r"state\['w'\]: got 1e\+06; valid in float16: up to 65504"):
+        pack(state, "float16")
+    with pytest.raises(ValueError, match=r"state\['w'\].*float32"):
+        pack({"w": torch.tensor([1e300], dtype=torch.float64)})
+    kept = {"w": torch.tensor([65504.0, math.inf, math.nan, -0.0])}
+    back = unpack(pack(kept, "float16"), kept, "float16")
+    assert torch.equal(back["w"].nan_to_num(7), kept["w"].nan_to_num(7))
+    halves = {"w": torch.tensor([1e30], dtype=torch.bfloat16)}
+    with pytest.raises(ValueError, match="'w'"):
+        pack(halves, "float16")
+
+
+def test_area_under_the_curve_needs_no_table_of_pairs():
+    """100,000 scores: a table of all pairs would take 20 GB, and quadratic time minutes."""
+    import resource
+    import time
+
+    generator = np.random.default_rng(0)
+    is_fake = np.arange(100_000) % 2
+    score = generator.normal(is_fake, 1.0)
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    area = scores.auc(score, is_fake)
+    low, high = scores.delong_interval(score, is_fake)
+    scores.auc_difference(score, -score, is_fake, repeats=5)
+    scores.equal_error_rate(score, is_fake)
+    assert time.process_time() - began < 10
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 * 1024
+    exact = 0.5 * math.erfc(-0.5)  # P(N(1, 1) > N(0, 1))
+    assert low < area < high and abs(area - exact) < 0.005 and high - low < 0.01
