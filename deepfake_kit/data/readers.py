@@ -19,8 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from deepfake_kit.images import open_picture
-
 _IDX_TYPES = {
     0x08: np.dtype("u1"),
     0x09: np.dtype("i1"),
@@ -197,6 +195,8 @@ def _to_square(picture: Any, size: int | None) -> np.ndarray:
 
 def read_image(path: str | Path, size: int | None = None, data: bytes | None = None) -> np.ndarray:
     """Decode one picture to RGB uint8 [3,H,W] as `images.open_picture` does; ValueError naming a file it refuses."""
+    from deepfake_kit.images import open_picture  # brings torch, which a fingerprint of the data does not need
+
     return _to_square(open_picture(Path(path) if data is None else data, str(path)), size)
 
 
