@@ -13,7 +13,7 @@ from deepfake_kit.notebook import settings
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 # The chapters in which every word that compares is computed or excused.
-COMPUTED: set[str] = {"10_dadfi"}
+COMPUTED: set[str] = {"09_simclr_on_edge", "10_dadfi"}
 # Each stood in this book, and a later run made it false.
 ONCE_FALSE = [
     "the averaged weights end at or below the plain ones.",
