@@ -13,7 +13,14 @@ from deepfake_kit.notebook import settings
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 # The chapters in which every word that compares is computed or excused.
-COMPUTED: set[str] = {"09_simclr_on_edge", "10_dadfi"}
+COMPUTED: set[str] = {
+    "02_diffusion_math",
+    "04_stackelberg_game",
+    "05_tasks_on_a_chain",
+    "06_federated_diffusion",
+    "09_simclr_on_edge",
+    "10_dadfi",
+}
 # Each stood in this book, and a later run made it false.
 ONCE_FALSE = [
     "the averaged weights end at or below the plain ones.",
