@@ -1,11 +1,15 @@
 # Two commands matter: `make book` and `make test`. Both make the environment first.
 PYTHON ?= python3
-VENV ?= .venv
 PROFILE ?= book
 WORKERS ?= 2
-BIN := $(VENV)/bin
-export VENV
-export PATH := $(abspath $(BIN)):$(PATH)
+# VENV (default .venv) and DEEPFAKE_BOOK_BUILD (default _build) may name other folders. Made absolute without $(abspath),
+# which splits a path at its spaces, and read with $(value), which leaves a dollar sign alone. Programs are started as
+# modules of the interpreter: a script's first line cannot name an interpreter below every path.
+override VENV := $(or $(value VENV),.venv)
+override VENV := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))
+BUILD := $(or $(value DEEPFAKE_BOOK_BUILD),_build)
+export VENV BUILD
+export PATH := $(VENV)/bin:$(value PATH)
 export PYTHONPATH := $(CURDIR)/book
 export JUPYTER_PLATFORM_DIRS = 1
 
@@ -18,7 +22,7 @@ help:  ## list every target
 environment:  ## make the virtual environment .venv from requirements.lock
 	@$(PYTHON) book/press/environment.py
 
-book: environment  ## execute what changed, render, inspect, publish to _build/html
+book: environment  ## execute what changed, render, inspect, publish to _build/html (PROFILE=smoke: to _build/html-smoke)
 	@python -m press build --profile $(PROFILE)
 
 test: environment  ## run the tests (those of the finished pages too, if the book is built)
@@ -31,37 +35,37 @@ site-test: environment  ## only the tests of the finished pages
 	@python -m pytest tests/book
 
 lint: environment  ## style, notebook form, workflow files
-	@ruff check .
-	@ruff format --check .
-	@lint-imports --no-cache
+	@python -m ruff check .
+	@python -m ruff format --check .
+	@python -c "from importlinter.cli import lint_imports_command; lint_imports_command()" --no-cache
 	@python -m press normalise --check
-	@check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@python -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 format: environment  ## one formatting for code; strip outputs and machine metadata from the notebooks
-	@ruff format .
+	@python -m ruff format .
 	@python -m press normalise
 
 chapter: environment  ## execute one chapter: make chapter CHAPTER=02_diffusion_math [PROFILE=smoke]
-	@deepfake-kit run $(CHAPTER) --profile $(PROFILE)
+	@python -m deepfake_kit run $(CHAPTER) --profile $(PROFILE)
 
 lab: environment  ## open the notebooks in JupyterLab
-	@jupyter lab notebooks
+	@DEEPFAKE_KIT_HERE="$$(pwd)" python -m jupyterlab notebooks
 
 serve:  ## look at the built book on http://127.0.0.1:8000
-	@$(PYTHON) -m http.server --bind 127.0.0.1 --directory _build/html 8000
+	@$(PYTHON) -m http.server --bind 127.0.0.1 --directory "$$BUILD/html" 8000
 
 bench: environment  ## the benchmarks, one report each under _build/bench
-	@mkdir -p _build/bench
-	@for script in tests/bench/bench_*.py; do echo "== $$script"; python $$script --out _build/bench || exit 1; done
+	@mkdir -p "$$BUILD/bench"
+	@for script in tests/bench/bench_*.py; do echo "== $$script"; python $$script --out "$$BUILD/bench" || exit 1; done
 
 colab: environment  ## copies of the notebooks for Colab (DEEPFAKE_BOOK_REPOSITORY=... make colab)
-	@python -m press colab _build/colab/notebooks
+	@python -m press colab "$$BUILD/colab/notebooks"
 
 zip: book  ## the whole book as one file that works offline
-	@cd _build && $(PYTHON) -c "import shutil; print(shutil.make_archive('deepfakes-book', 'zip', 'html'))"
+	@cd "$$BUILD" && $(PYTHON) -c "import shutil; print(shutil.make_archive('deepfakes-book', 'zip', 'html'))"
 
 lock:  ## resolve requirements.lock anew from pyproject.toml (newest versions)
 	@$(PYTHON) book/press/lock.py
 
 clean:  ## remove everything that was built (not the environment)
-	rm -rf _build
+	rm -rf "$$BUILD"

@@ -14,10 +14,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 well, 1 a chapter failed or a file cannot be written, 2 bad input."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    from deepfake_kit import paths
     from deepfake_kit.notebook.execute import ChapterFailed
 
     try:
-        return options.command(options)
+        with paths.command():
+            return options.command(options)
     except (ValueError, FileNotFoundError) as error:
         if options.debug:
             raise
@@ -64,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
         help="override one of the notebook's parameters; may be repeated",
     )
     run.add_argument("--output", help="where the executed notebook goes")
-    run.add_argument("--limit", type=_seconds, metavar="SECONDS", help="stop the chapter after so long")
+    run.add_argument(
+        "--limit", type=_seconds, metavar="SECONDS", help="stop the chapter after so long (default: only if it hangs)"
+    )
     run.set_defaults(command=_run)
 
     ledger = commands.add_parser("ledger", help="what the papers state and what we found, in numbers")
@@ -98,8 +102,12 @@ def _checked(options) -> tuple[settings.Chapter, dict]:
     from deepfake_kit.notebook import execute
 
     parameters = execute.parse_parameters(options.parameters)
+    if "profile" in parameters:
+        raise ValueError(f"the profile is given as --profile {parameters['profile']}, not as a parameter")
     about = settings.load(options.chapter)
     settings.one_of("profile", options.profile, settings.PROFILES)
+    if options.output:
+        execute.checked_output(options.output, execute.notebooks_folder())
     notebook = execute.notebooks_folder() / f"{options.chapter}.ipynb"
     if notebook.is_file():
         values = execute.checked_parameters(notebook, {**parameters, "profile": options.profile})
@@ -111,8 +119,6 @@ def _checked(options) -> tuple[settings.Chapter, dict]:
 
 
 def _run(options) -> int:
-    from pathlib import Path
-
     from tqdm import tqdm
 
     from deepfake_kit.notebook import execute, results
@@ -131,12 +137,14 @@ def _run(options) -> int:
             parameters,
             limit_seconds=options.limit,
             progress=show,
-            output=Path(options.output) if options.output else None,
+            output=options.output,
         )
     found = results.collect(path)
     kinds = ("figure", "table", "explorable", "claim", "check")
     counts = ", ".join(f"{sum(r['type'] == kind for r in found['records'])} {kind}s" for kind in kinds)
     print(f"{path}\n{counts}; {found['seconds']:.0f} s, {found['peak_memory_mb']:.0f} MiB at most")
+    if stand_ins := sorted({row["name"] for row in found["data"] if row["stand_in"]}):
+        print(f"STAND-IN DATA: {', '.join(stand_ins)} could not be found; see deepfake-kit doctor")
     return 0
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from pathlib import Path
+
+from deepfake_kit import paths
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,17 +35,22 @@ def main(arguments: list[str] | None = None) -> int:
     words.add_argument("chapter", nargs="?", help="one notebook's name; default: all")
     options = parser.parse_args(arguments)
     try:
-        return COMMANDS[options.command](options)
+        # The two jobs of the graph work in its folder; what they were handed is absolute already.
+        with paths.command() if options.command not in ("execute", "render") else contextlib.nullcontext():
+            return COMMANDS[options.command](options)
     except (ValueError, FileNotFoundError) as error:
         print(f"press: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("press: stopped; the chapters that are finished are kept", file=sys.stderr)
+        return 130
 
 
 def _build(options) -> int:
     from press import build
 
-    published = build.build(ROOT, options.profile, options.jobs)
-    print(f"The book is in {published.relative_to(ROOT)}/index.html")
+    page = build.build(ROOT, options.profile, options.jobs) / "index.html"
+    print(f"The book is in {page.relative_to(ROOT) if page.is_relative_to(ROOT) else page}")
     return 0
 
 
@@ -50,11 +58,8 @@ def _execute(options) -> int:
     from deepfake_kit.notebook.execute import ChapterFailed
     from press import worker
 
-    folder = ROOT / "_build" / "executed" / options.profile / options.chapter / options.key
     try:
-        worker.work(
-            ROOT, options.chapter, options.profile, folder, ROOT / "_build" / "progress" / f"{options.chapter}.json"
-        )
+        worker.work(ROOT, options.chapter, options.profile, options.key)
     except ChapterFailed as error:
         print(error, file=sys.stderr)
         return 1

@@ -12,8 +12,9 @@ import sys
 import time
 from pathlib import Path
 
+from deepfake_kit import paths
 from deepfake_kit.notebook import settings
-from press import assets, keys, stage
+from press import assets, keys, speed, stage, worker
 
 UNTOUCHED = "the last good site, if there is one, stays in place"
 KEEP = 3  # how many earlier results of a chapter stay, so that undoing an edit costs nothing
@@ -37,16 +38,17 @@ def build(root: Path, profile: str = "book", jobs: int | None = None) -> Path:
         If a chapter or a gate fails; the last good site stays in place.
     """
     settings.one_of("profile", profile, settings.PROFILES)
-    folder = root / "_build"
+    folder = paths.build(root)
     try:
-        folder.mkdir(exist_ok=True)
-        with _alone(folder) as lock:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone(folder) as lock, paths.variables({**paths.fixed(), **paths.home(folder)}):
             return _build(root, folder, profile, jobs or os.cpu_count() or 1, lock)
     except (OSError, assets.AssetError) as error:
         raise SystemExit(f"the build stopped: {error}; {UNTOUCHED}") from None
 
 
 def _build(root: Path, folder: Path, profile: str, jobs: int, lock: int) -> Path:
+    worker.sweep(folder)
     assets.install(folder / "third_party")
     plan = _plan(root, profile)
     (folder / "plan.json").write_text(json.dumps(plan, indent=1), encoding="utf-8")
@@ -54,7 +56,7 @@ def _build(root: Path, folder: Path, profile: str, jobs: int, lock: int) -> Path
         shutil.rmtree(folder / "progress")
     (folder / "progress").mkdir()
     status = _graph(root, folder, plan, jobs, lock)
-    failed = _failures(folder)
+    failed = {**plan["odd"], **_failures(folder)}
     for name, error in failed.items():
         print(f"\n{name} FAILED\n{error}", file=sys.stderr)
     if status or failed:
@@ -66,11 +68,17 @@ def _build(root: Path, folder: Path, profile: str, jobs: int, lock: int) -> Path
 
 
 def _plan(root: Path, profile: str) -> dict:
-    """Every chapter of the table of contents with its key, and the key of the site they make."""
-    chapters = {
-        name: {"key": keys.chapter_key(root, name, profile), "minutes": settings.load(name).minutes[profile]}
-        for name in stage.chapters(root)
-    }
+    """Every chapter of the table of contents with its key, and the key of the site they make.
+
+    A chapter whose source cannot be read stands under ``odd`` with the reason; the others run all the same.
+    """
+    chapters, odd = {}, {}
+    for name in stage.chapters(root):
+        try:
+            minutes = settings.load(name).minutes[profile]
+            chapters[name] = {"key": keys.chapter_key(root, name, profile), "minutes": minutes}
+        except (ValueError, OSError) as error:
+            odd[name] = str(error)
     kept = [
         root / name
         for name in (
@@ -87,20 +95,25 @@ def _plan(root: Path, profile: str) -> dict:
         [path for path in kept if path.exists()],
         json.dumps([chapters, profile, stage.repository(root)], sort_keys=True),
     )
-    return {"profile": profile, "chapters": chapters, "site": site}
+    return {"profile": profile, "chapters": chapters, "odd": odd, "site": site}
 
 
 def _graph(root: Path, folder: Path, plan: dict, jobs: int, lock: int) -> int:
     """Run Snakemake and show one progress line a chapter; returns its exit status."""
-    fresh = [
-        name
-        for name, row in plan["chapters"].items()
-        if (folder / "executed" / plan["profile"] / name / row["key"] / "results.json").is_file()
-    ]
-    for name in fresh:
-        print(f"{name}: unchanged")
-    if (folder / "sites" / plan["site"] / "complete").is_file():
+    waiting = {}
+    for name, row in plan["chapters"].items():
+        executed = folder / "executed" / plan["profile"] / name / row["key"]
+        if worker.fresh(executed):
+            print(f"{name}: unchanged")
+        else:
+            shutil.rmtree(executed, ignore_errors=True)  # damaged since it was made, or never whole
+            waiting[name] = _expected_seconds(folder, plan, name)
+    finished = folder / "sites" / plan["site"]
+    if not plan["odd"] and not waiting and stage.whole(finished):
         return 0
+    if waiting:
+        print(speed.forecast(list(waiting.values()), jobs), flush=True)
+    shutil.rmtree(finished, ignore_errors=True)
     # Jobs put their outputs in place whole, so a file that exists is complete, whatever an interrupted graph noted.
     command = [
         sys.executable,
@@ -117,8 +130,6 @@ def _graph(root: Path, folder: Path, plan: dict, jobs: int, lock: int) -> int:
         "--ignore-incomplete",
         "--rerun-triggers",
         "mtime",
-        "--config",
-        f"plan={folder / 'plan.json'}",
     ]
     log = folder / "snakemake.log"
     path = os.pathsep.join(filter(None, [str(root / "book"), os.environ.get("PYTHONPATH")]))
@@ -135,11 +146,11 @@ def _graph(root: Path, folder: Path, plan: dict, jobs: int, lock: int) -> int:
         try:
             _show_progress(process, folder, plan)
         except BaseException:
-            process.terminate()
+            process.terminate()  # running jobs end with their parent; what is finished stays
             process.wait()
             raise
     if process.returncode:
-        print(f"the graph's own log: {log.relative_to(root)}", file=sys.stderr)
+        print(f"the graph's own log: {log}", file=sys.stderr)
     return process.returncode
 
 
@@ -184,13 +195,13 @@ def _show_progress(process, folder: Path, plan: dict) -> None:
 
 
 def _expected_seconds(folder: Path, plan: dict, name: str) -> float:
-    """How long a chapter should take: as long as its newest earlier run here, else as its settings state."""
+    """How long a chapter should take here: as its newest earlier run, else as stated, at this machine's speed."""
     runs = (folder / "executed" / plan["profile"] / name).glob("[0-9a-f]*/results.json")
     for path in sorted(runs, key=os.path.getmtime, reverse=True):
         with contextlib.suppress(OSError, ValueError):
             if seconds := json.loads(path.read_text(encoding="utf-8")).get("seconds"):
                 return float(seconds)
-    return 60.0 * plan["chapters"][name]["minutes"]
+    return 60.0 * plan["chapters"][name]["minutes"] * speed.factor()
 
 
 def _time_left(expected: float, elapsed: float) -> str:
@@ -236,13 +247,14 @@ def _alone(folder: Path):
 
 
 def _prune(folder: Path, plan: dict) -> None:
-    """Drop old results: of each chapter keep the newest few, of sites those that are published (one a profile)."""
+    """Drop old results: of each chapter keep the newest few, of sites those that are shown (one a profile)."""
     for name in plan["chapters"]:
         kept = sorted((folder / "executed" / plan["profile"] / name).glob("[0-9a-f]*"), key=os.path.getmtime)
         for old in kept[:-KEEP]:
             if old.name != plan["chapters"][name]["key"]:
                 shutil.rmtree(old, ignore_errors=True)
-    published = {Path(os.readlink(link)).parent.name for link in folder.glob("html*") if link.is_symlink()}
-    for old in (folder / "sites").glob("[0-9a-f]*"):
-        if old.name not in published | {plan["site"]}:
+    shown = {Path(os.readlink(link)).name for link in folder.glob("html*") if link.is_symlink()}
+    kept = {name.partition("-")[0] for name in shown} | {plan["site"]}
+    for old in [*(folder / "sites").glob("[0-9a-f]*"), *(folder / "shown").glob("*")]:
+        if old.name not in (kept if old.parent.name == "sites" else shown):
             shutil.rmtree(old, ignore_errors=True)

@@ -10,6 +10,12 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+# The oldest interpreter that the lock must serve: Debian 12's own.
+OLDEST = (3, 11, 2)
+# Newest versions that do not work there, and why. `make lock` stays below them.
+CAPS = {
+    "soupsieve<4": "4.0 needs CPython 3.11.5: its possessive patterns match wrongly before, and Sphinx's pages break"
+}
 HEADER = """# Exact versions of the default environment (Python 3.11).
 # `make lock` makes this file, `make environment` installs it.
 # torch is the plain release: pip takes the CPU build or the CUDA build, whichever the machine's index offers.
@@ -25,7 +31,7 @@ def main() -> int:
             (ROOT / "requirements.lock").read_text(encoding="utf-8") if (ROOT / "requirements.lock").exists() else ""
         )
         torch = re.search(r"^torch==\S+", before, re.MULTILINE)
-        words = [torch.group()] if torch else []
+        words = [*CAPS, *([torch.group()] if torch else [])]
         subprocess.run([*pip, "install", "--quiet", *words, f"{ROOT}[chain,privacy,models,book,dev]"], check=True)
         listed = subprocess.run([*pip, "freeze", "--all"], check=True, capture_output=True, text=True).stdout
     (ROOT / "requirements.lock").write_text(HEADER + clean(listed), encoding="utf-8")

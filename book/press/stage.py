@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import nbformat
 import yaml
 
+from deepfake_kit import paths
 from deepfake_kit.notebook import claims, report
 from press import assets, decorate, gates, health, ledger, mend, sources, verdicts
 
@@ -20,6 +23,7 @@ MARKS = {
     "book/ledger.md": ("<!-- ledger -->", ledger.table),
     "book/health.md": ("<!-- health -->", health.table),
 }
+ANNOUNCEMENT = "Made at profile {profile}, not at the size of the book: its numbers judge no paper."
 
 
 def chapters(root: Path) -> list[str]:
@@ -40,13 +44,14 @@ def render(root: Path, plan: dict, site: str) -> int:
 
     Everything happens under ``_build/sites/<site>``; what is wrong is listed there in ``problems.txt``.
     """
-    folder = root / "_build" / "sites" / site
+    folder = paths.build(root) / "sites" / site
     shutil.rmtree(folder, ignore_errors=True)
     source = folder / "source"
     source.mkdir(parents=True)
     results = _stage(root, plan, source)
     problems = _sphinx(source, folder)
-    problems += verdicts.problems(results)
+    if plan["profile"] == "book":  # the verdicts are approved at this size; at another one they judge nothing
+        problems += verdicts.problems(results)
     if not problems:
         os.replace(source / "_build" / "html", folder / "html")
         # A reader who downloads the page gets the executed notebook, not its dressed copy.
@@ -58,16 +63,45 @@ def render(root: Path, plan: dict, site: str) -> int:
         (folder / "problems.txt").write_text("\n".join(f"- {problem}" for problem in problems) + "\n", encoding="utf-8")
         return 1
     shutil.rmtree(source)
-    (folder / "complete").write_text(site, encoding="utf-8")
+    (folder / "complete").write_text(json.dumps(manifest(folder / "html")), encoding="utf-8")
     return 0
 
 
+def manifest(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below a folder, by its path inside."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def whole(folder: Path) -> bool:
+    """Whether the finished site in `folder` still is what was rendered: its files are those of its manifest."""
+    try:
+        return json.loads((folder / "complete").read_text(encoding="utf-8")) == manifest(folder / "html")
+    except (OSError, ValueError):
+        return False
+
+
 def publish(folder: Path, site: str, profile: str) -> Path:
-    """Point ``_build/html`` (or ``_build/html-<profile>``) at a finished site, atomically."""
+    """Make ``html`` in the build's folder (``html-<profile>`` for another profile) show a finished site, atomically.
+
+    It leads to a copy. Whatever is written through it, by Jupyter Book's own command for one, which takes the same
+    folder, leaves the finished site alone; a copy that differs from the site is replaced.
+    """
     target = folder / ("html" if profile == "book" else f"html-{profile}")
+    finished = folder / "sites" / site
+    expected = json.loads((finished / "complete").read_text(encoding="utf-8"))
+    if target.is_symlink() and os.readlink(target).startswith(f"shown/{site}-") and manifest(target) == expected:
+        return target
+    (folder / "shown").mkdir(exist_ok=True)
+    copy = Path(tempfile.mkdtemp(prefix=f"{site}-", dir=folder / "shown"))
+    shutil.copytree(finished / "html", copy, dirs_exist_ok=True)
+    copy.chmod(0o755)
     link = folder / f".html.{os.getpid()}"
     link.unlink(missing_ok=True)
-    link.symlink_to(Path("sites") / site / "html")
+    link.symlink_to(copy.relative_to(folder))
     if target.is_dir() and not target.is_symlink():
         shutil.rmtree(target)
     os.replace(link, target)
@@ -81,13 +115,15 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
         root / "book", source / "book", ignore=shutil.ignore_patterns("press", "static", "Snakefile", "__pycache__")
     )
     shutil.copy(root / "_toc.yml", source)
-    (source / "_config.yml").write_text(yaml.safe_dump(_config(root, address), sort_keys=False), encoding="utf-8")
+    (source / "_config.yml").write_text(
+        yaml.safe_dump(_config(root, address, plan["profile"]), sort_keys=False), encoding="utf-8"
+    )
     (source / "notebooks").mkdir()
     downloads = source.parent / "downloads"
     downloads.mkdir()
     results = []
     for name, row in plan["chapters"].items():
-        executed = root / "_build" / "executed" / plan["profile"] / name / row["key"]
+        executed = paths.build(root) / "executed" / plan["profile"] / name / row["key"]
         notebook = nbformat.read(executed / "notebook.ipynb", as_version=4)
         (downloads / f"{name}.ipynb").write_text(sources.stamped(nbformat.writes(notebook), address), encoding="utf-8")
         nbformat.write(decorate.decorated(notebook, int(name[:2])), source / "notebooks" / f"{name}.ipynb")
@@ -101,13 +137,15 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
     for paper in claims.papers():
         page = report.article(paper, results, book=True)
         (source / "book" / f"work-{paper}.md").write_text(page, encoding="utf-8")
-    assets.copy(source, root / "_build" / "third_party")
+    assets.copy(source, paths.build(root) / "third_party")
     return results
 
 
-def _config(root: Path, address: str) -> dict:
+def _config(root: Path, address: str, profile: str) -> dict:
     """The book's configuration, with launch buttons if the repository is known."""
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    if profile != "book":
+        config["html"]["announcement"] = ANNOUNCEMENT.format(profile=profile)
     if not address:
         del config["repository"]
         return config
@@ -120,7 +158,8 @@ def _config(root: Path, address: str) -> dict:
 
 def _sphinx(source: Path, folder: Path) -> list[str]:
     """Run Jupyter Book strictly; returns its complaints."""
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(source), "-W", "-n", "--keep-going"]
+    start = "from jupyter_book.cli.main import main; main()"  # its script may lie below a path that no shell can read
+    command = [sys.executable, "-c", start, "build", str(source), "-W", "-n", "--keep-going"]
     done = subprocess.run(
         command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env={**os.environ, "NO_COLOR": "1"}
     )

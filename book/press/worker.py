@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -9,12 +12,14 @@ import threading
 import time
 from pathlib import Path
 
+from deepfake_kit import paths
 from deepfake_kit.cache import write_whole
 from deepfake_kit.notebook import execute, results
+from press import keys
 
 
-def work(root: Path, chapter: str, profile: str, folder: Path, progress: Path) -> None:
-    """Execute one chapter into `folder` (``notebook.ipynb`` and ``results.json``).
+def work(root: Path, chapter: str, profile: str, key: str) -> None:
+    """Execute one chapter into its folder of the build: ``notebook.ipynb`` and ``results.json``.
 
     Parameters
     ----------
@@ -22,17 +27,19 @@ def work(root: Path, chapter: str, profile: str, folder: Path, progress: Path) -
         The repository.
     chapter, profile : str
         What to execute.
-    folder : Path
-        Where the two files go; its name is the chapter's key.
-    progress : Path
-        A small JSON file that is rewritten after every cell.
+    key : str
+        The chapter's key, see :func:`press.keys.chapter_key`; the name of its folder.
 
     Raises
     ------
     deepfake_kit.notebook.execute.ChapterFailed
-        If the chapter fails; `folder` then holds nothing new.
+        If the chapter fails; the folder then holds nothing new.
+    ValueError
+        If what ran is not what the key stands for.
     """
     _stop_with_parent()
+    built = paths.build(root)
+    folder, progress = built / "executed" / profile / chapter / key, built / "progress" / f"{chapter}.json"
 
     cells = 0
 
@@ -42,12 +49,17 @@ def work(root: Path, chapter: str, profile: str, folder: Path, progress: Path) -
         _write(progress, {"done": done, "total": total, "seconds": seconds, "status": "running"})
 
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")
+    partial.mkdir(parents=True)
+    lock = os.open(partial, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # tells `sweep` that it is in use
     try:
         path = execute.run(
             chapter, profile, output=partial / "notebook.ipynb", notebooks=root / "notebooks", progress=report
         )
         found = results.collect(path)
-        found["key"] = folder.name
+        hold_to_key(root, found, key)
+        found["key"] = key
+        found["notebook_sha256"] = file_sha256(path)
         (partial / "results.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
         folder.mkdir(parents=True, exist_ok=True)
         # The graph asks for results.json; it comes last, so that it never stands without its notebook.
@@ -59,6 +71,59 @@ def work(root: Path, chapter: str, profile: str, folder: Path, progress: Path) -
         raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        os.close(lock)
+
+
+def hold_to_key(root: Path, found: dict, key: str) -> None:
+    """Refuse a run that is not what its key stands for.
+
+    Raises
+    ------
+    ValueError
+        If a source changed while the chapter ran, or the run read other data than lie at the places of the key.
+    """
+    from deepfake_kit import data
+
+    chapter = found["chapter"]
+    wrong = []
+    if keys.chapter_key(root, chapter, found["profile"]) != key:
+        wrong.append("its notebook, the kit or its data changed while it ran; build again")
+    for row in found["data"]:
+        if row["name"] not in data.names():
+            continue  # made by the chapter itself
+        lies = data.fingerprint(row["name"], split=row["split"])
+        if row["sha256"] != lies and not (row["stand_in"] and lies in (data.STAND_IN, data.MISSING)):
+            wrong.append(
+                f"{row['name']} {row['split']}: it read {row['sha256'][:12]}, but {lies[:12]} was found before"
+            )
+    if wrong:
+        raise ValueError(f"chapter {chapter} did not run as asked, so nothing was kept: {'; '.join(wrong)}")
+
+
+def fresh(folder: Path) -> bool:
+    """Whether `folder` holds a chapter's results, whole and as they were written."""
+    try:
+        found = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        return found["key"] == folder.name and found["notebook_sha256"] == file_sha256(folder / "notebook.ipynb")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file in hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def sweep(built: Path) -> None:
+    """Remove what killed jobs left under `built`; a folder that a living job writes to is locked and stays."""
+    for left in built.glob("executed/*/*/.*"):
+        with contextlib.suppress(OSError):
+            lock = os.open(left, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left)
+            finally:
+                os.close(lock)
 
 
 def _write(path: Path, content: dict) -> None:

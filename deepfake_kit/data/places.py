@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepfake_kit import cache
+from deepfake_kit import cache, paths
 from deepfake_kit.data import folders, readers
 from deepfake_kit.data import hashes as file_hashes
 from deepfake_kit.data.sources import SOURCES, Source
@@ -29,10 +29,10 @@ class Found:
 
 def roots(root: str | os.PathLike | None) -> list[tuple[str, Path]]:
     """The places, each with the word a message calls it by, in the order of looking; ``~`` is the user's home."""
-    first = [("root=", Path(os.path.expanduser(root)))] if root is not None else []
+    first = [("root=", paths.absolute(root))] if root is not None else []
     if os.environ.get("DEEPFAKE_KIT_DATA"):
-        first.append(("$DEEPFAKE_KIT_DATA", Path(os.path.expanduser(os.environ["DEEPFAKE_KIT_DATA"]))))
-    return [*first, ("./data", Path("data")), ("cache", cache.cache_folder())]
+        first.append(("$DEEPFAKE_KIT_DATA", paths.absolute(os.environ["DEEPFAKE_KIT_DATA"])))
+    return [*first, ("./data", paths.absolute("data")), ("cache", cache.cache_folder())]
 
 
 def find(wanted: Source, root: str | os.PathLike | None, split: str) -> Found | None:

@@ -1,17 +1,18 @@
-"""Execute one chapter's notebook with papermill: known parameters only, a time limit, progress, whole or not at all."""
+"""Execute one chapter's notebook with papermill: known parameters only, watched, whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import re
-import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from deepfake_kit import paths
 from deepfake_kit.notebook import settings
 from deepfake_kit.valid import one_of
 
@@ -19,11 +20,20 @@ from deepfake_kit.valid import one_of
 # split over another number of threads rounds differently, so a figure would depend on the machine.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
+LANGUAGE = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+# A kernel that finishes no cell, computes less than a hundredth of the time and reads or writes less than a megabyte
+# for so long hangs; one that is only slow does more.
+STALL_SECONDS = 600.0
+LEAST_MEMORY = 64 * 2**20  # bytes left on the machine, swap included
+
 Progress = Callable[[int, int, float], None]
 
 
 class ChapterFailed(RuntimeError):
-    """A cell raised, the kernel died or the time ran out; the message names chapter, cell and error."""
+    """A cell raised, the kernel died, hung or met the limit; the message names chapter, cell and error."""
 
 
 def notebooks_folder(start: Path | None = None) -> Path:
@@ -41,14 +51,56 @@ def notebooks_folder(start: Path | None = None) -> Path:
     raise FileNotFoundError(f"no notebooks folder in {start} or above it; run this inside a copy of the repository")
 
 
+def read_source(notebook: Path):
+    """A chapter's source as a notebook of today's format, whatever wrote it.
+
+    Raises
+    ------
+    ValueError
+        If the file is no notebook (empty, cut, merge markers), or an executed copy in the place of a source.
+    """
+    import nbformat
+
+    try:
+        found = nbformat.reads(notebook.read_text(encoding="utf-8-sig"), as_version=4)
+        [cell.source for cell in found.cells]
+    except (ValueError, KeyError, AttributeError, nbformat.ValidationError) as error:
+        words = " ".join(str(error).split())[:120]
+        raise ValueError(f"chapter {notebook.stem}: {notebook.name} is not a readable notebook: {words}") from None
+    injected = [cell for cell in found.cells if "injected-parameters" in cell.metadata.get("tags", [])]
+    if injected or "deepfake_kit" in found.metadata:
+        raise ValueError(
+            f"chapter {notebook.stem}: {notebook.name} is an executed copy, whose parameters are already filled in; "
+            "put the source back"
+        )
+    return found
+
+
 def default_parameters(notebook: Path) -> dict:
-    """Name and default of every parameter that a notebook declares in its ``parameters`` cell."""
+    """Name and default of every parameter that a notebook declares in its ``parameters`` cell.
+
+    Raises
+    ------
+    ValueError
+        If a default is not a plain value, such as a number or a text.
+    """
     import ast
 
-    import papermill
-
-    found = papermill.inspect_notebook(str(notebook))
-    return {name: ast.literal_eval(row["default"]) for name, row in found.items()}
+    found = {}
+    for cell in read_source(notebook).cells:
+        if "parameters" not in cell.metadata.get("tags", []):
+            continue
+        try:
+            for line in ast.parse(cell.source).body:
+                if isinstance(line, ast.Assign | ast.AnnAssign) and line.value is not None:
+                    targets = line.targets if isinstance(line, ast.Assign) else [line.target]
+                    found.update({target.id: ast.literal_eval(line.value) for target in targets})
+        except (SyntaxError, ValueError, AttributeError):
+            raise ValueError(
+                f"chapter {notebook.stem}: a line of the cell tagged 'parameters' is not `name = plain value`:\n"
+                + cell.source
+            ) from None
+    return found
 
 
 def checked_parameters(notebook: Path, given: dict) -> dict:
@@ -81,7 +133,7 @@ def run(
     chapter: str,
     profile: str = "book",
     parameters: dict | None = None,
-    output: Path | None = None,
+    output: str | os.PathLike | None = None,
     notebooks: Path | None = None,
     limit_seconds: float | None = None,
     progress: Progress | None = None,
@@ -97,13 +149,14 @@ def run(
         Which settings to use.
     parameters : dict, optional
         Overrides of the notebook's parameters, by name.
-    output : Path, optional
-        Where the executed notebook goes; default ``_build/runs/<chapter>-<profile>.ipynb`` in the repository.
+    output : path, optional
+        Where the executed notebook goes; default ``runs/<chapter>-<profile>.ipynb`` in the build's folder.
         It is written whole or not at all.
     notebooks : Path, optional
         The folder of the sources; default: found from the working directory upwards.
     limit_seconds : float, optional
-        The kernel is killed after so long; default four times the chapter's stated minutes, at least 120 s.
+        The kernel is stopped after so long, if given. Without it only a kernel that does nothing for
+        ten minutes, or takes the machine's last memory, is stopped.
     progress : callable, optional
         Called with (cells done, cells in all, seconds so far) after each cell.
     kernel : str
@@ -112,56 +165,130 @@ def run(
     Raises
     ------
     ValueError
-        For an unknown chapter, profile or parameter.
+        For an unknown chapter, profile or parameter, an output that is a folder or a source, a source that is none;
+        also if the finished notebook records another profile, seed or parameter than was asked for.
     ChapterFailed
-        If a cell fails, the kernel dies or time runs out.
+        If a cell fails, or the kernel dies, hangs or meets the limit.
     """
     import nbformat
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
-    about = settings.load(chapter)
+    settings.load(chapter)
     one_of("profile", profile, settings.PROFILES)
-    notebooks = notebooks or notebooks_folder()
+    notebooks = paths.absolute(notebooks) if notebooks else notebooks_folder()
     source = notebooks / f"{chapter}.ipynb"
     if not source.is_file():
         raise FileNotFoundError(f"chapter {chapter}: no notebook {source}")
-    values = checked_parameters(source, {**(parameters or {}), "profile": profile})
+    if "profile" in (parameters or {}):
+        raise ValueError("parameter 'profile' is given as the profile itself (on the command line: --profile)")
+    asked = checked_parameters(source, {**(parameters or {}), "profile": profile})
     defaults = default_parameters(source)
     # Only what differs is injected, so a page at its defaults shows one parameters cell, not two.
-    values = {name: value for name, value in values.items() if value != defaults[name]}
-    limit = limit_seconds or max(120.0, 240.0 * about.minutes[profile])
-    output = output or notebooks.parent / "_build" / "runs" / f"{chapter}-{profile}.ipynb"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".{os.getpid()}-{output.name}")
+    values = {name: value for name, value in asked.items() if value != defaults[name]}
+    built = paths.build(notebooks.parent)
+    output = checked_output(output or built / "runs" / f"{chapter}-{profile}.ipynb", notebooks)
+    began = time.monotonic()
+    watchdog = _Watchdog(limit_seconds)
     _use_engine()
-    watchdog = _Watchdog(limit)
-    try:
-        with _one_thread(), watchdog:
-            papermill.execute_notebook(
-                str(source),
-                str(partial),
-                parameters=values,
-                engine_name="kit",
-                kernel_name=kernel,
-                cwd=str(notebooks),
-                progress_bar=False,
-                report=progress or _silent,
-                request_save_on_cell_execute=False,
-            )
-    except PapermillExecutionError as error:
-        raise ChapterFailed(_explain(chapter, error.exec_count, error.source, error.traceback)) from None
-    except Exception as error:
-        if watchdog.fired:
-            raise ChapterFailed(f"chapter {chapter} did not finish within {limit:.0f} s and was stopped") from None
-        raise ChapterFailed(f"chapter {chapter}: the kernel failed: {type(error).__name__}: {error}") from error
-    else:
-        notebook = nbformat.read(partial, as_version=4)
-        nbformat.write(normalised(notebook, keep_times=True), partial)
+    surroundings = {name: "1" for name in THREAD_VARIABLES} | paths.fixed() | paths.home(built)
+    with _partial(output) as partial:
+        try:
+            with paths.variables(surroundings), watchdog:
+                papermill.execute_notebook(
+                    str(source),
+                    str(partial),
+                    parameters=values,
+                    engine_name="kit",
+                    kernel_name=kernel,
+                    cwd=str(notebooks),
+                    progress_bar=False,
+                    report=progress or _silent,
+                    watchdog=watchdog,
+                    request_save_on_cell_execute=False,
+                )
+        except PapermillExecutionError as error:
+            raise ChapterFailed(_explain(chapter, error.exec_count, error.source, error.traceback)) from None
+        except Exception as error:
+            if watchdog.why:
+                after = f"after {time.monotonic() - began:.0f} s"
+                raise ChapterFailed(f"chapter {chapter} was stopped {after}: {watchdog.why}") from None
+            if type(error).__name__ == "DeadKernelError":
+                raise ChapterFailed(
+                    f"chapter {chapter}: the kernel died after {watchdog.cell} cells; most often memory ran out"
+                ) from None
+            raise ChapterFailed(f"chapter {chapter}: the kernel failed: {type(error).__name__}: {error}") from error
+        notebook = normalised(nbformat.read(partial, as_version=4), keep_times=True)
+        _hold_to(notebook, chapter, asked)
+        nbformat.write(notebook, partial)
         os.replace(partial, output)
-    finally:
-        partial.unlink(missing_ok=True)
     return output
+
+
+def checked_output(output: str | os.PathLike, notebooks: Path) -> Path:
+    """Where an executed notebook may go, as an absolute path whose folder exists.
+
+    Raises
+    ------
+    ValueError
+        If it ends like a folder, is one, does not end in ``.ipynb``, or is a source.
+    """
+    wanted, path = os.fspath(output), paths.absolute(output)
+    if path.is_dir() or wanted.endswith(("/", os.sep)):
+        raise ValueError(f"output {wanted!r} is a folder; name the file, such as {path / 'run.ipynb'}")
+    if path.suffix != ".ipynb":
+        raise ValueError(f"output {wanted!r} must end in .ipynb")
+    if path.resolve().parent == notebooks.resolve() or any(
+        path.exists() and path.samefile(s) for s in notebooks.glob("*")
+    ):
+        raise ValueError(f"output {wanted!r} lies among the sources in {notebooks}; executed notebooks go elsewhere")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def differences(found: dict, asked: dict) -> list[str]:
+    """What a finished run recorded (see :func:`deepfake_kit.notebook.results.collect`) against the parameters asked for.
+
+    Examples
+    --------
+    >>> differences({"profile": "book", "seed": 1, "parameters": {}}, {"profile": "smoke", "seed": 1})
+    ["profile: asked 'smoke', recorded 'book'"]
+    """
+    recorded = {**found["parameters"], "profile": found["profile"], "seed": found["seed"]}
+    return [
+        f"{name}: asked {value!r}, recorded {recorded[name]!r}"
+        for name, value in asked.items()
+        if name in recorded and recorded[name] != value
+    ]
+
+
+def _hold_to(notebook, chapter: str, asked: dict) -> None:
+    from deepfake_kit.notebook import results
+
+    found = results.read(notebook, chapter)
+    wrong = differences(found, asked)
+    if found["chapter"] != chapter:
+        wrong.insert(0, f"chapter: asked {chapter!r}, recorded {found['chapter']!r}")
+    if wrong:
+        raise ValueError(f"chapter {chapter} did not run as asked, so nothing was kept: {'; '.join(wrong)}")
+
+
+@contextlib.contextmanager
+def _partial(output: Path) -> Iterator[Path]:
+    """A file beside `output` to write to, locked while it is in use; those that a killed run left are removed."""
+    import fcntl
+
+    for left in output.parent.glob(f".[0-9]*-{glob.escape(output.name)}"):
+        with contextlib.suppress(OSError), left.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while the run that writes it lives
+            left.unlink()
+    partial = output.with_name(f".{os.getpid()}-{output.name}")
+    with partial.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield partial
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def normalised(notebook, keep_times: bool = False):
@@ -184,8 +311,10 @@ def normalised(notebook, keep_times: bool = False):
             cell.metadata["deepfake_kit"] = {"seconds": round(duration, 3)}
         if not cell.metadata.get("tags", True):
             del cell.metadata["tags"]
-    notebook.metadata.pop("language_info", None)
-    notebook.metadata.pop("widgets", None) if not keep_times else None
+    # Editors leave this out or fill it with their versions; Sphinx needs the language.
+    notebook.metadata.update(LANGUAGE)
+    if not keep_times:
+        notebook.metadata.pop("widgets", None)
     return notebook
 
 
@@ -195,10 +324,7 @@ def stripped(notebook):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    notebook.metadata = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
-    }
+    notebook.metadata = {**LANGUAGE}
     return notebook
 
 
@@ -213,62 +339,118 @@ def _explain(chapter: str, number, source: str, traceback: list[str]) -> str:
     return f"chapter {chapter}, cell [{number}] failed: {error}\n{shown}"
 
 
-@contextlib.contextmanager
-def _one_thread():
-    """Give the kernel one numerical thread, whatever the machine."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update({name: "1" for name in THREAD_VARIABLES})
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
 class _Watchdog:
-    """Kill this process's kernels after `limit` seconds; papermill alone can wait for a dead one for ever."""
+    """Stop a kernel that hangs, that takes the last memory, or that meets the limit its user set.
 
-    def __init__(self, limit: float):
-        self.fired = False
-        self._timer = threading.Timer(limit, self._fire)
-        self._timer.daemon = True
+    The wall clock alone stops nothing: a slow or busy machine gets on all the same.
+    """
 
-    def _fire(self):
+    def __init__(self, limit: float | None, stall: float | None = None, every: float = 2.0):
+        self.why = ""
+        self.cell = 0
+        self._limit, self._stall, self._every = limit or float("inf"), stall or STALL_SECONDS, every
+        self._done = threading.Event()
+        self._kernel = None
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def kernel(self, pid: int) -> None:
+        """The process to watch."""
         import psutil
 
-        self.fired = True
-        for child in psutil.Process().children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self._kernel = psutil.Process(pid)
+
+    def _watch(self) -> None:
+        import psutil
+
+        began = since = time.monotonic()
+        before, cell = 0.0, -1
+        while not self._done.wait(self._every):
+            now = time.monotonic()
+            work = _work(self._kernel)
+            # A kernel that idles still beats its heart: a hundredth of the time counts as nothing.
+            if self.cell != cell or work - before > 0.01 * max(now - since, 1.0):
+                since, before, cell = now, work, self.cell
+            left = psutil.virtual_memory().available + psutil.swap_memory().free
+            if now - began > self._limit:
+                self._stop(f"it did not finish within {self._limit:.0f} s, the limit given")
+            elif now - since > self._stall:
+                self._stop(f"after {self.cell} cells it neither computed nor read anything for {now - since:.0f} s")
+            elif left < LEAST_MEMORY:
+                self._stop("the machine's memory ran out")
+
+    def _stop(self, why: str) -> None:
+        """Kill the kernel and what it started, and nothing else of this process."""
+        import psutil
+
+        self.why = self.why or why
+        with contextlib.suppress(psutil.NoSuchProcess, AttributeError):
+            for process in [*self._kernel.children(recursive=True), self._kernel]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
 
     def __enter__(self):
-        self._timer.start()
+        self._thread.start()
         return self
 
     def __exit__(self, *_):
-        self._timer.cancel()
+        self._done.set()
+
+
+def _work(kernel) -> float:
+    """Processor seconds of a process and its children so far; a hundred megabytes read or written count as one."""
+    import psutil
+
+    done = 0.0
+    with contextlib.suppress(psutil.Error, AttributeError):
+        for process in [kernel, *kernel.children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                done += sum(process.cpu_times()[:2])
+                if hasattr(process, "io_counters"):
+                    moved = process.io_counters()
+                    done += (getattr(moved, "read_chars", 0) + getattr(moved, "write_chars", 0)) / 1e8
+    return done
 
 
 def _use_engine() -> None:
-    """Register a papermill engine that reports after each cell."""
-    from papermill.engines import NBClientEngine, papermill_engines
+    """Register a papermill engine that reports after each cell and lets the watchdog know its kernel."""
+    from papermill.clientwrap import PapermillNotebookClient
+    from papermill.engines import Engine, papermill_engines
+    from papermill.log import logger
 
-    class KitEngine(NBClientEngine):
+    class Client(PapermillNotebookClient):
+        watchdog = None
+
+        def start_new_kernel(self, **options):
+            super().start_new_kernel(**options)
+            self.watchdog.kernel(self.km.provisioner.pid)
+
+    class KitEngine(Engine):
         @classmethod
-        def execute_managed_notebook(cls, nb_man, kernel_name, report=_silent, **options):
+        def execute_managed_notebook(cls, nb_man, kernel_name, report, watchdog, **options):
             began, total = time.monotonic(), len(nb_man.nb.cells)
             complete = nb_man.cell_complete
 
             def cell_complete(cell, cell_index=None, **more):
                 complete(cell, cell_index=cell_index, **more)
-                report((cell_index or 0) + 1, total, time.monotonic() - began)
+                watchdog.cell = (cell_index or 0) + 1
+                report(watchdog.cell, total, time.monotonic() - began)
 
             nb_man.cell_complete = cell_complete
             report(0, total, 0.0)
-            return super().execute_managed_notebook(nb_man, kernel_name, **options)
+            options.pop("input_path", None)
+            # The waits of nbclient are for the wall clock too; the watchdog takes their place.
+            client = Client(
+                nb_man,
+                kernel_name=kernel_name,
+                log=logger,
+                timeout=None,
+                startup_timeout=600,
+                iopub_timeout=600,
+                **options,
+            )
+            client.watchdog = watchdog
+            return client.execute()
 
     papermill_engines.register("kit", KitEngine)
 
@@ -286,6 +468,8 @@ def parse_parameters(pairs: list[str]) -> dict:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise ValueError(f"parameter {pair!r} must have the form name=value")
+        if name in found:
+            raise ValueError(f"parameter {name!r} is given twice")
         try:
             found[name] = json.loads(value.lower() if value in ("True", "False") else value)
         except json.JSONDecodeError:

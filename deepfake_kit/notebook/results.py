@@ -28,7 +28,11 @@ def collect(path: Path) -> dict:
     """
     import nbformat
 
-    notebook = nbformat.read(path, as_version=4)
+    return read(nbformat.read(path, as_version=4), Path(path).name)
+
+
+def read(notebook, name: str) -> dict:
+    """All records of an executed notebook in memory; `name` is what errors call it. See :func:`collect`."""
     records, cells = [], []
     for index, cell in enumerate(notebook.cells):
         if cell.cell_type != "code":
@@ -36,19 +40,20 @@ def collect(path: Path) -> dict:
         cells.append({"index": index, "seconds": cell.metadata.get(METADATA_KEY, {}).get("seconds", 0.0)})
         for output in cell.outputs:
             if output.output_type == "error":
-                raise ValueError(f"{Path(path).name}: cell {index} holds an error: {output.ename}: {output.evalue}")
+                raise ValueError(f"{name}: cell {index} holds an error: {output.ename}: {output.evalue}")
             record = output.get("metadata", {}).get(METADATA_KEY)
             if record:
                 records.append({**record, "cell": index})
     starts = [record for record in records if record["type"] == "start"]
     if len(starts) != 1:
-        raise ValueError(f"{Path(path).name}: {len(starts)} runs were started; exactly one is needed")
+        raise ValueError(f"{name}: {len(starts)} runs were started; exactly one is needed")
     about = notebook.metadata.get(METADATA_KEY, {})
     return {
         "chapter": starts[0]["chapter"],
         "profile": starts[0]["profile"],
         "seed": starts[0]["seed"],
-        "parameters": {**starts[0]["parameters"], **about.get("parameters", {})},
+        # What the run itself saw goes before what was filled in: a notebook may have changed it since.
+        "parameters": {**about.get("parameters", {}), **starts[0]["parameters"]},
         "settings": starts[0]["settings"],
         "environment": starts[0]["environment"],
         "data": [

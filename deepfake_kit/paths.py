@@ -1,0 +1,98 @@
+"""What a path means: the same in every process of a run, wherever that process stands.
+
+A relative path, in a variable or an option, is relative to the folder where the command was given. The command notes
+that folder in ``$DEEPFAKE_KIT_HERE`` and hands its children absolute paths. Standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+HERE = "DEEPFAKE_KIT_HERE"
+VARIABLES = ("DEEPFAKE_KIT_DATA", "DEEPFAKE_KIT_CACHE", "DEEPFAKE_BOOK_BUILD", "VENV", "XDG_CACHE_HOME", "MPLCONFIGDIR")
+
+
+def here() -> Path:
+    """The folder where the command was given; in a process that no command of ours started, the working directory."""
+    return Path(os.environ.get(HERE) or Path.cwd())
+
+
+def absolute(path: str | os.PathLike) -> Path:
+    """A path as whoever gave it meant it: ``~`` expanded, the rest joined to :func:`here`.
+
+    Examples
+    --------
+    >>> absolute("/data/sets"), absolute("data") == here() / "data"
+    (PosixPath('/data/sets'), True)
+    """
+    try:
+        return here() / Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError(f"path {os.fspath(path)!r} names the home of a user whom this machine does not know") from None
+
+
+def build(root: Path) -> Path:
+    """Where everything that is built goes: ``$DEEPFAKE_BOOK_BUILD``, else ``_build`` in the repository `root`."""
+    named = os.environ.get("DEEPFAKE_BOOK_BUILD")
+    return absolute(named) if named else root / "_build"
+
+
+def fixed() -> dict[str, str]:
+    """The variables that make every relative path mean the same in a child process, whatever folder it works in."""
+    found = {HERE: str(here())}
+    for name in VARIABLES:
+        if os.environ.get(name):
+            found[name] = str(absolute(os.environ[name]))
+    if os.environ.get("PYTHONPATH"):
+        parts = os.environ["PYTHONPATH"].split(os.pathsep)
+        found["PYTHONPATH"] = os.pathsep.join(str(absolute(part)) for part in parts if part)
+    return found
+
+
+def home(folder: Path) -> dict[str, str]:
+    """Variables for a machine whose home cannot be written; empty where it can.
+
+    Matplotlib, IPython, Jupyter, Snakemake, npm and vvm all write below ``$HOME``. A home inside `folder` takes its
+    place; data that lie in the cache of the real one are still found.
+    """
+    with contextlib.suppress(OSError, RuntimeError):
+        with tempfile.TemporaryFile(dir=Path("~").expanduser()):
+            return {}
+    made = folder / "home"
+    try:
+        (made / ".cache").mkdir(parents=True, exist_ok=True)
+    except OSError:
+        made = Path(tempfile.mkdtemp(prefix="home-"))
+        (made / ".cache").mkdir()
+    cached = Path(os.path.expanduser("~/.cache/deepfake-kit"))
+    link = made / ".cache" / "deepfake-kit"
+    if cached.is_absolute() and cached.is_dir() and not link.exists():
+        link.symlink_to(cached)
+    return {"HOME": str(made)}
+
+
+@contextlib.contextmanager
+def variables(values: dict[str, str]) -> Iterator[None]:
+    """Set environment variables for a while."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def command() -> Iterator[None]:
+    """Around each command: inside, relative paths hang on the folder where it was given, in its children too."""
+    with variables({HERE: str(Path.cwd())}):
+        with variables(fixed()):
+            yield
