@@ -77,8 +77,8 @@ def _plan(root: Path, profile: str) -> dict:
         try:
             minutes = settings.load(name).minutes[profile]
             chapters[name] = {"key": keys.chapter_key(root, name, profile), "minutes": minutes}
-        except (ValueError, OSError) as error:
-            odd[name] = str(error)
+        except Exception as error:  # whatever is odd about one source, the others are not
+            odd[name] = str(error) if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {error}"
     kept = [
         root / name
         for name in (

@@ -23,10 +23,12 @@ def decorated(notebook, number: int):
     Raises
     ------
     ValueError
-        If a cell holds two figures.
+        If there is no title, or a cell holds two figures.
     """
     cells = []
-    title = next(cell for cell in notebook.cells if cell.cell_type == "markdown" and cell.source.startswith("# "))
+    titles = (cell for cell in notebook.cells if cell.cell_type == "markdown" and cell.source.startswith("# "))
+    if not (title := next(titles, None)):
+        raise ValueError(f"chapter {number}: no Markdown cell begins with '# ' and a title")
     title.source = f"# {number} · {title.source[2:]}"  # "chapter 4" in the text is found in the contents
     for index, cell in enumerate(notebook.cells):
         if cell.cell_type != "code":

@@ -7,6 +7,7 @@ figures standing. This key holds everything that can change a result.
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -24,8 +25,13 @@ BY_CHAPTER = {"chapters", "exercises", "papers"}
 def chapter_key(root: Path, chapter: str, profile: str, kit: Path = KIT) -> str:
     """Key of one chapter's executed notebook: 20 hexadecimal digits."""
     notebook = root / "notebooks" / f"{chapter}.ipynb"
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    code = [cell.source for cell in execute.read_source(notebook).cells if cell.cell_type == "code"]
+    for number, cell in enumerate(code, 1):
+        try:
+            ast.parse("\n".join(_without_magics(cell)))
+        except SyntaxError as error:
+            line = (error.text or "").rstrip()
+            raise ValueError(f"chapter {chapter}, cell [{number}]: {error.msg}, line {error.lineno}: {line}") from None
     about = settings.load(chapter)
     parameters = {**execute.default_parameters(notebook), "profile": profile}
     data_sets = about.data_sets(parameters)
@@ -121,17 +127,27 @@ def _claim_rows(code: list[str]) -> dict[str, str]:
     """The rows of the claims files that the notebook names, so that editing another row leaves it alone."""
     from deepfake_kit.notebook import claims
 
-    text = "\n".join(code)
-    rows = [row for paper in claims.papers() for row in claims.load(paper)[1] if f'"{row.id}"' in text]
+    trees = [ast.parse("\n".join(_without_magics(cell))) for cell in code]
+    texts = {node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    rows = [row for paper in claims.papers() for row in claims.load(paper)[1] if row.id in texts]
     return {row.id: repr(row) for row in rows}
 
 
 def _without_magics(cell: str) -> list[str]:
-    """The cell's lines with IPython magics blanked out, so that it parses as Python."""
-    return [
-        line[: len(line) - len(line.lstrip())] + "pass" if line.lstrip()[:1] in ("%", "!") else line
-        for line in cell.splitlines()
-    ]
+    """The cell's lines as the Python that IPython makes of them: ``%magic``, ``x = !command`` and ``name?`` are calls.
+
+    Below ``%%time`` stands code like any other; below ``%%bash`` stands none, and IPython's call takes its place.
+    """
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    manager = TransformerManager()
+    first, _, rest = cell.lstrip().partition("\n")
+    if first.startswith("%%"):
+        body = manager.transform_cell(rest)
+        with contextlib.suppress(SyntaxError):
+            ast.parse(body)
+            return body.splitlines()
+    return manager.transform_cell(cell).splitlines()
 
 
 def _fingerprint(name: str) -> str:

@@ -16,7 +16,7 @@ import yaml
 
 from deepfake_kit import paths
 from deepfake_kit.notebook import claims, report
-from press import assets, decorate, gates, health, ledger, mend, sources, verdicts
+from press import assets, decorate, gates, health, ledger, mend, pages, sources, verdicts
 
 MARKS = {
     "book/index.md": ("<!-- totals -->", ledger.totals),
@@ -58,7 +58,7 @@ def render(root: Path, plan: dict, site: str) -> int:
         shutil.copytree(folder / "downloads", folder / "html" / "_sources" / "notebooks", dirs_exist_ok=True)
         mend.mend(folder / "html")
         (folder / "html" / "results.json").write_text(json.dumps(results), encoding="utf-8")
-        problems = gates.run(folder / "html", results)
+        problems = gates.run(folder / "html", results, pages=pages.toc_pages(root / "_toc.yml"))
     if problems:
         (folder / "problems.txt").write_text("\n".join(f"- {problem}" for problem in problems) + "\n", encoding="utf-8")
         return 1

@@ -82,17 +82,17 @@ def hold_to_key(root: Path, found: dict, key: str) -> None:
     ValueError
         If a source changed while the chapter ran, or the run read other data than lie at the places of the key.
     """
-    from deepfake_kit import data
+    from deepfake_kit.data import dataset
 
     chapter = found["chapter"]
     wrong = []
     if keys.chapter_key(root, chapter, found["profile"]) != key:
         wrong.append("its notebook, the kit or its data changed while it ran; build again")
     for row in found["data"]:
-        if row["name"] not in data.names():
+        if row["name"] not in dataset.names():
             continue  # made by the chapter itself
-        lies = data.fingerprint(row["name"], split=row["split"])
-        if row["sha256"] != lies and not (row["stand_in"] and lies in (data.STAND_IN, data.MISSING)):
+        lies = dataset.fingerprint(row["name"], split=row["split"])
+        if row["sha256"] != lies and not (row["stand_in"] and lies in (dataset.STAND_IN, dataset.MISSING)):
             wrong.append(
                 f"{row['name']} {row['split']}: it read {row['sha256'][:12]}, but {lies[:12]} was found before"
             )

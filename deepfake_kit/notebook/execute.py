@@ -247,7 +247,7 @@ def checked_output(output: str | os.PathLike, notebooks: Path) -> Path:
 
 
 def differences(found: dict, asked: dict) -> list[str]:
-    """What a finished run recorded (see :func:`deepfake_kit.notebook.results.collect`) against the parameters asked for.
+    """What a finished run recorded (see :mod:`deepfake_kit.notebook.results`) against the parameters asked for.
 
     Examples
     --------

@@ -88,12 +88,16 @@ class Run:
 
     def load(self, name: str, split: str = "train", **options):
         """Load a data set with :func:`deepfake_kit.data.load` and remember which bytes were used."""
+        import warnings
+
         from deepfake_kit import data
 
-        return self.take(data.load(name, split, **options))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", data.StandInWarning)  # `take` tells the reader, without this file's path
+            return self.take(data.load(name, split, **options))
 
     def take(self, found):
-        """Remember which bytes a :class:`deepfake_kit.data.Dataset` holds, and return it.
+        """Remember which bytes a :class:`deepfake_kit.data.Dataset` holds, and return it. A stand-in says so.
 
         For a set that was not opened by :meth:`load`, such as a chapter's own stand-in.
         """
@@ -108,7 +112,12 @@ class Run:
                 "photographs_of_people": bool(getattr(found, "photographs_of_people", False)),
             }
         )
-        self._publish({"text/plain": ""}, {"type": "data", "id": f"{found.name}-{found.split}", **self.data[-1]})
+        shown = {"text/plain": ""}
+        if found.stand_in:
+            text = f"{found.name} ({found.split}) was not found on this machine. In its place: {found.description}."
+            notice = f'<p class="kit-stand-in"><strong>Stand-in data.</strong> {html.escape(text)}</p>'
+            shown = {"text/html": notice, "text/plain": f"Stand-in data. {text}"}
+        self._publish(shown, {"type": "data", "id": f"{found.name}-{found.split}", **self.data[-1]})
         return found
 
     def settings_table(self):
