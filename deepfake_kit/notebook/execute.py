@@ -196,11 +196,13 @@ def run(
         try:
             with paths.variables(surroundings), watchdog:
                 papermill.execute_notebook(
-                    str(source),
-                    str(partial),
+                    # papermill fills its parameters into braces, here those of a folder's name.
+                    str(source).replace("{", "{{").replace("}", "}}"),
+                    str(partial).replace("{", "{{").replace("}", "}}"),
                     parameters=values,
                     engine_name="kit",
                     kernel_name=kernel,
+                    language="python",  # editors may leave it out of the file
                     cwd=str(notebooks),
                     progress_bar=False,
                     report=progress or _silent,
