@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
@@ -103,6 +105,17 @@ def press(folder: Path, *words: str, **options) -> subprocess.CompletedProcess:
         timeout=300,
         **options,
     )
+
+
+@contextlib.contextmanager
+def locked(folder: Path):
+    """Hold the lock of a folder, as a job does that writes there."""
+    handle = os.open(folder, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def environment(folder: Path) -> dict[str, str]:

@@ -14,9 +14,10 @@ import tempfile
 import time
 from pathlib import Path
 
+import nbformat
 import pytest
 import small_book
-from press import keys
+from press import keys, stage
 from small_book import press
 
 pytestmark = pytest.mark.slow
@@ -169,14 +170,15 @@ def test_an_approved_measurement_that_nobody_makes_stops_the_build(book):
     assert done.returncode == 1 and "no chapter measures it" in done.stderr
 
 
-def start_build(book):
+def start_build(book, stderr=subprocess.DEVNULL):
     """A build in a process group of its own, so that all of it can be killed at once."""
     return subprocess.Popen(
         [sys.executable, "-m", "press", "build"],
         cwd=book,
         env=small_book.environment(book),
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=stderr,
+        text=True,
         start_new_session=True,
     )
 
@@ -211,7 +213,7 @@ def test_killed_while_the_pages_are_made_it_resumes(book):
     process = start_build(book)
     deadline = time.monotonic() + 120
     sites = book / "_build" / "sites"
-    while not [path for path in sites.glob("*/source/notebooks") if site.parts[1] not in path.parts]:
+    while not [path for path in sites.glob("*/source/notebooks") if site.name.partition("-")[0] not in path.parts]:
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
@@ -223,8 +225,19 @@ def test_killed_while_the_pages_are_made_it_resumes(book):
 
 
 def test_a_site_of_another_profile_leaves_the_book_in_place(book):
+    """A verdict approved at the book's size is not asked of a quick look, whose pages say what they are."""
+    small_book.write(
+        book,
+        "91_demo",
+        small_book.FIGURE,
+        'run.claim("demo-eq-1", run.settings.points)',
+        'run.say("The line has {points} points.", points=run.settings.points)',
+    )
     done = press(book, "build", "--profile", "smoke")
     assert done.returncode == 0, done.stderr
+    for name in ("notebooks/91_demo", "book/ledger"):
+        assert "Made at profile smoke" in (book / "_build" / "html-smoke" / f"{name}.html").read_text()
+    assert "Made at profile" not in page(book, "91_demo")
     assert "The line has 3 points." in page(book, "91_demo"), "the book's own site is gone"
     assert "The line has 2 points." in (book / "_build" / "html-smoke" / "notebooks" / "91_demo.html").read_text()
 
@@ -299,6 +312,103 @@ def test_a_hanging_chapter_is_stopped(book):
     )
     assert done.returncode == 1 and "did not finish within 15 s" in done.stderr
     assert not (book / "_build" / "runs" / "92_other-smoke.ipynb").exists()
+
+
+def test_what_is_written_through_the_published_folder_is_undone(book):
+    """Jupyter Book's own command writes into `_build/html`; the finished site is another folder."""
+    shown = book / "_build" / "html"
+    good = stage.manifest(shown)
+    (shown / "notebooks" / "91_demo.html").write_text("another program's page")
+    (shown / "extra.html").write_text("another program's page")
+    (shown / "results.json").unlink()
+    done = press(book, "build")
+    assert done.returncode == 0 and done.stdout.count("unchanged") == 2, done.stdout + done.stderr
+    assert stage.manifest(shown) == good
+
+
+def test_a_finished_site_that_was_damaged_is_made_again(book):
+    """As is a chapter's result: nothing is called unchanged that is not what was written."""
+    kept = next((book / "_build" / "sites").glob("*/html/notebooks/92_other.html"))
+    good = kept.read_text()
+    kept.write_text("damaged")
+    notebook = next((book / "_build" / "executed" / "book" / "91_demo").glob("*/notebook.ipynb"))
+    notebook.write_text(notebook.read_text().replace("3 points", "7 points"))
+    done = press(book, "build")
+    assert done.returncode == 0 and "92_other: unchanged" in done.stdout, done.stdout + done.stderr
+    assert "91_demo: unchanged" not in done.stdout and "The line has 3 points." in page(book, "91_demo")
+    assert "A straight line that rises" in good and "damaged" not in page(book, "92_other")
+
+
+def test_an_odd_source_is_named_and_the_others_run(book):
+    """One cell is no Python; the other chapter was saved by Colab and speaks IPython."""
+    small_book.write(book, "91_demo", "x = 1", "def f(x)\n    return x")
+    colab = small_book.notebook(
+        "92_other",
+        "%%time\nfrom deepfake_kit.game import stackelberg",
+        "files = !echo one two\nwhere = %pwd\nlen?",
+        "%%bash\nfor x in 1 2; do echo $x; done",
+        "%%capture said\n!echo three",
+        small_book.FIGURE.replace("It rises", "It climbs"),
+    )
+    colab.metadata = {
+        "colab": {"provenance": [], "toc_visible": True},
+        "kernelspec": {"name": "python3", "display_name": "Python 3"},
+    }
+    colab.cells[3].metadata.update(id="aBcD", colab={"base_uri": "https://localhost:8080/"}, outputId="x")
+    nbformat.write(colab, book / "notebooks" / "92_other.ipynb")
+    before = executed(book)
+    done = press(book, "build")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "chapter 91_demo, cell [5]: expected ':', line 1: def f(x)" in done.stderr, done.stderr
+    assert len(executed(book)["92_other"] - before["92_other"]) == 1, "the other chapter did not run"
+    small_book.write(book, "91_demo", 'run.claim("demo-eq-1", 3)')
+    done = press(book, "build")
+    assert done.returncode == 0 and "92_other: unchanged" in done.stdout, done.stdout + done.stderr
+    assert "It climbs" in page(book, "92_other")
+
+
+def test_without_data_and_network_the_book_is_published_and_says_so(book, tmp_path, monkeypatch):
+    chapter = book / "deepfake_kit" / "chapters" / "92_other.yml"
+    chapter.write_text(chapter.read_text().replace("data: []", 'data: ["fashion-mnist"]'))
+    small_book.write(book, "92_other", 'images = run.load("fashion-mnist", "test", limit=5)', small_book.FIGURE)
+    for name, value in {"KIT_DATA": "", "KIT_OFFLINE": "1"}.items():
+        monkeypatch.setenv(f"DEEPFAKE_{name}", value)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    done = press(book, "build")
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = page(book, "92_other")
+    assert text.count("Stand-in data.") == 2, "once where the data are read, once under the figure"
+    assert "StandInWarning" not in text and "Stand-in data." not in page(book, "91_demo")
+
+
+def test_what_killed_jobs_left_is_swept_and_what_is_in_use_stays(book):
+    folder = book / "_build" / "executed" / "book" / "91_demo"
+    left, used = folder / ".0a0a.1", folder / ".0b0b.2"
+    for partial in (left, used):
+        partial.mkdir()
+        (partial / "notebook.ipynb").write_text("half")
+    with small_book.locked(used):
+        assert press(book, "build").returncode == 0
+        assert not left.exists() and used.exists()
+    assert press(book, "build").returncode == 0 and not used.exists()
+
+
+def test_stopped_by_its_user_it_keeps_what_is_finished(book):
+    """Ctrl-C goes to every process of the terminal."""
+    small_book.write(book, "91_demo", small_book.FIGURE, 'run.claim("demo-eq-1", 3)')
+    small_book.write(book, "92_other", "import time\ntime.sleep(100)", small_book.FIGURE)
+    before = executed(book)
+    process = start_build(book, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 100
+    while executed(book)["91_demo"] == before["91_demo"] or not finished(book, "91_demo", before):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130 and "the chapters that are finished are kept" in said and "Traceback" not in said
+    small_book.write(book, "92_other", small_book.FIGURE.replace("It rises", "It climbs"))
+    done = press(book, "build")
+    assert done.returncode == 0 and "91_demo: unchanged" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("words", [("build", "--profile", "boook")])

@@ -8,7 +8,7 @@ import os
 import time
 
 import pytest
-from press import build
+from press import build, speed
 
 PLAN = {"profile": "book", "site": "s", "chapters": {name: {"key": "k", "minutes": 1.0} for name in ("91_a", "92_b")}}
 
@@ -35,6 +35,7 @@ class Terminal(io.StringIO):
 def folder(tmp_path, monkeypatch):
     (tmp_path / "progress").mkdir()
     monkeypatch.setattr(build.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(speed, "factor", lambda: 1.0)
     return tmp_path
 
 
@@ -97,8 +98,25 @@ def test_a_terminal_shows_one_bar_a_chapter(folder, monkeypatch):
         assert words in shown
 
 
-def test_the_time_of_the_last_run_is_believed_before_the_stated_one(folder):
+def test_the_forecast_counts_jobs_pages_and_this_machines_speed(monkeypatch):
+    monkeypatch.setattr(speed, "RENDERING_SECONDS", 60.0)
+    monkeypatch.setattr(speed, "factor", lambda: 3.0)
+    said = speed.forecast([600.0, 300.0, 300.0], 2)  # two at a time: 600 s, then 3 x 60 s for the pages
+    assert "3 chapters to run, 2 at a time" in said and "about 13 minutes" in said and "3.0 times" in said
+    assert "about 4 minutes" in speed.forecast([60.0], 8), "one long chapter is not shared by eight"
+
+
+def test_a_probe_takes_a_moment_and_is_measured_once():
+    speed.factor.cache_clear()
+    began = time.monotonic()
+    first = speed.factor()
+    assert 0.05 < first < 100 and speed.factor() == first and time.monotonic() - began < 60
+
+
+def test_the_time_of_the_last_run_is_believed_before_the_stated_one(folder, monkeypatch):
     assert build._expected_seconds(folder, PLAN, "91_a") == 60
+    monkeypatch.setattr(speed, "factor", lambda: 4.0)
+    assert build._expected_seconds(folder, PLAN, "91_a") == 240, "a slow machine takes longer"
     for key, seconds, age in (("0a", 500, 60), ("0b", 20, 0)):
         path = folder / "executed" / "book" / "91_a" / key / "results.json"
         path.parent.mkdir(parents=True)
