@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from deepfake_kit.cache import write_whole
+from deepfake_kit.valid import one_of
 
 MAX_BLOCK = 2**20  # bytes; IPFS nodes exchange no larger block
 
@@ -253,7 +254,7 @@ def pack(state: dict, dtype: str = "float32") -> bytes:
     ----------
     state : dict of str to Tensor
         For instance ``model.state_dict()``.
-    dtype : {"float32", "float16"}
+    dtype : {"float32", "float16", "float64"}
         Number format; float16 halves the bytes and rounds.
 
     Raises
@@ -274,7 +275,7 @@ def pack(state: dict, dtype: str = "float32") -> bytes:
     for name in sorted(state):
         tensor = state[name].detach().cpu()
         with np.errstate(over="ignore"):
-            array = tensor.float().numpy().astype(_format(dtype))
+            array = tensor.double().numpy().astype(_format(dtype))
         if (np.isinf(array) & torch.isfinite(tensor).numpy()).any():
             largest = np.finfo(array.dtype).max
             raise ValueError(f"state[{name!r}]: got {float(tensor.abs().max()):g}; valid in {dtype}: up to {largest:g}")
@@ -290,7 +291,7 @@ def unpack(data: bytes, like: dict, dtype: str = "float32") -> dict:
     data : bytes
     like : dict of str to Tensor
         Names, shapes, types and devices to restore, and their order.
-    dtype : {"float32", "float16"}
+    dtype : {"float32", "float16", "float64"}
 
     Returns
     -------
@@ -310,13 +311,12 @@ def unpack(data: bytes, like: dict, dtype: str = "float32") -> dict:
         raise ValueError(f"data must be {expected} bytes long for these parameters; got {len(data)}")
     flat, start, state = np.frombuffer(data, _format(dtype)), 0, {}
     for name in sorted(like):
-        part = flat[start : start + like[name].numel()].astype(np.float32)
+        part = flat[start : start + like[name].numel()].astype(np.float64)
         state[name] = torch.from_numpy(part).reshape(like[name].shape).to(like[name])
         start += like[name].numel()
     return {name: state[name] for name in like}  # a flat vector of them must fit the model's order
 
 
 def _format(dtype: str) -> str:
-    if dtype not in ("float32", "float16"):
-        raise ValueError(f"dtype must be 'float32' or 'float16'; got {dtype!r}")
-    return {"float32": "<f4", "float16": "<f2"}[dtype]
+    formats = {"float64": "<f8", "float32": "<f4", "float16": "<f2"}
+    return formats[one_of("dtype", dtype, formats)]

@@ -22,7 +22,7 @@ from deepfake_kit import faces
 from deepfake_kit.faces.attributes import HAIR_STYLES
 from deepfake_kit.faces.studio import portraits
 from deepfake_kit.images import check_images, to_model, to_unit
-from deepfake_kit.training import check_steps
+from deepfake_kit.training import check_steps, seeded
 from deepfake_kit.valid import one_of
 
 #: What each edit sets. Every face of :func:`pairs` begins young, dark-haired and without glasses.
@@ -293,8 +293,7 @@ def new_editor(design: str, width: int = 16, seed: int = 0) -> _Editor:
     'STGAN'
     """
     one_of("design", design, DESIGNS)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return DESIGNS[design](width)
 
 
@@ -379,8 +378,7 @@ def fit_probe(drawn: Pairs, steps: int, batch_size: int = 32, seed: int = 0) -> 
     """
     check_steps(steps, batch_size)
     generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         probe = EditProbe()
     optimizer = torch.optim.AdamW(probe.parameters(), lr=3e-3, weight_decay=0.02)
     for _ in range(steps):

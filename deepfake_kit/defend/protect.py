@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from deepfake_kit.defend.editors import check_side
 from deepfake_kit.images import check_images
-from deepfake_kit.training import check_steps
+from deepfake_kit.training import check_steps, seeded
 from deepfake_kit.valid import one_of
 
 Editor = Callable[[Tensor], Tensor]
@@ -255,8 +255,7 @@ def new_players(epsilon: float = 0.025, width: int = 8, bounded: bool = True, lr
     >>> [type(player).__name__ for player in new_players(width=4)]
     ['Generator', 'Recognizer', 'Recognizer', 'Adam', 'Adam']
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         gen, ide_x, ide_y = Generator(epsilon, width, bounded), Recognizer(width), Recognizer(width)
     fast = {"betas": (0.5, 0.99), "eps": 1e-6}
     opt_gen = torch.optim.Adam(gen.parameters(), lr=lr, **fast)

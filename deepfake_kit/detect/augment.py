@@ -165,7 +165,9 @@ def gaussian_blur(images: Tensor, sigma: Tensor) -> Tensor:
     """
     reach = max(1, int(np.ceil(3 * float(sigma.max()))))
     offsets = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
-    taps = torch.exp(-0.5 * (offsets / sigma.to(images).clamp(min=1e-3)[:, None]) ** 2)
+    sigma = sigma.to(images).clamp(min=1e-3)[:, None]
+    # Each image's window ends at its own three deviations, whatever its neighbours in the batch need.
+    taps = torch.exp(-0.5 * (offsets / sigma) ** 2) * (offsets.abs() <= (3 * sigma).ceil())
     taps = (taps / taps.sum(1, keepdim=True)).repeat_interleave(images.shape[1], 0)[:, None]
     flat = F.pad(images.reshape(1, -1, *images.shape[2:]), (reach,) * 4, mode="reflect")
     groups = flat.shape[1]

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from deepfake_kit.detect.vit import _random_crops, features, side_of
 from deepfake_kit.faces import ATTRIBUTES, Faces
+from deepfake_kit.training import seeded
 
 KINDS = ("hair_colour", "hat", "glasses", "facial_hair", "background")
 
@@ -101,8 +102,7 @@ def pretrain(
     generator = generator or torch.Generator().manual_seed(0)
     wanted, side = targets(faces), side_of(model)
     device = next(model.parameters()).device
-    with torch.random.fork_rng():
-        torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
+    with seeded(int(torch.randint(2**62, (1,), generator=generator))):
         reader = nn.Linear(model.num_features, sum(wanted.sizes) + wanted.numbers.shape[1]).to(device)
     optimiser = torch.optim.AdamW([*model.parameters(), *reader.parameters()], lr=lr, weight_decay=0.01)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps)

@@ -16,19 +16,16 @@ from torch.nn import functional as F
 
 from deepfake_kit.detect.losses import single_center_loss
 from deepfake_kit.measure.scores import evaluate
+from deepfake_kit.training import seeded
 
 __all__ = ["Fitted", "evaluate", "features", "fit", "predict", "side_of", "small_vit", "vit", "vit_lora"]
 
 
-@contextlib.contextmanager
-def _seeded(generator: torch.Generator | None):
+def _seeded(generator: torch.Generator | None, device: torch.device | str = "cpu"):
     """Let code that draws from torch's global stream draw from `generator`, and leave the global stream as it was."""
     if generator is None:
-        yield
-        return
-    with torch.random.fork_rng():
-        torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
-        yield
+        return contextlib.nullcontext()
+    return seeded(int(torch.randint(2**62, (1,), generator=generator)), device)
 
 
 def small_vit(
@@ -186,7 +183,7 @@ def vit_lora(
         target_modules=["qkv"],
         modules_to_save=["head"] if train_head else None,
     )
-    with _seeded(generator), torch.device(device):
+    with _seeded(generator, device), torch.device(device):
         return peft.get_peft_model(base, config)
 
 
@@ -310,7 +307,7 @@ def fit(
     optimiser = torch.optim.Adam(trained, lr=lr)
     history: dict[str, list[float]] = {"cross_entropy": [], "center": [], "validation": []}
     batch_size = min(batch_size, len(images))
-    with _seeded(generator):
+    with _seeded(generator, device):
         for _ in range(epochs):
             model.train()
             order = torch.randperm(len(images), generator=generator)

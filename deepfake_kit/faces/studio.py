@@ -68,6 +68,9 @@ STILL = {"gaze_x": 0.0, "gaze_y": 0.0, "brow_raise": 0.0, "eye_open": 1.0, "nois
 ALIGNED = {"eye_spacing": 0.0, "nose_length": 0.0, "mouth_height": 0.0}
 
 
+TAKE = 100_000  # people of one take
+
+
 def footage(
     person: int, frames: int, seed: int, size: int = 56, *, take: int = 0, aligned: bool = True, **fixed
 ) -> Faces:
@@ -78,7 +81,7 @@ def footage(
     person : int
         Which person of the seed's population.
     frames : int
-        How many frames, at most 100,000.
+        How many frames, 1 to 100,000; more would film the people of the next take.
     seed : int
     size : int
         Side in pixels.
@@ -107,12 +110,14 @@ def crowd(frames: int, seed: int, size: int = 56, *, take: int = 0, aligned: boo
     >>> crowd(3, seed=0).attributes.person.nunique()
     3
     """
-    people = range(take * 100_000, take * 100_000 + frames)
+    people = range(take * TAKE, take * TAKE + frames)
     return _film(list(people), [seed, 10**6, take], seed, size, take, aligned, fixed)
 
 
 def _film(people: list[int], entropy: list[int], seed: int, size: int, take: int, aligned: bool, fixed: dict) -> Faces:
     rng, frames = np.random.default_rng(entropy), len(people)
+    if not 1 <= frames <= TAKE:
+        raise ValueError(f"frames: got {frames}; valid: 1 to {TAKE:,}")
     played = {
         "mouth_open": rng.uniform(0, 1, frames),
         "smile": rng.uniform(-0.5, 0.5, frames),
@@ -122,7 +127,7 @@ def _film(people: list[int], entropy: list[int], seed: int, size: int, take: int
         frames,
         seed,
         size,
-        start=take * 100_000,
+        start=take * TAKE,
         people=people,
         **{**STILL, **(ALIGNED if aligned else {}), **played, **fixed},
     )

@@ -100,12 +100,13 @@ class MarketExchange:
 
     def deliver(self, round: int, client: int, update: Tensor) -> Tensor:
         """Store the bytes and submit their hash; the server verifies what it fetches."""
-        digest = self.store.put(stores.pack({"weights": update}))
+        kind = "float64" if update.dtype == torch.float64 else "float32"
+        digest = self.store.put(stores.pack({"weights": update}, kind))
         self.market.submit(self.nodes[client], self.task, round, digest)
         self._sent += 1
         on_chain = self.market.digest(self.task, round, self.nodes[client])
         like = {"weights": torch.empty_like(update)}
-        return stores.unpack(self.store.get(on_chain), like)["weights"]
+        return stores.unpack(self.store.get(on_chain), like, kind)["weights"]
 
     def close(self, round: int, weights: Tensor) -> None:
         """Put the new weights' hash on the chain; wait out the deadline if somebody is missing."""

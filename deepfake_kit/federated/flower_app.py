@@ -44,6 +44,7 @@ from deepfake_kit import federated
 from deepfake_kit.diffusion import NoiseSchedule, UNet
 from deepfake_kit.federated.aggregation import flatten
 from deepfake_kit.federated.plan import Plan
+from deepfake_kit.training import seeded
 from deepfake_kit.valid import one_of
 
 #: Run settings and their defaults. `clients` is how many devices the server waits for; `alpha` 0 deals IID;
@@ -111,8 +112,7 @@ def setup(config: dict, clients: int) -> Setup:
         if c["alpha"]
         else federated.partition_iid(len(found), clients, c["seed"])
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(c["seed"])
+    with seeded(c["seed"]):
         model = UNet(channels=(c["width"],), blocks=1, stem=2, attention=False, precision="float32")
     plan = Plan(
         rounds=c["rounds"],

@@ -176,7 +176,7 @@ def train(
     live = FlatWeights(model)
     weights, server, history, done = live.read(), None, History(), 0
     start = weights.double().sum().item()
-    identity = {**asdict(plan), "sizes": sizes, "start": start, "engine": engine}
+    identity = {**asdict(plan), "sizes": sizes, "start": start}
     if checkpoint is not None and Path(checkpoint).exists():
         weights, server, history, done = _resume(Path(checkpoint), identity, device)
         live.write(weights)
@@ -195,8 +195,10 @@ def train(
         load_vector(model, weights)
         if exchange:
             exchange.close(round, weights)
-        share = np.array([sizes[client] if plan.weighting == "data" else 1 for client in who], dtype=float)
-        history.losses.append(float(np.average(losses, weights=share)))
+        # Who took part is whose update arrived; the loss is theirs.
+        came = {client: loss for client, loss in zip(who, losses, strict=True) if client in updates}
+        share = [sizes[client] if plan.weighting == "data" else 1 for client in came]
+        history.losses.append(float(np.average([*came.values()], weights=share)) if came else float("nan"))
         history.participants.append(list(updates))
         history.rejected += [(round, client, reason) for client, reason in rejected.items()]
         history.seconds.append(time.perf_counter() - began)

@@ -25,7 +25,7 @@ from deepfake_kit.diffusion.training import train
 from deepfake_kit.diffusion.unet import time_embedding
 from deepfake_kit.generators.ddpm_pixels import PIXEL_DDIM_STEPS, PixelDenoiser, finish_pixels, fit_pixels
 from deepfake_kit.images import check_images, to_model, to_unit
-from deepfake_kit.training import check_steps, initialise
+from deepfake_kit.training import check_steps, initialise, seeded
 
 #: Steps of the plan's noise schedule, and of the strided sampler that stands in for all of them.
 SCHEDULE_STEPS, DDIM_STEPS = 1000, 50
@@ -81,8 +81,7 @@ class CodeDenoiser(nn.Module):
         """Set average, basis and scale from images [M, 3, S, S] in [0, 1], their mirror images included."""
         flat = to_model(torch.cat([images, images.flip(-1)])).flatten(1)
         self.average.copy_(flat.mean(0))
-        with torch.random.fork_rng(devices=[]):  # the randomised factorisation draws from the global generator
-            torch.manual_seed(0)
+        with seeded(0, flat.device):  # the randomised factorisation draws from the global generator
             _, values, vectors = torch.pca_lowrank(flat, self.components, niter=3)
         self.basis.copy_(vectors.T)
         self.deviation.copy_((values / len(flat) ** 0.5).clamp_min(1e-6))

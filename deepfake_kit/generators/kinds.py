@@ -159,7 +159,7 @@ def _train_ddpm(images: Tensor, s: dict, random) -> nn.Module:
 
 
 def _build_swap(size: int, s: dict, random):
-    return new_swap(size, s["width"], s["latent"], s["shared"], random)
+    return new_swap(size, s["width"], s["latent"], s["shared"], random, s["aligned"])
 
 
 def _train_swap(images: list[Tensor], s: dict, random) -> nn.Module:
@@ -171,7 +171,7 @@ def _train_swap(images: list[Tensor], s: dict, random) -> nn.Module:
 def _sample_swap(model: nn.Module, n: int, random) -> Tensor:
     # A take number from the generator: frames of the source that no training has seen.
     take = 1 + int(torch.randint(10_000, (1,), generator=random))
-    frames = crop(footage(SOURCE, n, FOOTAGE_SEED, take=take).images, model.size)
+    frames = crop(footage(SOURCE, n, FOOTAGE_SEED, take=take, aligned=model.aligned).images, model.size)
     return swap(model, frames.to(model.average.device), 0, 1)
 
 
@@ -245,6 +245,7 @@ KINDS: dict[str, Kind] = {
             "width": 256,
             "latent": 8,
             "shared": True,
+            "aligned": True,
             "warp_strength": 0.02,
             "recolour_strength": 0.05,
         },

@@ -34,6 +34,8 @@ class SwapModel(nn.Module):
         False gives each person an encoder of their own: the control.
     people : int
         Number of decoders.
+    aligned : bool
+        Whether its faces are aligned by their landmarks; only a note for whoever films for it.
 
     Examples
     --------
@@ -41,9 +43,17 @@ class SwapModel(nn.Module):
     torch.Size([2, 3, 16, 16])
     """
 
-    def __init__(self, size: int = 32, width: int = 256, latent: int = 12, shared: bool = True, people: int = 2):
+    def __init__(
+        self,
+        size: int = 32,
+        width: int = 256,
+        latent: int = 12,
+        shared: bool = True,
+        people: int = 2,
+        aligned: bool = True,
+    ):
         super().__init__()
-        self.size, self.latent, self.people, self.shared = size, latent, people, shared
+        self.size, self.latent, self.people, self.shared, self.aligned = size, latent, people, shared, aligned
         pixels = 3 * size * size
         self.encoders = nn.ModuleList(
             nn.Sequential(
@@ -226,8 +236,10 @@ def fit_swap(
     return log
 
 
-def new_swap(size: int, width: int, latent: int, shared: bool, random: torch.Generator | None) -> SwapModel:
+def new_swap(
+    size: int, width: int, latent: int, shared: bool, random: torch.Generator | None, aligned: bool = True
+) -> SwapModel:
     """A fresh model of two people whose weights come from `random`."""
-    model = SwapModel(size, width, latent, shared)
+    model = SwapModel(size, width, latent, shared, aligned=aligned)
     initialise(model, random)
     return model

@@ -238,7 +238,7 @@ class Run:
         label = html.escape(_plain(caption) or id, quote=True)
         box = (
             f'<div class="kit-scroll" id="{self._anchor("tab", id)}" tabindex="0" role="region" '
-            f'aria-label="{label}">{_inline(body)}</div>'
+            f'aria-label="{label}">{_inline(body, r"[^$<>]")}</div>'
         )
         cells = json.loads(df.to_json(orient="split", default_handler=str))
         self._publish(
@@ -502,8 +502,11 @@ def _plain(text: str) -> str:
     return re.sub(r"<[^>]+>", "", text)
 
 
-def _inline(text: str) -> str:
-    r"""Mark ``$...$`` so that MathJax finds it in raw HTML on the page, in Colab and in JupyterLab alike."""
+def _inline(text: str, within: str = "[^$]") -> str:
+    r"""Mark ``$...$`` so that MathJax finds it in raw HTML on the page, in Colab and in JupyterLab alike.
+
+    `within` matches a character of a formula; in a table none spans two cells, which may hold two prices in dollars.
+    """
     import re
 
-    return re.sub(r"\$([^$]+)\$", r'<span class="math notranslate nohighlight">\\(\1\\)</span>', text)
+    return re.sub(rf"\$({within}+)\$", r'<span class="math notranslate nohighlight">\\(\1\\)</span>', text)

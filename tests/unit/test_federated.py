@@ -739,3 +739,32 @@ def test_the_server_believes_no_node():
     weights, rejected, _ = federated.combine(updates, torch.zeros(2), [1, 5, 1, 5], plan(), 0)
     assert weights.tolist() == [2.0, 1.0]
     assert rejected == {1: "holds 1 number that is not finite", 3: "has 1 numbers, the model has 2"}
+
+
+def test_who_took_part_is_whose_update_came_and_the_loss_is_theirs():
+    images, parts = toy()
+    each = [
+        train(Affine(), images, parts, SCHEDULE, plan(rounds=1), faults=lambda r, u, w, k=k: {k: u[k]})
+        for k in range(3)
+    ]
+    everybody = train(Affine(), images, parts, SCHEDULE, plan(rounds=1))
+    assert [one.participants for one in each] == [[[0]], [[1]], [[2]]] and everybody.participants == [[0, 1, 2]]
+    assert len({one.losses[0] for one in each}) == 3
+    none = train(Affine(), images, parts, SCHEDULE, plan(rounds=1), faults=lambda r, updates, w: {})
+    assert none.participants == [[]] and none.losses[0] != none.losses[0]
+
+
+def test_a_run_begun_one_by_one_goes_on_all_at_once(tmp_path):
+    images, parts = toy()
+    whole, resumed, kept = Affine(), Affine(), tmp_path / "run.pt"
+    train(whole, images, parts, SCHEDULE, plan(rounds=4))
+
+    def stop(round, model):
+        if round == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Affine(), images, parts, SCHEDULE, plan(rounds=4), checkpoint=kept, callback=stop, engine="loop")
+    history = train(resumed, images, parts, SCHEDULE, plan(rounds=4), checkpoint=kept, engine="batched")
+    assert len(history.losses) == 4
+    assert torch.allclose(flatten(whole.state_dict()), flatten(resumed.state_dict()), atol=1e-5)

@@ -590,3 +590,21 @@ def test_chapter_1_trains_what_a_later_chapter_asks_for_without_saying_more():
 def test_bad_input_is_refused(call):
     with pytest.raises(ValueError, match="valid|made for"):
         call()
+
+
+@pytest.mark.parametrize("frames", [0, 100_001])
+def test_a_take_holds_as_many_people_as_it_says(frames):
+    with pytest.raises(ValueError, match=f"frames: got {frames}"):
+        studio.crowd(frames, seed=0)
+
+
+def test_an_unaligned_swap_films_unaligned_frames(monkeypatch):
+    from deepfake_kit.generators import kinds
+
+    asked = []
+    monkeypatch.setattr(kinds, "footage", lambda *a, **k: asked.append(k["aligned"]) or studio.footage(*a, **k))
+    for aligned in (True, False):
+        settings = kinds.settings_of("swap", width=8, aligned=aligned)
+        model = kinds.KINDS["swap"].build(32, settings, torch.Generator().manual_seed(0))
+        kinds.KINDS["swap"].sample(model, 1, torch.Generator().manual_seed(0))
+    assert asked == [True, False]

@@ -226,3 +226,25 @@ def test_the_name_of_a_tables_index_stands_in_the_corner_and_not_in_a_row_of_its
     head = data["text/html"].split("</thead>")[0]
     assert head.count("<tr") == 1 and "device" in head and "loss" in head
     assert frame.index.name == "device"
+
+
+def test_two_prices_in_a_table_are_no_formula(shown):
+    opened, outputs = shown
+    frame = pd.DataFrame({"price": ["$3", "$4"], "symbol": ["$x_1$", "$x_2$"]})
+    (data, _), *_ = outputs(lambda: opened.table("prices", frame, caption="c"))
+    assert data["text/html"].count('class="math') == 2 and "<td>$3</td>" in data["text/html"]
+
+
+def test_a_chapters_generators_depend_on_seed_and_number_alone(shown):
+    opened, _ = shown
+    draw = [torch.rand(1, generator=opened.generator(k)).item() for k in (1, 1, 2)]
+    assert draw[0] == draw[1] != draw[2]
+    assert opened.generator(1).initial_seed() == 1000 * opened.seed + 1
+
+
+def test_seconds_takes_the_least_of_the_repeats(shown, monkeypatch):
+    import time
+
+    clock = iter([0, 3, 10, 11, 20, 25])
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    assert shown[0].seconds(lambda: None) == 1

@@ -1,5 +1,7 @@
 """SimCLR: alterations do what they say, training pulls views together, the probe is scikit-learn's."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -57,8 +59,8 @@ def test_flip_grey_and_cutout_exactly():
 def test_blur_is_scipys():
     x, sigma = pictures(3).double(), torch.tensor([0.5, 1.0, 1.5], dtype=torch.float64)
     for image, width, ours in zip(x, sigma, augment.gaussian_blur(x, sigma)):
-        # One reach for the whole batch: 5 pixels, three deviations of the widest.
-        theirs = [gaussian_filter(c, float(width), mode="mirror", radius=5) for c in image.numpy()]
+        reach = math.ceil(3 * float(width))  # each image's own three deviations
+        theirs = [gaussian_filter(c, float(width), mode="mirror", radius=reach) for c in image.numpy()]
         assert np.allclose(ours.numpy(), theirs)
 
 
@@ -175,3 +177,10 @@ def test_embedding_draws_nothing_and_does_not_depend_on_the_batch():
 def test_bad_input_is_named(call, says):
     with pytest.raises(ValueError, match=says):
         call()
+
+
+def test_a_blurred_image_does_not_depend_on_its_neighbours():
+    x = torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    alone = augment.gaussian_blur(x[:1], torch.tensor([0.5]))
+    beside = augment.gaussian_blur(x, torch.tensor([0.5, 3.0]))[:1]
+    assert (alone - beside).abs().max() < 1e-14

@@ -222,7 +222,7 @@ def test_parameters_survive_packing():
 def test_bad_packing_is_refused():
     with pytest.raises(ValueError, match="data must be 8 bytes long"):
         unpack(b"1234", {"w": torch.zeros(2)})
-    with pytest.raises(ValueError, match="dtype must be"):
+    with pytest.raises(ValueError, match="dtype 'int8'; valid: float64"):
         pack({"w": torch.zeros(2)}, "int8")
 
 
@@ -231,3 +231,12 @@ def test_parameters_come_back_in_the_order_of_the_model():
     back = unpack(pack(state), state)
     assert list(back) == ["weight", "bias"]
     assert torch.cat(list(back.values())).tolist() == [0.0, 1.0, 2.0, 7.0]
+
+
+def test_float64_survives_and_an_unknown_format_is_refused():
+    import torch
+
+    state = {"w": torch.tensor([1 / 3, 1e-300], dtype=torch.float64)}
+    assert torch.equal(unpack(pack(state, "float64"), state, "float64")["w"], state["w"])
+    with pytest.raises(ValueError, match="float65"):
+        pack(state, "float65")
