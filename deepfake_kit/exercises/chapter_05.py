@@ -30,7 +30,7 @@ def _safe_escrow(answer) -> str | None:
     if abs(value - exact) < 1e-3:
         return None
     if abs(value - 0.25) < 1e-3:
-        return "That is the maximum of the misprinted rule with threshold 1/8. Use the game in base-2 logarithms."
+        return "That is the maximum under the printed rule with threshold 1/8. Use the game in base-2 logarithms."
     if abs(value - 1 / (2 * math.log(2))) < 1e-3:
         return (
             "That is the price of the most expensive nodes. They deliver almost no quality, and pay is quality "

@@ -18,7 +18,6 @@ __all__ = [
     "fedadam_step",
     "fedavg",
     "flatten",
-    "printed_eq_6",
     "reason_to_reject",
     "unflatten",
     "weighted_mean",
@@ -149,17 +148,6 @@ def fedavg(states: list[State], weights=None) -> State:
                 )
     rows = torch.stack([flatten({name: state[name] for name in first}) for state in states])
     return unflatten(weighted_mean(rows, [1.0] * len(states) if weights is None else weights), first)
-
-
-def printed_eq_6(updates: Tensor, weights, client: int) -> Tensor:
-    r"""DD-TMA, Eq. (6), to the letter: :math:`\theta = |Data_i|\,\theta_i\,/\,|Data|`, one client and no sum.
-
-    Arguments as :func:`weighted_mean`; `client` is the free index i.
-
-    >>> printed_eq_6(torch.tensor([[4.0], [4.0]]), [1, 1], client=0).tolist()
-    [2.0]
-    """
-    return (updates[client] * float(_weights(weights, len(updates))[client])).to(updates.dtype)
 
 
 def coordinate_median(updates: Tensor) -> Tensor:

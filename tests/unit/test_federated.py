@@ -238,11 +238,6 @@ def test_fedavg_refuses(states, weights, message):
         fedavg(states, weights)
 
 
-def test_printed_eq_6_shrinks_by_the_number_of_equal_clients():
-    rows = torch.randn(20, 6)
-    torch.testing.assert_close(aggregation.printed_eq_6(rows, [30] * 20, 4), rows[4] / 20)
-
-
 @given(st.floats(0.1, 50))
 @settings(max_examples=30, deadline=None)
 def test_clipping(norm):
