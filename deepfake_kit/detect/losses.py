@@ -128,15 +128,15 @@ def _check_labelled(features: Tensor, is_fake: Tensor, center: Tensor) -> Tensor
 def center_distance(features: Tensor, center: Tensor, squared: bool = False) -> Tensor:
     r"""Mean distance of features from a centre, :math:`d=\frac1N\sum_{i=1}^N\lVert f_i-C\rVert_2`.
 
-    The Hanyang report's Eqn. (2), which is garbled in print ("C^2"), read as in its source, Li et al., "Frequency-aware
-    discriminative feature learning supervised by single-center loss for face forgery detection", CVPR 2021.
+    Li et al., "Frequency-aware discriminative feature learning supervised by single-center loss for face forgery
+    detection", CVPR 2021. The extracted text of the Hanyang report has it broken, as Eqn. (2): "f_iC^2".
 
     Parameters
     ----------
     features : Tensor float [N, D]
     center : Tensor float [D]
     squared : bool
-        The other reading of the 2 that survived in print: the mean of :math:`\lVert f_i-C\rVert_2^2`.
+        The other reading of the 2 that is left there: the mean of :math:`\lVert f_i-C\rVert_2^2`.
 
     Returns
     -------
@@ -161,8 +161,8 @@ def single_center_loss(features: Tensor, is_fake: Tensor, center: Tensor, margin
 
     .. math:: L = d_{real} + \max(d_{real} - d_{fake} + m\sqrt D,\ 0)
 
-    with :math:`d` from :func:`center_distance`. The Hanyang report's Eqn. (1) lost the minus sign and the
-    :math:`\sqrt D`; see :func:`single_center_loss_as_printed`.
+    with :math:`d` from :func:`center_distance`. The Hanyang report takes it from Kong, Li and Wang (2023); in its
+    extracted text the minus of Eqn. (1) is missing, as most signs of Eqn. (2) are.
 
     Parameters
     ----------
@@ -201,22 +201,3 @@ def single_center_loss(features: Tensor, is_fake: Tensor, center: Tensor, margin
     gap = real_part - center_distance(features[fake], center) + margin * features.shape[1] ** 0.5
     # A fake infinitely far away would vanish in the maximum; no number hides in a loss.
     return real_part + torch.where(gap.isfinite(), gap.clamp(min=0), torch.nan)
-
-
-def single_center_loss_as_printed(features: Tensor, is_fake: Tensor, center: Tensor, margin: float = 0.3) -> Tensor:
-    r"""The Hanyang report's Eqn. (1) to the letter, for comparison only: it pulls fakes in.
-
-    .. math:: L = d_{real} + \max(d_{real}\, d_{fake} + \text{margin},\ 0)
-
-    Its derivative with respect to :math:`d_{fake}` is :math:`+d_{real}`. Arguments, result and errors are those of
-    :func:`single_center_loss`; the margin is not multiplied by :math:`\sqrt D`.
-
-    >>> features = torch.tensor([[1.0, 0.0], [3.0, 0.0]])
-    >>> single_center_loss_as_printed(features, torch.tensor([0, 1]), torch.zeros(2), margin=0.5).item()
-    4.5
-    """
-    fake = _check_labelled(features, is_fake, center)
-    if not 0 <= margin < float("inf"):
-        raise ValueError(f"margin: got {margin}; valid: finite, 0 or more")
-    real_part = center_distance(features[~fake], center)
-    return real_part + (real_part * center_distance(features[fake], center) + margin).clamp(min=0)

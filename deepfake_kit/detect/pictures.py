@@ -26,11 +26,14 @@ class Pictures:
         1 for fake, 0 for real.
     source : list of str
         "real", or a name of :data:`GENERATORS`.
+    psi : Tensor float [N]
+        Truncation of each fake; NaN where there is none or it is not known.
     """
 
     images: Tensor
     is_fake: Tensor
     source: list[str]
+    psi: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.source)
@@ -48,7 +51,8 @@ class Pictures:
         return self[sorted(keep + [i for i, source in enumerate(self.source) if source == generator])]
 
     def __getitem__(self, index: list[int]) -> Pictures:
-        return Pictures(self.images[index], self.is_fake[index], [self.source[i] for i in index])
+        psi = None if self.psi is None else self.psi[index]
+        return Pictures(self.images[index], self.is_fake[index], [self.source[i] for i in index], psi)
 
 
 def load(run, split: str, side: int = 128, limit: int | None = None) -> Pictures:
@@ -69,9 +73,9 @@ def load(run, split: str, side: int = 128, limit: int | None = None) -> Pictures
     except FileNotFoundError:
         found = run.take(stand_in(split, side, limit))
     names = {source: name for name, source in GENERATORS.items()}
-    return Pictures(
-        found.images.float() / 255, found.labels.long(), [names.get(source, "real") for source in found.extra["source"]]
-    )
+    psi = torch.as_tensor(found.extra.get("psi", np.full(len(found.images), np.nan, np.float32)))
+    sources = [names.get(source, "real") for source in found.extra["source"]]
+    return Pictures(found.images.float() / 255, found.labels.long(), sources, psi)
 
 
 def stand_in(split: str, side: int = 128, limit: int | None = None) -> Dataset:

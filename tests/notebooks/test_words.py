@@ -14,10 +14,12 @@ from deepfake_kit.notebook import settings
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 # The chapters in which every word that compares is computed or excused.
 COMPUTED: set[str] = {
+    "01_how_deepfakes_are_made",
     "02_diffusion_math",
     "04_stackelberg_game",
     "05_tasks_on_a_chain",
     "06_federated_diffusion",
+    "07_vit_lora",
     "09_simclr_on_edge",
     "10_dadfi",
 }

@@ -9,6 +9,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score, roc_curve
 
 from deepfake_kit import data, faces
@@ -347,19 +348,18 @@ def test_difference_of_runs_covers_both_kinds_of_luck():
     y = np.repeat([1, 0], 80)
     worse = draw.normal(0.5 * y, 1, (4, 160))
     better = worse + 1.0 * y
-    value, low, high = dm.auc_difference(better, worse, y, repeats=400)
+    value, low, high = dm.auc_difference(better, worse, y)
     assert value == pytest.approx(np.mean([roc_auc_score(y, b) - roc_auc_score(y, a) for a, b in zip(worse, better)]))
     assert 0 < low < value < high
-    same, low, high = dm.auc_difference(worse, worse, y, repeats=50)
-    assert (same, low, high) == (0, 0, 0)
-    # With one run only the images are drawn: the interval of one run against chance is about DeLong's.
-    _, low, high = dm.auc_difference(worse[:1], np.zeros((1, 160)), y, repeats=3000)
-    expected = np.array(dm.delong_interval(worse[0], y)) - 0.5
-    assert np.allclose([low, high], expected, atol=0.02)
-    # One perfect training and one that guesses: which of them one gets must show in the interval.
-    mixed = np.stack([1.0 * y, np.zeros(160)])
-    found = dm.auc_difference(mixed, np.zeros((2, 160)), y, repeats=400)
-    assert found == pytest.approx((0.25, 0.0, 0.5))
+    assert dm.auc_difference(worse, worse, y) == (0, 0, 0)
+    # With one run only the images are drawn: the interval of one run against chance is DeLong's.
+    _, low, high = dm.auc_difference(worse[:1], np.zeros((1, 160)), y)
+    assert np.allclose([low, high], np.array(dm.delong_interval(worse[0], y)) - 0.5)
+    # Trainings that are perfect or guess: the images leave no doubt, so Student's t over the trainings is left.
+    mixed = np.stack([1.0 * y, np.zeros(160), 1.0 * y])
+    found = dm.auc_difference(mixed, np.zeros((3, 160)), y)
+    expected = stats.ttest_1samp([0.5, 0, 0.5], 0).confidence_interval()
+    assert found == pytest.approx((1 / 3, *np.minimum(expected, 1)))
     with pytest.raises(ValueError, match="scores_a"):
         dm.auc_difference(worse, worse[:2], y)
 
@@ -417,3 +417,15 @@ def test_train_and_val_stand_ins_share_no_digit():
     train, val = (detector_data.stand_in(split, side=8).images for split in ("train", "val"))
     seen = {bytes(image.numpy()) for image in train}
     assert not any(bytes(image.numpy()) in seen for image in val)
+
+
+def test_t_interval_is_scipys_and_wider_than_a_bootstrap_of_three():
+    x = [0.2, 0.7, 0.4]
+    mean, low, high = dm.t_interval(x)
+    assert mean == pytest.approx(np.mean(x))
+    assert (low, high) == pytest.approx(tuple(stats.ttest_1samp(x, 0).confidence_interval()))
+    draws = np.random.default_rng(0).choice(x, (4000, 3)).mean(1)
+    assert high - low > 2 * np.diff(np.quantile(draws, (0.025, 0.975)))[0]
+    assert np.isnan(dm.t_interval([1.0])[1:]).all()
+    with pytest.raises(ValueError, match="values"):
+        dm.t_interval([])

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from deepfake_kit.detect.losses import center_distance, single_center_loss, single_center_loss_as_printed
+from deepfake_kit.detect.losses import center_distance, single_center_loss
 
 
 def batch(n=12, d=5, seed=0, dtype=torch.float64):
@@ -16,7 +16,7 @@ def batch(n=12, d=5, seed=0, dtype=torch.float64):
     return features, torch.arange(n) % 3 == 0, torch.randn(d, generator=random, dtype=dtype)
 
 
-def by_loops(features, is_fake, center, margin, printed=False):
+def by_loops(features, is_fake, center, margin):
     sums, counts = [0.0, 0.0], [0, 0]
     for row, fake in zip(features.tolist(), is_fake.tolist()):
         square = 0.0
@@ -25,8 +25,6 @@ def by_loops(features, is_fake, center, margin, printed=False):
         sums[int(fake)] += math.sqrt(square)
         counts[int(fake)] += 1
     real, fake = (total / max(1, n) for total, n in zip(sums, counts))
-    if printed:
-        return real + max(real * fake + margin, 0)
     return real + max(real - fake + margin * math.sqrt(features.shape[1]), 0)
 
 
@@ -36,9 +34,6 @@ def test_center_loss_equals_loops_over_images_and_features(n, d, margin):
     features, fake, center = batch(n, d, seed=n)
     assert float(single_center_loss(features, fake, center, margin)) == pytest.approx(
         by_loops(features, fake, center, margin), abs=1e-12
-    )
-    assert float(single_center_loss_as_printed(features, fake, center, margin)) == pytest.approx(
-        by_loops(features, fake, center, margin, printed=True), abs=1e-12
     )
 
 
@@ -56,15 +51,13 @@ def test_center_loss_gradient_by_finite_differences(margin):
     features, fake, center = batch()
     features.requires_grad_(), center.requires_grad_()
     assert torch.autograd.gradcheck(lambda f, c: single_center_loss(f, fake, c, margin), (features, center))
-    assert torch.autograd.gradcheck(lambda f, c: single_center_loss_as_printed(f, fake, c, margin), (features, center))
 
 
-def test_described_loss_pushes_fakes_out_and_the_printed_one_pulls_them_in():
-    for loss, sign in ((single_center_loss, -1.0), (single_center_loss_as_printed, 0.5)):
-        features = torch.tensor([[0.5], [1.0]], requires_grad=True)
-        loss(features, torch.tensor([0, 1]), torch.zeros(1), 1.0).backward()
-        assert features.grad[1].item() == pytest.approx(sign)
-        assert features.grad[0].item() > 0  # both pull real features in
+def test_center_loss_pushes_fakes_out_and_pulls_real_ones_in():
+    features = torch.tensor([[0.5], [1.0]], requires_grad=True)
+    single_center_loss(features, torch.tensor([0, 1]), torch.zeros(1), 1.0).backward()
+    assert features.grad[1].item() == pytest.approx(-1.0)
+    assert features.grad[0].item() > 0
 
 
 def test_center_loss_does_not_notice_rotation_shift_or_order():
@@ -117,6 +110,5 @@ def test_squared_distance():
 )
 def test_center_loss_refuses_bad_input_by_name(change, name):
     good = dict(features=torch.ones(3, 2), is_fake=torch.tensor([0, 1, 1]), center=torch.zeros(2), margin=0.3)
-    for loss in (single_center_loss, single_center_loss_as_printed):
-        with pytest.raises(ValueError, match=name):
-            loss(**{**good, **change})
+    with pytest.raises(ValueError, match=name):
+        single_center_loss(**{**good, **change})

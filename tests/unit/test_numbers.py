@@ -26,10 +26,6 @@ LOSSES = {
     "multi_view_nt_xent": (losses.multi_view_nt_xent, [FEATURES.reshape(2, 3, 5)]),
     "center_distance": (losses.center_distance, [FEATURES, CENTER]),
     "single_center_loss": (lambda f, c: losses.single_center_loss(f, FAKE, c), [FEATURES, CENTER]),
-    "single_center_loss_as_printed": (
-        lambda f, c: losses.single_center_loss_as_printed(f, FAKE, c),
-        [FEATURES, CENTER],
-    ),
 }
 METRICS = {
     "frechet_distance": (sets.frechet_distance, [FEATURES, FEATURES + 0.1]),
@@ -53,7 +49,8 @@ METRICS = {
     "equal_error_rate": (lambda s: scores.equal_error_rate(s, FAKE), [S]),
     "f1_score": (lambda s: scores.f1_score(s, FAKE, 0.5), [S]),
     "evaluate": (lambda s: list(scores.evaluate(s, FAKE, repeats=5).values()), [S]),
-    "auc_difference": (lambda a, b: scores.auc_difference(a, b, FAKE, 20), [S, S[::-1].copy()]),
+    "auc_difference": (lambda a, b: scores.auc_difference(a, b, FAKE), [S, S[::-1].copy()]),
+    "t_interval": (scores.t_interval, [S]),
     "batch_mean": (lambda s: batches.batch_mean(lambda y, z: z.mean(), FAKE.numpy(), s, 2), [S]),
 }
 NOT_HERE = {"wilson_interval", "possible_f1", "lowest_auc", "batch_f1", "batch_auc", "possible_batch_f1"}  # of numbers
@@ -133,7 +130,6 @@ def test_numbers_that_are_no_tensors_are_checked_too(bad):
     calls = [
         (losses.nt_xent, (FEATURES[:3], FEATURES[3:], bad)),
         (losses.single_center_loss, (FEATURES, FAKE, CENTER, bad)),
-        (losses.single_center_loss_as_printed, (FEATURES, FAKE, CENTER, bad)),
         (sets.fit_reader, (PICTURES, random(3, 1), ("a",), bad)),
         (sets.correlation, (S, S[::-1], bad)),
         (batches.possible_f1, (bad,)),
@@ -190,7 +186,7 @@ def test_area_under_the_curve_needs_no_table_of_pairs():
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     area = scores.auc(score, is_fake)
     low, high = scores.delong_interval(score, is_fake)
-    scores.auc_difference(score, -score, is_fake, repeats=5)
+    scores.auc_difference(score, -score, is_fake)
     scores.equal_error_rate(score, is_fake)
     assert time.process_time() - began < 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 * 1024
