@@ -63,6 +63,17 @@ def toy(dtype=torch.float32, clients=4):
     return images * 2 - 1, list(order.split(sizes))
 
 
+def rounding(p, dtype=torch.float64):
+    """How far apart rounding alone can take two runs of the same arithmetic, done in another order.
+
+    A gradient sums up to n products of size one, so it is uncertain by sqrt(n) eps: n is the numbers in a batch that
+    one weight meets, times the products behind each. AdamW divides a gradient by its size, or by 1e-8 where rounding
+    is all there is of it (a convolution's bias before a norm), and so enlarges the uncertainty.
+    """
+    uncertain = (p.batch_size * 8 * 8 * 12 * 9) ** 0.5 * torch.finfo(dtype).eps
+    return p.rounds * p.local_steps * p.lr * uncertain / (1e-8 if p.optimizer == "adamw" else 1)
+
+
 def both(make, p, dtype=torch.float32, clients=4, **more):
     """Weights after a run of each engine, and how far the run moved them."""
     images, parts = toy(dtype, clients)
@@ -89,16 +100,18 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_float64_weights_agree_to_ten_digits(case):
+def test_float64_weights_agree_to_rounding(case):
     """Rounding aside the engines compute the same, so in float64 hardly anything may differ."""
-    gap, moved = both(unet, plan(**CASES[case]), torch.float64)
-    assert gap < 1e-10 and moved > 1e-3
+    p = plan(**CASES[case])
+    gap, moved = both(unet, p, torch.float64)
+    assert gap < rounding(p) and moved > 1e-3
 
 
 @pytest.mark.parametrize("case", ["sgd", "fedprox"])
 def test_float32_weights_agree_to_rounding(case):
-    gap, moved = both(unet, plan(**CASES[case]))
-    assert gap < 1e-6 and moved > 1e-3
+    p = plan(**CASES[case])
+    gap, moved = both(unet, p)
+    assert gap < rounding(p, torch.float32) and moved > 1e-3
 
 
 def test_float32_adamw_agrees_where_a_gradient_is_not_rounding_itself():
@@ -119,7 +132,7 @@ def test_float32_adamw_agrees_where_a_gradient_is_not_rounding_itself():
 @pytest.mark.parametrize("clients", [1, 2])
 def test_few_clients_and_a_client_with_one_image(clients):
     gap, moved = both(unet, plan(), torch.float64, clients)
-    assert gap < 1e-10 and moved > 1e-3
+    assert gap < rounding(plan()) and moved > 1e-3
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -130,8 +143,9 @@ def test_batches_of_one_image(precision):
 
 
 def test_tied_frozen_and_counted_weights():
-    gap, moved = both(Odd, plan(optimizer="sgd", lr=0.05), torch.float64)
-    assert gap < 1e-10 and moved > 1e-3
+    p = plan(optimizer="sgd", lr=0.05)
+    gap, moved = both(Odd, p, torch.float64)
+    assert gap < rounding(p) and moved > 1e-3
     net = Odd()
     train(net, *toy(), SCHEDULE, plan(), engine="batched")
     assert net.frozen.item() == pytest.approx(0.7) and net.norm.num_batches_tracked == 6
@@ -144,7 +158,7 @@ def test_conditions_reach_the_model_image_by_image():
         return unet(condition_dim=3)
 
     gap, moved = both(make, plan(), torch.float64, conditions=labels)
-    assert gap < 1e-10 and moved > 1e-3
+    assert gap < rounding(plan()) and moved > 1e-3
     images, parts = toy(torch.float64)
     ends = []
     for rows in (labels, labels.roll(1, 0)):
@@ -163,7 +177,7 @@ def test_groups_bound_the_memory_and_change_nothing():
     kept = start.clone()
     whole = BatchedWorker(net, p)(start, images, parts, SCHEDULE, 0, [3, 0, 2])
     parted = BatchedWorker(net, p, at_once=2)(start, images, parts, SCHEDULE, 0, [3, 0, 2])
-    torch.testing.assert_close(whole, parted, atol=1e-12, rtol=0)
+    torch.testing.assert_close(whole, parted, atol=rounding(p), rtol=0)
     assert torch.equal(start, kept) and torch.equal(FlatWeights(net).read(), kept)  # both only read
     with pytest.raises(ValueError, match="at_once must be >= 1; got 0"):
         BatchedWorker(net, p, at_once=0)
