@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
@@ -39,6 +40,11 @@ def test_symbols_are_formulas_in_labels_and_names_of_values(page):
     assert head.select_one("span.math").get_text() == r"\(L_{cls}\)"
     names = page.find(id="ledger-dadfi-param-adam").select("dt")
     assert [name.get_text() for name in names] == [r"\(\alpha_1\)", r"\(\alpha_2\)", r"\(\tau\)"]
+
+
+def test_a_formula_in_the_markdown_loads_mathjax_for_those_in_the_table():
+    """Sphinx leaves MathJax out of a page whose own Markdown has none."""
+    assert re.search(r"\$.+\$", (Path(ledger.__file__).parents[1] / "ledger.md").read_text(encoding="utf-8"))
 
 
 def test_no_row_shows_its_source(page):
