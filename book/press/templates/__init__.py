@@ -31,7 +31,18 @@ def here(record: dict | None) -> str:
     if not record:
         return ""
     ends = [claims.numbers(end) for end in record.get("interval") or ()]
-    return claims.numbers(record["value"]) + (f" [{ends[0]} to {ends[1]}]" if ends else "")
+    return unbroken(claims.numbers(record["value"]) + (f" [{ends[0]} to {ends[1]}]" if ends else ""))
+
+
+def unbroken(number: str) -> str:
+    """A number whose minus ends no line."""
+    return number.replace("-", "-\u2060")
+
+
+def stated(row: claims.Claim) -> tuple[str, str]:
+    """Whose number a row holds, and the number."""
+    whose, number = claims.stated(row)
+    return whose, unbroken(number)
 
 
 ENVIRONMENT = jinja2.Environment(
@@ -45,7 +56,7 @@ ENVIRONMENT.filters |= {
     "text": text,
     "badge": badge,
     "here": here,
-    "stated": claims.stated,
+    "stated": stated,
     "weaker": claims.weaker,
     "basis": claims.basis,
 }
