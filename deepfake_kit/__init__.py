@@ -5,8 +5,9 @@ lines. The kit keeps what must be fast, safe or exact, and what several chapters
 and one call:
 
 >>> import deepfake_kit as kit
->>> kit.__version__
-'0.1.0'
+>>> run = kit.start("02_diffusion_math", profile="smoke", seed=1)
+>>> run.seed
+1
 
 ``kit.start(chapter, profile, seed)`` opens a run, ``kit.check`` grades an exercise, ``kit.slider`` makes an
 explorable. Every other name is a room that is loaded the first time it is used, so importing costs next to nothing.

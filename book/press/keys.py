@@ -28,7 +28,7 @@ def chapter_key(root: Path, chapter: str, profile: str, kit: Path = KIT) -> str:
     code = [cell.source for cell in execute.read_source(notebook).cells if cell.cell_type == "code"]
     for number, cell in enumerate(code, 1):
         try:
-            ast.parse("\n".join(_without_magics(cell)))
+            ast.parse("\n".join(without_magics(cell)))
         except SyntaxError as error:
             line = (error.text or "").rstrip()
             raise ValueError(f"chapter {chapter}, cell [{number}]: {error.msg}, line {error.lineno}: {line}") from None
@@ -69,7 +69,7 @@ def reachable(code: list[str], kit: Path = KIT, number: str = "") -> list[Path]:
     imports counts where the notebook names the method (``run.load`` reaches ``data``). A module's string that names
     a data file or folder of the package counts as reading it.
     """
-    trees = [ast.parse("\n".join(_without_magics(cell))) for cell in code]
+    trees = [ast.parse("\n".join(without_magics(cell))) for cell in code]
     graders = kit / "exercises" / f"chapter_{number}.py"
     files: set[Path] = set()
     if graders.is_file():
@@ -127,13 +127,13 @@ def _claim_rows(code: list[str]) -> dict[str, str]:
     """The rows of the claims files that the notebook names, so that editing another row leaves it alone."""
     from deepfake_kit.notebook import claims
 
-    trees = [ast.parse("\n".join(_without_magics(cell))) for cell in code]
+    trees = [ast.parse("\n".join(without_magics(cell))) for cell in code]
     texts = {node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     rows = [row for paper in claims.papers() for row in claims.load(paper)[1] if row.id in texts]
     return {row.id: repr(row) for row in rows}
 
 
-def _without_magics(cell: str) -> list[str]:
+def without_magics(cell: str) -> list[str]:
     """The cell's lines as the Python that IPython makes of them: ``%magic``, ``x = !command`` and ``name?`` are calls.
 
     Below ``%%time`` stands code like any other; below ``%%bash`` stands none, and IPython's call takes its place.

@@ -55,7 +55,7 @@ def uncomputed(path: Path) -> dict[str, list[tuple[str, str]]]:
         if cell.cell_type == "markdown":
             texts = [] if TASKS.match(cell.source) else [_prose(cell.source)]
         else:
-            texts = _shown("\n".join(keys._without_magics(cell.source)))
+            texts = _shown("\n".join(keys.without_magics(cell.source)))
         texts = [re.sub(r"\{[^}]*\}", "…", text) for text in texts]
         for sentence in (one for text in texts for one in re.split(r"(?<=[.!;:?])\s+|\n\s*\n", text)):
             words = PATTERNS[cell.cell_type].findall(NAMES.sub("", sentence))

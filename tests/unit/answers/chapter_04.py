@@ -1,16 +1,13 @@
-"""Exercises of chapter 4: the solution and another right one pass, stubs and wrong answers do not."""
+"""Chapter 4: right answers to its exercises, each in two ways, and wrong ones that deserve a hint."""
 
 import math
 
 import numpy as np
-import pytest
 import sympy as sp
 from scipy.optimize import brentq, minimize_scalar
 
-from deepfake_kit.exercises.chapter_04 import EXERCISES
 from deepfake_kit.game.stackelberg import best_response, equilibrium, leader_utility, node_utility
 from deepfake_kit.game.variants import reported_outcome
-from deepfake_kit.notebook.check import check
 
 LN2 = math.log(2)
 
@@ -80,34 +77,3 @@ WRONG = {
     ],
     "4.5": [lambda c: c, lambda c: 1 / 8, lambda c: math.inf, lambda c: 10.0, lambda c: 2 * c, lambda c: -1.0],
 }
-
-
-def cases(table):
-    return [(number, answer) for number, answers in table.items() for answer in answers]
-
-
-@pytest.mark.parametrize("number, answer", cases(RIGHT))
-def test_right_answers_pass(number, answer, capsys):
-    assert check(number, answer)
-    assert "right" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("number, answer", cases(WRONG))
-def test_wrong_answers_get_a_hint(number, answer, capsys):
-    assert not check(number, answer)
-    said = capsys.readouterr().out
-    assert "not yet" in said and "raised" not in said
-
-
-@pytest.mark.parametrize("number", EXERCISES)
-def test_stubs_count_as_unanswered(number, capsys):
-    def stub(cost, other=None): ...
-
-    for answer in (None, ..., stub):
-        assert not check(number, answer)
-        assert "not answered yet" in capsys.readouterr().out
-
-
-def test_every_exercise_has_four_mutants_and_an_alternative():
-    assert EXERCISES.keys() == RIGHT.keys() == WRONG.keys() and len(EXERCISES) >= 4
-    assert all(len(WRONG[k]) >= 4 and len(RIGHT[k]) >= 2 for k in EXERCISES)
