@@ -7,6 +7,7 @@ import glob
 import json
 import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from deepfake_kit.valid import one_of
 # split over another number of threads rounds differently, so a figure would depend on the machine.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
+KERNEL = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
 LANGUAGE = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -365,19 +367,21 @@ class _Watchdog:
     def _watch(self) -> None:
         import psutil
 
-        began = since = time.monotonic()
-        before, cell = 0.0, -1
+        began = last = time.monotonic()
+        idle, before, cell = 0.0, 0.0, -1
         while not self._done.wait(self._every):
             now = time.monotonic()
+            idle += min(now - last, 5 * self._every)  # a build that was suspended for an hour did not idle for one
+            last = now
             work = _work(self._kernel)
             # A kernel that idles still beats its heart: a hundredth of the time counts as nothing.
-            if self.cell != cell or work - before > 0.01 * max(now - since, 1.0):
-                since, before, cell = now, work, self.cell
+            if self.cell != cell or work - before > 0.01 * max(idle, 1.0):
+                idle, before, cell = 0.0, work, self.cell
             left = psutil.virtual_memory().available + psutil.swap_memory().free
             if now - began > self._limit:
                 self._stop(f"it did not finish within {self._limit:.0f} s, the limit given")
-            elif now - since > self._stall:
-                self._stop(f"after {self.cell} cells it neither computed nor read anything for {now - since:.0f} s")
+            elif idle > self._stall:
+                self._stop(f"after {self.cell} cells it neither computed nor read anything for {idle:.0f} s")
             elif left < LEAST_MEMORY:
                 self._stop("the machine's memory ran out")
 
@@ -416,12 +420,19 @@ def _work(kernel) -> float:
 
 def _use_engine() -> None:
     """Register a papermill engine that reports after each cell and lets the watchdog know its kernel."""
+    from jupyter_client.kernelspec import KernelSpec
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import Engine, papermill_engines
     from papermill.log import logger
 
     class Client(PapermillNotebookClient):
         watchdog = None
+
+        def create_kernel_manager(self):
+            manager = super().create_kernel_manager()
+            if self.kernel_name == "python3":  # this interpreter, whatever else calls itself so on this machine
+                manager._kernel_spec = KernelSpec(argv=KERNEL, display_name="Python 3", language="python")
+            return manager
 
         def start_new_kernel(self, **options):
             super().start_new_kernel(**options)

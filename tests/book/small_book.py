@@ -12,6 +12,8 @@ from pathlib import Path
 
 import nbformat
 
+from deepfake_kit import paths
+
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTER = """title: {title}
 minutes: {{smoke: 0.1, book: 0.1, paper: 1}}
@@ -82,7 +84,7 @@ def make_book(folder: Path) -> Path:
         'run.say("The line has {points} points.", points=run.settings.points)',
     )
     write(folder, "92_other", FIGURE)
-    third_party = ROOT / "_build" / "third_party"
+    third_party = paths.build(ROOT) / "third_party"
     if third_party.is_dir():
         (folder / "_build").mkdir()
         (folder / "_build" / "third_party").symlink_to(third_party)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 
 import nbformat
 import pytest
@@ -150,3 +151,14 @@ def test_results_that_were_touched_are_not_fresh(tmp_path):
     (folder / "notebook.ipynb").write_text("{}")
     (folder / "results.json").write_text(json.dumps({**row, "key": "of another"}))
     assert not worker.fresh(folder)
+
+
+@pytest.mark.slow
+def test_the_kernel_is_this_interpreter_whatever_calls_itself_python3(tmp_path, monkeypatch):
+    spec = tmp_path / "kernels" / "python3" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text(json.dumps({"argv": ["/no/such/python"], "display_name": "Other", "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    start = START.format(CHAPTER, "profile", "seed")
+    path = executed(tmp_path, start + "\nimport sys\nprint(sys.executable)")
+    assert sys.executable in path.read_text()
