@@ -14,7 +14,7 @@ from pathlib import Path
 
 from deepfake_kit import paths
 from deepfake_kit.cache import write_whole
-from deepfake_kit.notebook import execute, results
+from deepfake_kit.notebook import execute, results, settings
 from press import keys
 
 
@@ -80,7 +80,7 @@ def hold_to_key(root: Path, found: dict, key: str) -> None:
     Raises
     ------
     ValueError
-        If a source changed while the chapter ran, or the run read other data than lie at the places of the key.
+        If a source changed while the chapter ran, or the run read data that the key does not hold.
     """
     from deepfake_kit.data import dataset
 
@@ -88,9 +88,12 @@ def hold_to_key(root: Path, found: dict, key: str) -> None:
     wrong = []
     if keys.chapter_key(root, chapter, found["profile"]) != key:
         wrong.append("its notebook, the kit or its data changed while it ran; build again")
+    listed = settings.load(chapter).data_sets(found["parameters"])
     for row in found["data"]:
         if row["name"] not in dataset.names():
             continue  # made by the chapter itself
+        if row["name"] not in listed:
+            wrong.append(f"it read {row['name']}, which stands not under data: in chapters/{chapter}.yml")
         lies = dataset.fingerprint(row["name"], split=row["split"])
         if row["sha256"] != lies and not (row["stand_in"] and lies in (dataset.STAND_IN, dataset.MISSING)):
             wrong.append(

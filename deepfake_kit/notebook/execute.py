@@ -223,6 +223,7 @@ def run(
                 ) from None
             raise ChapterFailed(f"chapter {chapter}: the kernel failed: {type(error).__name__}: {error}") from error
         notebook = normalised(nbformat.read(partial, as_version=4), keep_times=True)
+        notebook.metadata.setdefault("deepfake_kit", {})["parameters"] = asked
         _hold_to(notebook, chapter, asked)
         nbformat.write(notebook, partial)
         os.replace(partial, output)

@@ -109,6 +109,7 @@ def test_a_changed_parameter_is_a_difference():
     assert execute.differences(found, asked) == ["dataset: asked 'kmnist', recorded 'digits'"]
 
 
+FASHION = {"dataset": "fashion-mnist"}
 ROW = {"name": "fashion-mnist", "split": "test", "sha256": "stand-in", "stand_in": True}
 
 
@@ -125,7 +126,7 @@ ROW = {"name": "fashion-mnist", "split": "test", "sha256": "stand-in", "stand_in
 def test_data_other_than_those_of_the_key_are_an_error(monkeypatch, row, lies, kept):
     monkeypatch.setattr(dataset, "fingerprint", lambda name, split: lies)
     monkeypatch.setattr(worker.keys, "chapter_key", lambda root, chapter, profile: "k")
-    found = {"chapter": "91_demo", "profile": "book", "data": [row]}
+    found = {"chapter": "02_diffusion_math", "profile": "book", "parameters": FASHION, "data": [row]}
     if kept:
         worker.hold_to_key(provenance.PACKAGE, found, "k")
     else:
@@ -133,10 +134,22 @@ def test_data_other_than_those_of_the_key_are_an_error(monkeypatch, row, lies, k
             worker.hold_to_key(provenance.PACKAGE, found, "k")
 
 
+def test_a_set_that_the_chapter_does_not_list_is_an_error(monkeypatch):
+    """It is in no key, so another version of it would change nothing."""
+    monkeypatch.setattr(dataset, "fingerprint", lambda name, split: "stand-in")
+    monkeypatch.setattr(worker.keys, "chapter_key", lambda root, chapter, profile: "k")
+    found = {"chapter": "02_diffusion_math", "profile": "book", "parameters": {"dataset": "kmnist"}, "data": [ROW]}
+    with pytest.raises(
+        ValueError, match="fashion-mnist, which stands not under data: in chapters/02_diffusion_math.yml"
+    ):
+        worker.hold_to_key(provenance.PACKAGE, found, "k")
+
+
 def test_a_source_edited_while_it_ran_is_an_error(monkeypatch):
     monkeypatch.setattr(worker.keys, "chapter_key", lambda root, chapter, profile: "another")
+    found = {"chapter": "02_diffusion_math", "profile": "book", "parameters": FASHION, "data": []}
     with pytest.raises(ValueError, match="changed while it ran"):
-        worker.hold_to_key(provenance.PACKAGE, {"chapter": "91_demo", "profile": "book", "data": []}, "k")
+        worker.hold_to_key(provenance.PACKAGE, found, "k")
 
 
 def test_results_that_were_touched_are_not_fresh(tmp_path):
