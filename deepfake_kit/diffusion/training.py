@@ -19,8 +19,6 @@ from deepfake_kit.diffusion.steps import NoiseSchedule, at_least_one, q_sample
 from deepfake_kit.images import to_model_range
 from deepfake_kit.training import EMA
 
-LOSSES = {"mse": F.mse_loss, "l1": F.l1_loss, "huber": F.huber_loss}
-
 
 def train_step(
     model: nn.Module,
@@ -28,7 +26,6 @@ def train_step(
     schedule: NoiseSchedule,
     optimizer: torch.optim.Optimizer,
     generator: torch.Generator | None = None,
-    loss: str = "mse",
 ) -> Tensor:
     r"""One optimiser step on :math:`\lVert\epsilon-\epsilon_\theta(x_t, t)\rVert^2` at uniformly drawn t.
 
@@ -43,17 +40,11 @@ def train_step(
     optimizer : torch.optim.Optimizer over the model's parameters
     generator : torch.Generator, optional
         On the device of `x0`; source of t and the noise.
-    loss : {"mse", "l1", "huber"}
 
     Returns
     -------
     Tensor, scalar
         The mean loss over the batch before the step, detached.
-
-    Raises
-    ------
-    ValueError
-        For an unknown loss.
 
     Examples
     --------
@@ -62,11 +53,9 @@ def train_step(
     >>> train_step(net, torch.zeros(2, 1, 8, 8), NoiseSchedule.linear(), optimizer).shape
     torch.Size([])
     """
-    if loss not in LOSSES:
-        raise ValueError(f"loss is {loss!r}; valid: {', '.join(LOSSES)}")
     t = torch.randint(len(schedule), (len(x0),), generator=generator, device=x0.device)
     noise = torch.randn(x0.shape, generator=generator, device=x0.device, dtype=x0.dtype)
-    value = LOSSES[loss](model(q_sample(x0, t, noise, schedule), t), noise)
+    value = F.mse_loss(model(q_sample(x0, t, noise, schedule), t), noise)
     optimizer.zero_grad(set_to_none=True)
     value.backward()
     optimizer.step()
@@ -91,7 +80,6 @@ def train(
     ema_decay: float | None = 0.999,
     generator: torch.Generator | None = None,
     *,
-    loss: str = "mse",
     warmup: int = 0,
     decay: bool = False,
     callback: Callable[[int, float, nn.Module | None], None] | None = None,
@@ -114,7 +102,6 @@ def train(
         Decay of the averaged weights; None keeps no average.
     generator : torch.Generator, optional
         On the device of `images`.
-    loss : {"mse", "l1", "huber"}
     warmup : int
         Steps over which the learning rate rises linearly from 0.
     decay : bool
@@ -129,7 +116,7 @@ def train(
     Raises
     ------
     ValueError
-        For an unknown loss, no images, or steps below 1.
+        For no images, or steps below 1.
 
     Examples
     --------
@@ -153,7 +140,7 @@ def train(
             group["lr"] = lr * scale
         index = torch.randint(len(images), (batch_size,), generator=generator, device=images.device)
         x0 = to_model_range(images[index].to(device))
-        value = float(train_step(model, x0, schedule, optimizer, generator, loss))
+        value = float(train_step(model, x0, schedule, optimizer, generator))
         if average:
             average.update(model)
         losses.append(value)

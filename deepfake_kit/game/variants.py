@@ -179,35 +179,6 @@ def _weights(probability, shape) -> np.ndarray:
     return weight / weight.sum()
 
 
-def pool_adjacent(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Nearest non-decreasing sequence in weighted least squares (pool adjacent violators).
-
-    Parameters
-    ----------
-    values, weight : array [n]
-        Sequence and positive weights.
-
-    Returns
-    -------
-    ndarray [n]
-
-    Examples
-    --------
-    >>> pool_adjacent(np.array([1.0, 3.0, 2.0]), np.ones(3)).tolist()
-    [1.0, 2.5, 2.5]
-    """
-    blocks: list[list[float]] = []  # mean, weight, length
-    for value, mass in zip(values, weight, strict=True):
-        blocks.append([float(value), float(mass), 1])
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            mean, mass_right, length = blocks.pop()
-            left = blocks[-1]
-            left[0] = (left[0] * left[1] + mean * mass_right) / (left[1] + mass_right)
-            left[1] += mass_right
-            left[2] += length
-    return np.repeat([block[0] for block in blocks], [int(block[2]) for block in blocks])
-
-
 def contract_menu(cost, probability=None) -> Menu:
     r"""The provider's best menu of contracts when each node's cost is private.
 
@@ -252,8 +223,10 @@ def contract_menu(cost, probability=None) -> Menu:
         raise ValueError(f"cost must be strictly increasing; got {cost}")
     if not (weight > 0).all():
         raise ValueError(f"probability must be > 0 for every type of a menu; got {probability}")
+    from sklearn.isotonic import isotonic_regression
+
     below = np.cumsum(weight) - weight
-    virtual = pool_adjacent(cost + steps * below / weight, weight)
+    virtual = isotonic_regression(cost + steps * below / weight, sample_weight=weight)
     quality = equilibrium(virtual / 2)[1]
     # Rent of type k: what the next type's contract would leave it, summed from the top type down.
     increments = quality**2 * steps

@@ -70,19 +70,6 @@ def value(discriminator, p_data, p_g, dx: float = 1.0) -> float:
     return float(np.sum(xlogy(p_data, d) + xlog1py(p_g, -d)) * dx)
 
 
-def jensen_shannon(p, q, dx: float = 1.0) -> float:
-    r"""Jensen-Shannon divergence in nats: the mean of both divergences from the average density.
-
-    >>> round(jensen_shannon([1.0, 0.0], [0.0, 1.0]), 6)  # log 2
-    0.693147
-    """
-    from scipy.special import xlogy
-
-    p, q = np.asarray(p, dtype=float), np.asarray(q, dtype=float)
-    middle = np.where(p + q > 0, (p + q) / 2, 1.0)
-    return float(0.5 * np.sum(xlogy(p, p / middle) + xlogy(q, q / middle)) * dx)
-
-
 def generator_gradients(d: float) -> tuple[float, float]:
     r"""Size of the gradient in the logit, for :math:`\log(1-D)` and for :math:`-\log D`, at D = d.
 

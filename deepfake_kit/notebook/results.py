@@ -71,17 +71,3 @@ def read(notebook, name: str) -> dict:
         "cells": cells,
         "records": [record for record in records if record["type"] not in ("start", "data")],
     }
-
-
-def value(results: dict, id: str):
-    """The recorded number with this id.
-
-    Raises
-    ------
-    KeyError
-        If the chapter recorded no such number.
-    """
-    for record in results["records"]:
-        if record["type"] == "value" and record["id"] == id:
-            return record["value"]
-    raise KeyError(f"chapter {results['chapter']} recorded no value {id!r}")

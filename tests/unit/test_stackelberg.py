@@ -601,16 +601,6 @@ def test_the_menu_beats_the_posted_price_when_costs_are_private():
     assert menu_worth > leader_utility(variants.posted_price(cost), cost).mean()
 
 
-def test_pool_adjacent_against_sklearn():
-    isotonic = pytest.importorskip("sklearn.isotonic")
-    generator = np.random.default_rng(9)
-    for _ in range(20):
-        values, weight = generator.normal(size=30), generator.uniform(0.1, 2, 30)
-        assert np.allclose(
-            variants.pool_adjacent(values, weight), isotonic.isotonic_regression(values, sample_weight=weight)
-        )
-
-
 # -- lies -------------------------------------------------------------------------------------
 
 
