@@ -121,6 +121,8 @@ def possible_batch_f1(
 def batch_mean(metric: Callable, labels, scores, batch: int = 4) -> float:
     """Mean of ``metric(labels, scores)`` over consecutive full batches, 0 where a batch has one class.
 
+    For metrics that need both classes, such as AUC; F1 is 0 only where a batch lacks positives.
+
     Examples
     --------
     >>> batch_mean(lambda y, s: 1.0, [0, 1, 1, 1], [0, 0, 0, 0], batch=2)
