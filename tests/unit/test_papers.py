@@ -14,7 +14,7 @@ from deepfake_kit.notebook import claims
 
 COUNTS = {"ddtma": 88, "hanyang": 73, "marogna": 94, "dadfi": 84, "survey": 25}
 # The papers whose every row follows every rule.
-STRICT: set[str] = {"dadfi", "ddtma", "hanyang", "survey"}
+STRICT: set[str] = {"dadfi", "ddtma", "hanyang", "marogna", "survey"}
 # How each work's extracted text begins.
 BEGINNINGS = {
     "ddtma": "Decentralized Deepfake Task Management Algorithm",
