@@ -26,7 +26,6 @@ def decorated(notebook, number: int):
         If there is no title, or a cell holds two figures.
     """
     cells = []
-    notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}  # colours `!command` too
     titles = (cell for cell in notebook.cells if cell.cell_type == "markdown" and cell.source.startswith("# "))
     if not (title := next(titles, None)):
         raise ValueError(f"chapter {number}: no Markdown cell begins with '# ' and a title")
