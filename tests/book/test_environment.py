@@ -114,3 +114,38 @@ def test_it_needs_the_standard_library_only():
     code = "import sys; sys.path.insert(0, sys.argv[1]); import environment"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code, str(Path(environment.__file__).parent)])
     assert done.returncode == 0
+
+
+def test_a_folder_with_other_things_is_never_removed(folder, monkeypatch, capsys):
+    monkeypatch.setenv("VENV", str(folder / "projects"))
+    (folder / "projects" / "thesis").mkdir(parents=True)
+    calls = pip(monkeypatch)
+    assert environment.main() == 2 and not calls
+    assert (folder / "projects" / "thesis").is_dir() and "thesis" in capsys.readouterr().err
+
+
+def test_of_a_checkout_that_is_read_only_a_copy_is_installed_that_leads_back_to_it(folder, monkeypatch):
+    for name in ("README.md", "LICENSE", "LICENSE-TEXT", "deepfake_kit/__init__.py"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(name)
+    packages = folder / ".venv" / "lib" / "python3.11" / "site-packages"
+    seen = []
+
+    def run(words, **options):
+        if words[0] == "chmod":
+            return subprocess.CompletedProcess(words, 0)
+        seen.append(words[-1])
+        if "--no-deps" in words:  # pip lays the copy's modules down
+            assert "-e" not in words and (Path(words[-1]) / "deepfake_kit" / "__init__.py").is_file()
+            (packages / "deepfake_kit").mkdir(parents=True)
+        return subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.setattr(environment.subprocess, "run", run)
+    monkeypatch.setattr(environment.tempfile, "TemporaryFile", refuse)
+    assert environment.main() == 0 and len(seen) == 2
+    assert not (packages / "deepfake_kit").exists()
+    assert (packages / "deepfake_kit.pth").read_text() == f"{folder}\n"
+
+
+def refuse(**options):
+    raise PermissionError("read-only")

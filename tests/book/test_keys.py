@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
 import small_book
 from press import keys
 
-from deepfake_kit.notebook import claims, settings
+from deepfake_kit.notebook import claims, execute, settings
 
 CLAIM = 'run.claim("demo-eq-1", 3)'
 
@@ -107,3 +108,67 @@ def test_what_cannot_change_it_leaves_the_key(place, monkeypatch, plant):
     before = key(place)
     plant(place, monkeypatch)
     assert key(place) == before
+
+
+def texts(place) -> dict[str, str]:
+    """Files that may lie in the place of a notebook."""
+    good = (place / "notebooks" / "91_demo.ipynb").read_text()
+    half = good.index('"nbformat"')
+    return {
+        "empty": "",
+        "cut": good[: len(good) // 2],
+        "merge": f"{good[:half]}<<<<<<< HEAD\n{good[half:]}",
+        "list": "[]",
+        "no-cells": "{}",
+        "expression": good.replace("seed = 0", "seed = 2 * 3"),
+        "syntax": good.replace("seed = 0", "seed = = 0"),
+        "prose": good.replace("from deepfake_kit.game", "please from deepfake_kit.game"),
+    }
+
+
+@pytest.mark.parametrize("kind", "empty cut merge list no-cells expression syntax prose".split())
+def test_a_source_that_is_none_is_an_error_that_names_the_chapter(place, kind):
+    text = texts(place)[kind]
+    (place / "notebooks" / "91_demo.ipynb").write_text(text)
+    with pytest.raises(ValueError, match="91_demo"):
+        key(place)
+
+
+def test_a_notebook_of_the_third_format_is_read(place):
+    path = place / "notebooks" / "91_demo.ipynb"
+    cell = {"cell_type": "code", "input": "x = 1", "language": "python", "metadata": {}, "outputs": []}
+    old = {"metadata": {}, "nbformat": 3, "nbformat_minor": 0, "worksheets": [{"cells": [cell], "metadata": {}}]}
+    path.write_text(json.dumps(old))
+    assert [cell.source for cell in execute.read_source(path).cells] == ["x = 1"]
+
+
+@pytest.mark.parametrize("kind", ["byte order mark", "no ids", "windows"])
+def test_what_editors_do_to_a_source_does_no_harm(place, kind):
+    path = place / "notebooks" / "91_demo.ipynb"
+    text = path.read_text()
+    if kind == "byte order mark":
+        path.write_text("\ufeff" + text, encoding="utf-8")
+    elif kind == "windows":
+        path.write_bytes(text.replace("\n", "\r\n").encode())
+    else:
+        notebook = json.loads(text)
+        for cell in notebook["cells"]:
+            del cell["id"]
+        path.write_text(json.dumps({**notebook, "nbformat_minor": 2}))
+    assert len(key(place)) == 20
+
+
+@pytest.mark.parametrize(
+    ("cell", "reached"),
+    [
+        ("%%time\nfrom deepfake_kit.diffusion import unet", True),
+        ("%%bash\nfrom deepfake_kit.diffusion import unet", True),  # read as python, which does no harm
+        ("%%bash\nfor x in 1 2; do echo $x; done", False),
+        ("%%writefile notes.txt\nplain words", False),
+        ("files = !ls\nwhere = %pwd\nlen?\n?len\n!pip install \\\n  x\n%pip install y", False),
+        ("if True:\n    !ls\n    from deepfake_kit.diffusion import unet", True),
+    ],
+)
+def test_cells_of_ipython_are_read_as_ipython_reads_them(place, cell, reached):
+    found = {path.name for path in keys.reachable([cell], place / "deepfake_kit")}
+    assert ("unet.py" in found) == reached
