@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 
 from deepfake_kit.images import to_model
+from deepfake_kit.valid import one_of
 
 
 @contextlib.contextmanager
@@ -129,3 +130,116 @@ class EMA:
         torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - decay)
         for average, value in zip(self.model.buffers(), model.buffers(), strict=True):
             average.copy_(value)
+
+
+class NotFinite(ArithmeticError):
+    """A training met a loss or a gradient that is NaN or infinite, and stopped; ``.step`` counts from 0."""
+
+    def __init__(self, step: int, what: str):
+        super().__init__(f"step {step}: {what}. The training stopped: check the data, try a smaller learning rate")
+        self.step = step
+
+
+def descend(loss: Tensor, optimizer: torch.optim.Optimizer, step: int, clip: float | None = None) -> float:
+    """Move once against the gradient of a loss, if both are finite.
+
+    Parameters
+    ----------
+    loss : Tensor, scalar
+    optimizer : torch.optim.Optimizer
+        Its parameters' gradients are computed anew.
+    step : int
+        Which step this is, for the message.
+    clip : float, optional
+        Largest length of the gradient over all parameters; a longer one is shortened to it.
+
+    Returns
+    -------
+    float
+        The loss before the step.
+
+    Raises
+    ------
+    NotFinite
+        Before anything has moved.
+
+    Examples
+    --------
+    >>> w = nn.Parameter(torch.tensor(3.0))
+    >>> descend(w.square(), torch.optim.SGD([w], lr=0.25), step=0), w.item()
+    (9.0, 1.5)
+    >>> descend(w / 0, torch.optim.SGD([w], lr=0.25), step=1)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    deepfake_kit.training.NotFinite: step 1: the loss is inf. ...
+    """
+    value = float(loss.detach())
+    if not abs(value) < float("inf"):
+        raise NotFinite(step, f"the loss is {value}")
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    moved = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    length = torch.stack(torch._foreach_norm([p.grad.detach() for p in moved])).norm()
+    if not bool(length.isfinite()) and not all(bool(p.grad.isfinite().all()) for p in moved):
+        raise NotFinite(step, f"the loss is {value:g}, and its gradient is not finite")
+    if clip is not None:
+        torch.nn.utils.clip_grad_norm_(moved, clip)
+    optimizer.step()
+    return value
+
+
+def minimise(
+    loss: Callable[[int], Tensor],
+    optimizer: torch.optim.Optimizer,
+    steps: int,
+    *,
+    schedule: str | torch.optim.lr_scheduler.LRScheduler = "constant",
+    clip: float | None = None,
+    after: Callable[[int, float], None] | None = None,
+) -> list[float]:
+    """Train: compute a loss, descend, again and again.
+
+    Parameters
+    ----------
+    loss : callable (step) -> Tensor, scalar
+        Draws its batch itself.
+    optimizer : torch.optim.Optimizer
+        Holds what is trained, and the highest learning rate.
+    steps : int
+    schedule : {"constant", "cosine"} or a torch scheduler
+        Of the learning rate; "cosine" lowers it to 0 along half a cosine.
+    clip : float, optional
+        As in :func:`descend`.
+    after : callable (step, loss), optional
+        Called after each step: to average weights, or to report.
+
+    Returns
+    -------
+    list of float
+        The loss of each step.
+
+    Raises
+    ------
+    NotFinite
+        At the first loss or gradient that is NaN or infinite.
+    ValueError
+        For an unknown schedule, or steps below 1.
+
+    Examples
+    --------
+    >>> w = nn.Parameter(torch.tensor(3.0))
+    >>> minimise(lambda step: w.square(), torch.optim.SGD([w], lr=0.25), steps=3)
+    [9.0, 2.25, 0.5625]
+    """
+    check_steps(steps, 1)
+    if isinstance(schedule, str):
+        one_of("schedule", schedule, ("constant", "cosine"))
+        cosine = torch.optim.lr_scheduler.CosineAnnealingLR
+        schedule = cosine(optimizer, steps) if schedule == "cosine" else None
+    losses = []
+    for step in range(steps):
+        losses.append(descend(loss(step), optimizer, step, clip))
+        if schedule is not None:
+            schedule.step()
+        if after:
+            after(step, losses[-1])
+    return losses

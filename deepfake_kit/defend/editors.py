@@ -22,7 +22,7 @@ from deepfake_kit import faces
 from deepfake_kit.faces.attributes import HAIR_STYLES
 from deepfake_kit.faces.studio import portraits
 from deepfake_kit.images import check_images, to_model, to_unit
-from deepfake_kit.training import check_steps, seeded
+from deepfake_kit.training import check_steps, minimise, seeded
 from deepfake_kit.valid import one_of
 
 #: What each edit sets. Every face of :func:`pairs` begins young, dark-haired and without glasses.
@@ -328,17 +328,14 @@ def fit(
     check_side(drawn.before)
     editor.train().requires_grad_(True)
     optimizer = torch.optim.Adam(editor.parameters(), lr=lr, betas=(0.9, 0.99))
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    wishes, losses = torch.eye(len(EDITS)), []
-    for _ in range(steps):
+    wishes = torch.eye(len(EDITS))
+
+    def loss(step: int) -> Tensor:
         who = torch.randint(len(drawn), (batch_size,), generator=generator)
         edit = torch.randint(len(EDITS), (batch_size,), generator=generator)
-        loss = F.l1_loss(editor(to_model(drawn.before[who]), wishes[edit]), to_model(drawn.after[who, edit]))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        losses.append(loss.item())
+        return F.l1_loss(editor(to_model(drawn.before[who]), wishes[edit]), to_model(drawn.after[who, edit]))
+
+    losses = minimise(loss, optimizer, steps, schedule="cosine")
     editor.eval().requires_grad_(False)
     return losses
 
@@ -381,15 +378,15 @@ def fit_probe(drawn: Pairs, steps: int, batch_size: int = 32, seed: int = 0) -> 
     with seeded(seed):
         probe = EditProbe()
     optimizer = torch.optim.AdamW(probe.parameters(), lr=3e-3, weight_decay=0.02)
-    for _ in range(steps):
+
+    def loss(step: int) -> Tensor:
         who = torch.randint(len(drawn), (batch_size,), generator=generator)
         edit = torch.randint(len(EDITS), (batch_size,), generator=generator)
         edited = torch.rand(batch_size, generator=generator) < 0.5
         x = torch.where(edited[:, None, None, None], drawn.after[who, edit], drawn.before[who])
         x = (x + 0.03 * torch.randn(x.shape, generator=generator)).clamp(0, 1)
         truth = F.one_hot(edit, len(EDITS)).float() * edited[:, None]
-        loss = F.binary_cross_entropy_with_logits(probe(x), truth)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
+        return F.binary_cross_entropy_with_logits(probe(x), truth)
+
+    minimise(loss, optimizer, steps)
     return probe.eval().requires_grad_(False)

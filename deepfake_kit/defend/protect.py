@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from deepfake_kit.defend.editors import check_side
 from deepfake_kit.images import check_images
-from deepfake_kit.training import check_steps, seeded
+from deepfake_kit.training import NotFinite, check_steps, descend, seeded
 from deepfake_kit.valid import one_of
 
 Editor = Callable[[Tensor], Tensor]
@@ -127,10 +127,12 @@ def pgd(
     with torch.no_grad():
         clean = [_edits(edit, images) for edit in editors]
     z = random_start(images, epsilon, generator)
-    for _ in range(iterations):
+    for iteration in range(iterations):
         z.requires_grad_(True)
         loss = sum(w * (_edits(edit, z) - y).square().sum() for w, edit, y in zip(weights, editors, clean, strict=True))
         (gradient,) = torch.autograd.grad(loss, z)
+        if not gradient.isfinite().all():
+            raise NotFinite(iteration, "the gradient is not finite")
         z = project(z.detach() + step * gradient.sign(), images, epsilon)
     return z
 
@@ -341,7 +343,7 @@ def train_dadfi(
         clean = [_edits(edit, images) for edit in editors]
         aims = [_edits(edit, z) for edit, z in zip(editors, taught, strict=True)]
     uses_y, history = objective == "dadfi", []
-    for _ in range(steps):
+    for step in range(steps):
         who = torch.randint(len(images), (batch_size,), generator=random)
         x, delta = images[who], gen(images[who])
         protected = (x + delta).clamp(0, 1)  # Eq. (2), clipped
@@ -357,9 +359,7 @@ def train_dadfi(
                     w * recogniser_loss(ide_y(a[who]), ide_y(y.detach()))
                     for w, a, y in zip(weights, aims, broken, strict=True)
                 )
-            opt_ide.zero_grad(set_to_none=True)
-            (-value).backward()
-            opt_ide.step()
+            descend(-value, opt_ide, step)
             # 2. The generator descends on the terms that it can move.
             false = ide_x(protected)
             loss = F.logsigmoid(-false).mean()
@@ -372,9 +372,7 @@ def train_dadfi(
                     "y false": outputs[0].sigmoid().mean().item(),
                 }
         loss = loss + mu * hinge_loss(delta, epsilon)  # Eqs. (4) and (10)
-        opt_gen.zero_grad(set_to_none=True)
-        loss.backward()
-        opt_gen.step()
+        descend(loss, opt_gen, step)
         history.append(row)
     return gen.eval().requires_grad_(False), history
 

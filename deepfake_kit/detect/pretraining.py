@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from deepfake_kit.detect.vit import _random_crops, features, side_of
 from deepfake_kit.faces import ATTRIBUTES, Faces
-from deepfake_kit.training import seeded
+from deepfake_kit.training import minimise, seeded
 
 KINDS = ("hair_colour", "hat", "glasses", "facial_hair", "background")
 
@@ -108,16 +108,15 @@ def pretrain(
     rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps)
     parts = [*wanted.sizes, wanted.numbers.shape[1]]
     model.train()
-    for _ in range(steps):
+
+    def loss(step: int) -> Tensor:
         batch = torch.randint(0, learn, (batch_size,), generator=generator)
         crops = _random_crops(faces.images, batch, side, generator).to(device)
         *classes, numbers = reader(features(model, crops)).split(parts, dim=1)
         named = sum(F.cross_entropy(found, wanted.classes[batch, k].to(device)) for k, found in enumerate(classes))
-        loss = named / len(classes) + F.mse_loss(numbers, wanted.numbers[batch].to(device))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        rate.step()
+        return named / len(classes) + F.mse_loss(numbers, wanted.numbers[batch].to(device))
+
+    minimise(loss, optimiser, steps, schedule=rate)
     model.eval()
     if not test:
         return {}

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from deepfake_kit.detect.augment import Augment, check_views
 from deepfake_kit.detect.losses import nt_xent
+from deepfake_kit.training import minimise
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -94,21 +95,18 @@ def pretrain(
     if steps < 1:
         raise ValueError(f"steps: got {steps}; valid: at least 1")
     head = projection_head(net.width, hidden).to(images.device)
-    optimiser, schedule = _optimiser([*net.parameters(), *head.parameters()], lr, steps)
-    losses = []
-    for step in range(steps):
+    optimiser = torch.optim.Adam([*net.parameters(), *head.parameters()], lr=lr, weight_decay=1e-6)
+
+    def loss(step: int) -> Tensor:
         if watch:
             watch(step, net, head)
         net.train()
         batch = images[torch.randperm(len(images), generator=generator, device=images.device)[:batch_size]]
         views = torch.cat([augment(batch, generator), augment(batch, generator)])
         z_a, z_b = head(net(normalise(views))).chunk(2)
-        loss = nt_xent(z_a, z_b, temperature)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        losses.append(loss.item())
+        return nt_xent(z_a, z_b, temperature)
+
+    losses = minimise(loss, optimiser, steps, schedule="cosine")
     if watch:
         watch(steps, net, head)
     net.eval()
@@ -154,16 +152,15 @@ def supervise(
     check_views(images)
     _check_labels(labels, len(images))
     head = nn.Linear(net.width, 1).to(images.device)
-    optimiser, schedule = _optimiser([*net.parameters(), *head.parameters()], lr, steps)
+    optimiser = torch.optim.Adam([*net.parameters(), *head.parameters()], lr=lr, weight_decay=1e-6)
     net.train()
-    for _ in range(steps):
+
+    def loss(step: int) -> Tensor:
         chosen = torch.randperm(len(images), generator=generator, device=images.device)[:batch_size]
         logits = head(net(normalise(augment(images[chosen], generator))))[:, 0]
-        loss = F.binary_cross_entropy_with_logits(logits, labels[chosen].to(logits))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
+        return F.binary_cross_entropy_with_logits(logits, labels[chosen].to(logits))
+
+    minimise(loss, optimiser, steps, schedule="cosine")
     net.eval()
     return head
 
@@ -226,11 +223,6 @@ def linear_probe(features: Tensor, labels: Tensor, strength: float = 0.1) -> Pro
     scale = torch.where(scale > 1e-9, scale, 1.0)
     fitted = LogisticRegression(C=strength, max_iter=2000).fit(((x - mean) / scale).numpy(), labels.cpu().numpy())
     return Probe(mean, scale, torch.from_numpy(fitted.coef_[0]), float(fitted.intercept_[0]))
-
-
-def _optimiser(parameters, lr: float, steps: int):
-    optimiser = torch.optim.Adam(parameters, lr=lr, weight_decay=1e-6)
-    return optimiser, torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
 
 
 def _check_labels(labels: Tensor, n: int) -> None:

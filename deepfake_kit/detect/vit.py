@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from deepfake_kit.detect.losses import single_center_loss
 from deepfake_kit.measure.scores import evaluate
-from deepfake_kit.training import seeded
+from deepfake_kit.training import descend, seeded
 
 __all__ = ["Fitted", "evaluate", "features", "fit", "predict", "side_of", "small_vit", "vit", "vit_lora"]
 
@@ -307,6 +307,7 @@ def fit(
     optimiser = torch.optim.Adam(trained, lr=lr)
     history: dict[str, list[float]] = {"cross_entropy": [], "center": [], "validation": []}
     batch_size = min(batch_size, len(images))
+    step = 0
     with _seeded(generator, device):
         for _ in range(epochs):
             model.train()
@@ -324,9 +325,8 @@ def fit(
                 entropy = F.cross_entropy(head(token), y)
                 center = single_center_loss(token, y, point, margin)
                 loss = entropy + center_weight * center if center_weight else entropy
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
+                descend(loss, optimiser, step)
+                step += 1
                 sums += torch.stack([entropy.detach(), center.detach()]).cpu()
             for name, value in zip(("cross_entropy", "center"), (sums / len(batches)).tolist()):
                 history[name].append(value)

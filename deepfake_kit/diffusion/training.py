@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from deepfake_kit.diffusion.steps import NoiseSchedule, at_least_one, q_sample
 from deepfake_kit.images import to_model_range
-from deepfake_kit.training import EMA
+from deepfake_kit.training import EMA, NotFinite
 
 
 def train_step(
@@ -117,6 +117,8 @@ def train(
     ------
     ValueError
         For no images, or steps below 1.
+    NotFinite
+        At the first loss that is NaN or infinite.
 
     Examples
     --------
@@ -141,10 +143,14 @@ def train(
         index = torch.randint(len(images), (batch_size,), generator=generator, device=images.device)
         x0 = to_model_range(images[index].to(device))
         value = float(train_step(model, x0, schedule, optimizer, generator))
+        if not math.isfinite(value):
+            raise NotFinite(step, f"the loss is {value}")
         if average:
             average.update(model)
         losses.append(value)
         seconds.append(time.perf_counter() - start)
         if callback:
             callback(step, value, average.model if average else None)
+    if not all(p.isfinite().all() for p in model.parameters()):
+        raise NotFinite(steps - 1, "the weights are not finite")
     return TrainLog(losses, seconds, average.model if average else None)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from deepfake_kit.faces.attributes import IDENTITY_NAMES
 from deepfake_kit.faces.drawing import Faces
 from deepfake_kit.images import check_images, to_model
-from deepfake_kit.training import check_steps, fast_arithmetic, initialise
+from deepfake_kit.training import check_steps, fast_arithmetic, initialise, minimise
 
 EXPRESSION_NAMES = ("mouth_open", "smile", "yaw")
 #: What the probe reads, in the order of its outputs.
@@ -101,9 +101,8 @@ def fit_probe(
     probe.mean, probe.deviation = truth.mean(0), truth.std(0).clamp_min(1e-6)
     truth = (truth - probe.mean) / probe.deviation
     optimizer = torch.optim.AdamW(probe.parameters(), lr=lr, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    losses = []
-    for _ in range(steps):
+
+    def loss(step: int) -> Tensor:
         index = torch.randint(len(truth), (batch_size,), generator=random)
         x = drawn.images[index]
         half = batch_size // 2
@@ -111,13 +110,9 @@ def fit_probe(
         x = (x + noise * torch.randn(x.shape, generator=random)).clamp(0, 1)
         with fast_arithmetic():
             read = probe(x)
-        loss = F.mse_loss((read - probe.mean) / probe.deviation, truth[index])
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        losses.append(loss.item())
-    return losses
+        return F.mse_loss((read - probe.mean) / probe.deviation, truth[index])
+
+    return minimise(loss, optimizer, steps, schedule="cosine")
 
 
 def explained(probe: FaceProbe, drawn: Faces) -> dict[str, float]:

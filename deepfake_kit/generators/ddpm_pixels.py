@@ -18,7 +18,7 @@ from deepfake_kit.diffusion import EMA, NoiseSchedule, UNet, q_sample, trajector
 from deepfake_kit.diffusion.steps import at_step
 from deepfake_kit.diffusion.velocity import velocity, velocity_to_noise
 from deepfake_kit.images import check_images, to_model
-from deepfake_kit.training import batch, check_steps
+from deepfake_kit.training import batch, check_steps, minimise
 
 #: Steps of the noise schedule, and of the strided sampler that stands in for all of them.
 PIXEL_STEPS, PIXEL_DDIM_STEPS = 200, 20
@@ -206,19 +206,16 @@ def fit_pixels(
     plan = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, (step + 1) / (warmup + 1)) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
     )
-    average, losses = EMA(model, ema_decay), []
-    for _ in range(steps):
+    average = EMA(model, ema_decay)
+
+    def loss(step: int) -> Tensor:
         x0 = model.normalise(batch(images, batch_size, random))
         start = torch.rand(1, generator=random, device=x0.device)
         t = ((torch.arange(batch_size, device=x0.device) + start) / batch_size * PIXEL_STEPS).long()
         noise = torch.randn(x0.shape, generator=random, device=x0.device)
-        loss = velocity_loss(model, x0, t.clamp(max=PIXEL_STEPS - 1), noise)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        plan.step()
-        average.update(model)
-        losses.append(loss.item())
+        return velocity_loss(model, x0, t.clamp(max=PIXEL_STEPS - 1), noise)
+
+    losses = minimise(loss, optimizer, steps, schedule=plan, after=lambda step, value: average.update(model))
     return average.model, losses
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from deepfake_kit.diffusion import EMA
 from deepfake_kit.images import check_images, to_unit
-from deepfake_kit.training import batch, check_steps, fast_arithmetic, initialise
+from deepfake_kit.training import batch, check_steps, descend, fast_arithmetic, initialise
 
 
 def _levels(size: int) -> int:
@@ -362,10 +362,10 @@ def fit_gan(
         total = loss_d
         if step % r1_every == 0:  # "lazy" penalty: Karras et al. 2020, appendix B
             total = loss_d + r1_weight * r1_every * r1_penalty(discriminator, x, **stage)
-        _step(players[0], total)
+        descend(total, players[0], step)
         with fast_arithmetic(device):
             loss_g = generator_loss(discriminator(made, **stage))
-        _step(players[1], loss_g)
+        descend(loss_g, players[1], step)
         average.update(generator)
         for row in (row for row, at in enumerate(shown) if at == step):
             _write_diary(average.model, generator, row, codes, **stage)
@@ -375,12 +375,6 @@ def fit_gan(
         log.generator.append(float(loss_g.detach()))
         log.seconds.append(time.perf_counter() - start)
     return log
-
-
-def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
 
 
 def new_gan(

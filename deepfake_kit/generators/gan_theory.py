@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from deepfake_kit.training import descend
+
 
 def optimal_discriminator(p_data, p_g):
     r"""The discriminator that maximises the value: :math:`D^*(x) = p_{data}(x)/(p_{data}(x)+p_g(x))`.
@@ -164,15 +166,10 @@ def play(
         for _ in range(d_steps):
             real = target[0] + target[1] * torch.randn(batch_size, 1, generator=random)
             fake = (a + log_b.exp() * torch.randn(batch_size, 1, generator=random)).detach()
-            loss = F.softplus(-net(real)).mean() + F.softplus(net(fake)).mean()
-            first.zero_grad()
-            loss.backward()
-            first.step()
+            descend(F.softplus(-net(real)).mean() + F.softplus(net(fake)).mean(), first, step)
         if not frozen:
             made = a + log_b.exp() * torch.randn(batch_size, 1, generator=random)
-            second.zero_grad()
-            F.softplus(-net(made)).mean().backward()
-            second.step()
+            descend(F.softplus(-net(made)).mean(), second, step)
         _record(game, net, target, (a.item(), log_b.exp().item()))
     return game
 

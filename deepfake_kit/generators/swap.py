@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepfake_kit.images import check_images, to_model, to_unit
-from deepfake_kit.training import batch, check_steps, fast_arithmetic, initialise
+from deepfake_kit.training import batch, check_steps, fast_arithmetic, initialise, minimise
 
 
 class SwapModel(nn.Module):
@@ -215,10 +215,10 @@ def fit_swap(
     for person, one in enumerate(images):
         model.average[person] = to_model(one).mean(0)
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    log, start = SwapLog([], []), time.perf_counter()
-    for _ in range(steps):
-        loss = 0.0
+    seconds, start = [], time.perf_counter()
+
+    def loss(step: int) -> Tensor:
+        both = 0.0
         for person, one in enumerate(images):
             # Not mirrored: a code in which left and right are alike may swap them between two people.
             clean = batch(one, batch_size, random, mirror=False)
@@ -226,14 +226,13 @@ def fit_swap(
             seen = warp(seen, warp_strength, random) if warp_strength else seen
             with fast_arithmetic(clean.device):
                 made = model(seen, person, person)
-            loss = loss + F.mse_loss(made.float(), clean) / len(images)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        log.error.append(loss.item())
-        log.seconds.append(time.perf_counter() - start)
-    return log
+            both = both + F.mse_loss(made.float(), clean) / len(images)
+        return both
+
+    def clock(step: int, value: float) -> None:
+        seconds.append(time.perf_counter() - start)
+
+    return SwapLog(minimise(loss, optimizer, steps, schedule="cosine", after=clock), seconds)
 
 
 def new_swap(

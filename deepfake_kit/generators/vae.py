@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepfake_kit.images import check_images, to_model
-from deepfake_kit.training import batch, check_steps, fast_arithmetic, initialise
+from deepfake_kit.training import batch, check_steps, fast_arithmetic, initialise, minimise
 
 
 class VAE(nn.Module):
@@ -129,9 +129,9 @@ def fit_vae(
     check_steps(steps, batch_size)
     model.average.copy_(to_model(images).mean(0))
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     log, start = VaeLog([], [], []), time.perf_counter()
-    for _ in range(steps):
+
+    def loss(step: int) -> Tensor:
         x = batch(images, batch_size, random)
         with fast_arithmetic(images.device):
             mean, log_variance = model.encode(x)
@@ -139,13 +139,14 @@ def fit_vae(
             made = model.decode(z)
         error = F.mse_loss(made.float(), x, reduction="none").sum(dim=(1, 2, 3)).mean()
         divergence = kl_to_standard_normal(mean, log_variance).mean()
-        optimizer.zero_grad(set_to_none=True)
-        (error / (2 * noise**2) + divergence).backward()
-        optimizer.step()
-        schedule.step()
         log.error.append(error.item())
         log.divergence.append(divergence.item())
+        return error / (2 * noise**2) + divergence
+
+    def clock(step: int, value: float) -> None:
         log.seconds.append(time.perf_counter() - start)
+
+    minimise(loss, optimizer, steps, schedule="cosine", after=clock)
     return log
 
 
