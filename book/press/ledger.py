@@ -19,9 +19,8 @@ def counts() -> pd.DataFrame:
     papers = [claims.load(paper)[0]["short"] for paper in claims.papers()]
     parts = {}
     for field, names in (("finding", claims.FINDINGS), ("verdict", claims.VERDICTS), ("evidence", claims.EVIDENCE)):
-        found = pd.crosstab(rows["row"].map(lambda row, field=field: getattr(row, field) or "not said"), rows["paper"])
-        unsaid = ["not said"] if "not said" in found.index else []
-        parts[field] = found.reindex(index=[*names, *unsaid], columns=papers, fill_value=0)
+        found = pd.crosstab(rows["row"].map(lambda row, field=field: getattr(row, field)), rows["paper"])
+        parts[field] = found.reindex(index=list(names), columns=papers, fill_value=0)
     return pd.concat(parts).assign(all=lambda table: table.sum(axis=1))
 
 

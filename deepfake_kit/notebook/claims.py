@@ -72,7 +72,7 @@ class Claim:
     finding: str
     explanation: str
     verdict: str
-    evidence: str | None = None
+    evidence: str
     size: str | None = None
     reason: str | None = None
     measure: str | None = None
@@ -194,8 +194,8 @@ def weaker(claim: Claim) -> str:
 
 
 def basis(claim: Claim) -> str:
-    """How we know, at what size, and how a formula was read; empty for a row without evidence."""
-    words = [EVIDENCE[claim.evidence] + (f" ({claim.size})" if claim.size else "")] if claim.evidence else []
+    """How we know, at what size, and how a formula was read."""
+    words = [EVIDENCE[claim.evidence] + (f" ({claim.size})" if claim.size else "")]
     if claim.kind in ("equation", "algorithm") and claim.seen != "page":
         words.append("read from an extracted text")
     return "; ".join(words)

@@ -8,7 +8,7 @@ from pathlib import Path
 from deepfake_kit.notebook import claims, settings
 
 # The strongest evidence first.
-ORDER = ["re-derived", "stated-size", "small", "arithmetic", "reading", None]
+ORDER = ["re-derived", "stated-size", "small", "arithmetic", "reading"]
 KEYWORDS = ["deepfakes", "reproducibility", "replication"]
 
 

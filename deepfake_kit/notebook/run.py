@@ -340,7 +340,7 @@ class Run:
         text = (
             f"{record['short']}, {row.label}: {verdict.replace('-', ' ')}. "
             f"{measure}{whose} {statement}, here {claims.numbers(ours)}{between}{void}{weaker}."
-            f"{f' {basis[0].upper()}{basis[1:]}.' if basis else ''}{f' {note}' if note else ''}"
+            f" {basis[0].upper()}{basis[1:]}.{f' {note}' if note else ''}"
         )
         sign = claims.SIGNS[verdict]
         shown = _mark(

@@ -25,10 +25,11 @@ CLAIMS = """paper: {id: demo, short: Demo, title: A demonstration, authors: [Nob
   venue: none, doi: null, licence: none}
 claims:
 - {id: demo-eq-1, kind: equation, label: Eq. (1), section: I, states: "$x = 3$", finding: holds, explanation: It does.,
-   measure: x, printed: 3, tolerance: 0.0, chapter: 91_demo, verdict: reproduced}
+   measure: x, printed: 3, tolerance: 0.0, chapter: 91_demo, verdict: reproduced,
+   evidence: re-derived}
 - {id: demo-claim-2, kind: claim, label: fast, section: I, states: It is fast., finding: not-checkable,
    explanation: No clock.,
-   verdict: not-comparable, reason: No clock.}
+   verdict: not-comparable, evidence: reading, reason: No clock.}
 """
 START = 'import deepfake_kit as kit\nrun = kit.start("{chapter}", profile=profile, seed=seed)'
 FIGURE = """import matplotlib.pyplot as plt

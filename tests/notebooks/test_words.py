@@ -12,17 +12,6 @@ from press import __main__, words
 from deepfake_kit.notebook import settings
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
-# The chapters in which every word that compares is computed or excused.
-COMPUTED: set[str] = {
-    "01_how_deepfakes_are_made",
-    "02_diffusion_math",
-    "04_stackelberg_game",
-    "05_tasks_on_a_chain",
-    "06_federated_diffusion",
-    "07_vit_lora",
-    "09_simclr_on_edge",
-    "10_dadfi",
-}
 # Each stood in this book, and a later run made it false.
 ONCE_FALSE = [
     "the averaged weights end at or below the plain ones.",
@@ -39,7 +28,7 @@ ONCE_FALSE = [
 ]
 
 
-@pytest.mark.parametrize("chapter", sorted(COMPUTED))
+@pytest.mark.parametrize("chapter", settings.chapters())
 def test_words_that_compare_are_computed(chapter):
     assert words.problems(NOTEBOOKS / f"{chapter}.ipynb") == []
 

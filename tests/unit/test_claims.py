@@ -8,7 +8,16 @@ import pytest
 
 from deepfake_kit.notebook import claims
 
-ROW = dict(kind="claim", label="l", section="s", states="s", finding="holds", explanation="e", verdict="not-attempted")
+ROW = dict(
+    kind="claim",
+    label="l",
+    section="s",
+    states="s",
+    finding="holds",
+    explanation="e",
+    verdict="not-attempted",
+    evidence="re-derived",
+)
 
 
 @pytest.fixture
@@ -16,7 +25,7 @@ def row(monkeypatch):
     """Put one row in place of the papers."""
 
     def make(**more):
-        monkeypatch.setattr(claims, "find", lambda _: claims.Claim(id="x", **ROW, **more))
+        monkeypatch.setattr(claims, "find", lambda _: claims.Claim(id="x", **{**ROW, **more}))
 
     return make
 

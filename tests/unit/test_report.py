@@ -8,7 +8,15 @@ import yaml
 from deepfake_kit.__main__ import main
 from deepfake_kit.notebook import claims, report
 
-ROW = dict(kind="claim", section="II", states="It is so.", finding="holds", explanation="It is.", reason="No time.")
+ROW = dict(
+    kind="claim",
+    section="II",
+    states="It is so.",
+    finding="holds",
+    explanation="It is.",
+    reason="No time.",
+    evidence="re-derived",
+)
 
 
 @pytest.mark.parametrize("paper", claims.papers())

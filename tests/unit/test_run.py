@@ -154,7 +154,16 @@ def test_words_need_numbers():
 
 def test_claim_records_the_interval_and_never_calls_ours_the_papers(shown, monkeypatch):
     opened, outputs = shown
-    row = dict(kind="claim", label="l", section="s", states="s", finding="holds", explanation="e", verdict="undecided")
+    row = dict(
+        kind="claim",
+        label="l",
+        section="s",
+        states="s",
+        finding="holds",
+        explanation="e",
+        verdict="undecided",
+        evidence="re-derived",
+    )
     about = claims.Claim(id="ddtma-x", **row, expected=0.5, tolerance=0.1, random=True)
     monkeypatch.setattr(claims, "find", lambda _: about)
     ((data, metadata),) = outputs(lambda: opened.claim("ddtma-x", 0.6, interval=(0.2, 0.9)))

@@ -8,7 +8,15 @@ from press import ledger, verdicts
 from deepfake_kit.notebook import claims
 
 ROW = dict(
-    kind="claim", label="l", section="s", states="s", finding="holds", explanation="e", printed=1.0, tolerance=0.1
+    kind="claim",
+    label="l",
+    section="s",
+    states="s",
+    finding="holds",
+    explanation="e",
+    printed=1.0,
+    tolerance=0.1,
+    evidence="re-derived",
 )
 
 
