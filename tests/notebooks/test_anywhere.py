@@ -1,7 +1,7 @@
-"""A machine like Colab: torch, torchvision, numpy, matplotlib and ipywidgets are there, the kit is not.
+"""A machine like Colab: torch, torchvision, numpy, matplotlib and ipywidgets are there, the kit and the data are not.
 
-The built wheel is installed beside them, every notebook runs at profile smoke, and nothing that was there before has
-changed its version.
+The built wheel is installed beside them, every notebook runs at profile smoke, nothing that was there has changed its
+version afterwards, and every page says that digits stood in for the data.
 """
 
 from __future__ import annotations
@@ -10,16 +10,22 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import venv
+from functools import cache
+from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import deepfake_kit
-from deepfake_kit.notebook import execute
+from deepfake_kit.notebook import execute, results, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
@@ -34,26 +40,62 @@ def sh(*words, **options) -> str:
     return done.stdout
 
 
-def versions(python: Path) -> dict[str, str]:
-    listed = json.loads(sh(python, "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"))
-    return {row["name"].lower().replace("_", "-"): row["version"] for row in listed}
+def versions(packages: Path) -> dict[str, str]:
+    """Every distribution in a folder of packages, by its normalised name."""
+    return {canonicalize_name(found.name): found.version for found in metadata.distributions(path=[str(packages)])}
 
 
-def lock(name: str) -> str:
-    return re.search(rf"^{name}==\S+", (ROOT / "requirements.lock").read_text(), re.MULTILINE)[0]
+def needed(names: tuple[str, ...]) -> dict[str, metadata.Distribution]:
+    """The installed distributions of these names, and all that they need, by their normalised names."""
+    found, asked, waiting = {}, set(), list(names)
+    while waiting:
+        wish = Requirement(waiting.pop())
+        name = canonicalize_name(wish.name)
+        if (name, *wish.extras) in asked:
+            continue
+        asked.add((name, *wish.extras))
+        found[name] = metadata.distribution(name)
+        for text in found[name].requires or []:
+            marker = Requirement(text).marker
+            if marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *wish.extras)):
+                waiting.append(text.partition(";")[0])
+    return found
+
+
+def lay(distribution: metadata.Distribution, packages: Path) -> None:
+    """Lay an installed distribution into another folder of packages, without copying where links are possible."""
+    for file in distribution.files or []:
+        if ".." in file.parts:  # scripts name the python that they belong to
+            continue
+        source, target = Path(distribution.locate_file(file)), packages / file
+        if source.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(source, target)
+            except OSError:  # another disk
+                shutil.copy2(source, target)
 
 
 @pytest.fixture(scope="module")
 def colab(tmp_path_factory):
-    """The fresh environment's python, and its versions before the kit came."""
+    """The fresh environment: its python and packages, their versions before the kit came, and what installs into it."""
     folder = tmp_path_factory.mktemp("anywhere")
-    venv.create(folder / "venv", with_pip=True)
+    venv.create(folder / "venv", with_pip=False)
     python = folder / "venv" / "bin" / "python"
-    sh(python, "-m", "pip", "install", "--quiet", *map(lock, THERE))
-    before = versions(python)
+    packages = next((folder / "venv").glob("lib/python*/site-packages"))
+    for distribution in needed(THERE).values():
+        lay(distribution, packages)
+    sh(sys.executable, "-m", "pip", "--python", python, "check")
+    before = versions(packages)
+    assert before.keys() >= set(THERE) and "deepfake-kit" not in before and "scipy" not in before
     sh(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder / "dist", ROOT)
     wheel = next((folder / "dist").glob("*.whl"))
-    return python, before, wheel, folder
+
+    @cache
+    def install(*words: str) -> None:
+        sh(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", *words)
+
+    return SimpleNamespace(folder=folder, python=python, packages=packages, before=before, wheel=wheel, install=install)
 
 
 def extras(name: str) -> str:
@@ -68,36 +110,50 @@ def first_cell(name: str) -> str:
 
 # Plain chapters first: an extra may bring libraries that a plain one must do without.
 @pytest.mark.parametrize("name", sorted(NAMES, key=extras))
-def test_a_notebook_runs_beside_what_colab_ships(colab, name):
-    python, before, wheel, folder = colab
-    sh(python, "-m", "pip", "install", "--quiet", f"{wheel}{extras(name)}")
+def test_a_notebook_runs_beside_what_colab_ships_without_data_and_says_so(colab, name, monkeypatch):
+    colab.install(f"{colab.wheel}{extras(name)}")
     for line in re.findall(r"%pip install -q (--no-deps .*)", first_cell(name)):
-        sh(python, "-m", "pip", "install", "--quiet", *shlex.split(line))
+        colab.install(*shlex.split(line))
     kernel = {
-        "argv": [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "argv": [str(colab.python), "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         "display_name": "anywhere",
         "language": "python",
     }
-    spec = folder / "jupyter" / "kernels" / "anywhere"
+    spec = colab.folder / "jupyter" / "kernels" / "anywhere"
     spec.mkdir(parents=True, exist_ok=True)
     (spec / "kernel.json").write_text(json.dumps(kernel))
-    paths = os.environ.get("JUPYTER_PATH"), os.environ.get("PYTHONPATH")
-    os.environ["JUPYTER_PATH"] = str(folder / "jupyter")
-    os.environ.pop("PYTHONPATH", None)
-    try:
-        # The notebooks' folder is outside the repository, so the kit can only come from the wheel.
-        away = folder / "notebooks"
-        away.mkdir(exist_ok=True)
-        (away / f"{name}.ipynb").write_bytes((ROOT / "notebooks" / f"{name}.ipynb").read_bytes())
-        execute.run(
-            name, "smoke", notebooks=away, output=folder / "out" / f"{name}.ipynb", kernel="anywhere", limit_seconds=240
-        )
-    finally:
-        for key, value in zip(("JUPYTER_PATH", "PYTHONPATH"), paths):
-            os.environ.pop(key, None)
-            if value is not None:
-                os.environ[key] = value
-    after = versions(python)
-    changed = {key: (old, after.get(key)) for key, old in before.items() if after.get(key) != old}
+    monkeypatch.setenv("JUPYTER_PATH", str(colab.folder / "jupyter"))
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    # No data and no network.
+    monkeypatch.setenv("DEEPFAKE_KIT_DATA", "")
+    monkeypatch.setenv("DEEPFAKE_KIT_OFFLINE", "1")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(colab.folder / "cache"))
+    # The notebooks' folder is outside the repository, so the kit can only come from the wheel.
+    away = colab.folder / "notebooks"
+    away.mkdir(exist_ok=True)
+    (away / f"{name}.ipynb").write_bytes((ROOT / "notebooks" / f"{name}.ipynb").read_bytes())
+    path = colab.folder / "out" / f"{name}.ipynb"
+    execute.run(name, "smoke", notebooks=away, output=path, kernel="anywhere", limit_seconds=240)
+    after = versions(colab.packages)
+    changed = {key: (old, after.get(key)) for key, old in colab.before.items() if after.get(key) != old}
     assert not changed, f"installing the kit changed {changed}"
     assert after["deepfake-kit"] == deepfake_kit.__version__
+    if settings.load(name).data:
+        tells_of_stand_ins(path)
+
+
+def tells_of_stand_ins(path: Path) -> None:
+    """Everything that a chapter shows after its data came must say that digits stood in."""
+    found = results.collect(path)
+    assert found["data"] and all(row["stand_in"] for row in found["data"])
+    silent, said, loaded = [], 0, False
+    for cell in json.loads(path.read_text())["cells"]:
+        for output in cell.get("outputs", []):
+            about = output.get("metadata", {})
+            # What was shown before the data came was made without them.
+            loaded = loaded or about.get("deepfake_kit", {}).get("type") == "data"
+            if loaded and (shown := about.get("deepfake_kit_under")):
+                told = "Stand-in data" in "".join(output["data"]["text/html"])
+                said += told
+                silent += [] if told else [f"{shown['what']} {shown['id']}"]
+    assert said >= 2 and silent == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deepfake_kit.notebook import execute, results
+from deepfake_kit.notebook import results
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
@@ -14,41 +14,25 @@ NAMES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("name", NAMES)]
 
 
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory):
-    """Execute a chapter once for all tests of this module."""
-    found = {}
-
-    def run(name):
-        if name not in found:
-            path = tmp_path_factory.mktemp("smoke") / f"{name}.ipynb"
-            execute.run(name, "smoke", output=path, notebooks=ROOT / "notebooks", limit_seconds=180)
-            found[name] = path, results.collect(path)
-        return found[name]
-
-    return run
-
-
-def test_every_cell_runs_in_half_a_minute(ran, name):
-    _, found = ran(name)
+def test_every_cell_runs_in_half_a_minute(executed, name):
+    found = results.collect(executed(name))
     # The bound is for an idle machine; the factor covers one that is busy with other tests.
     assert found["seconds"] <= 3 * 30
     assert found["profile"] == "smoke"
 
 
-def test_it_shows_what_a_chapter_must_show(ran, name):
-    _, found = ran(name)
+def test_it_shows_what_a_chapter_must_show(executed, name):
+    found = results.collect(executed(name))
     kinds = [record["type"] for record in found["records"]]
     assert kinds.count("figure") >= 2 and kinds.count("explorable") >= 1
     assert kinds.count("claim") + kinds.count("check") >= 3
     assert any(record["type"] == "table" and record["id"] == "settings" for record in found["records"])
 
 
-def test_solutions_are_right_and_stubs_unanswered(ran, name):
+def test_solutions_are_right_and_stubs_unanswered(executed, name):
     import nbformat
 
-    path, _ = ran(name)
-    for cell in nbformat.read(path, as_version=4).cells:
+    for cell in nbformat.read(executed(name), as_version=4).cells:
         if cell.cell_type != "code" or "check(" not in cell.source:
             continue
         said = "".join(output.get("text", "") for output in cell.outputs)
@@ -56,7 +40,6 @@ def test_solutions_are_right_and_stubs_unanswered(ran, name):
         assert expected in said, f"{cell.source[:80]!r} said {said!r}"
 
 
-def test_nothing_of_this_machine_is_left(ran, name):
-    path, _ = ran(name)
-    text = path.read_text(encoding="utf-8")
+def test_nothing_of_this_machine_is_left(executed, name):
+    text = executed(name).read_text(encoding="utf-8")
     assert str(ROOT) not in text and str(Path.home()) + "/" not in text

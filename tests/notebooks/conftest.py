@@ -1,0 +1,36 @@
+"""What these tests share: each chapter is executed once, for all of them and for all of pytest's processes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+from press import keys
+
+from deepfake_kit.notebook import execute
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def executed(tmp_path_factory) -> Callable[[str], Path]:
+    """Ask for a chapter's notebook, executed at profile smoke with the data of this machine."""
+    base = tmp_path_factory.getbasetemp()
+    # The processes of pytest-xdist have a folder each, side by side in the session's.
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "executed"
+
+    @cache
+    def ask(name: str) -> Path:
+        path = shared / f"{name}-{keys.chapter_key(ROOT, name, 'smoke')}" / f"{name}.ipynb"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.with_suffix(".lock").open("w") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            if not path.exists():
+                execute.run(name, "smoke", output=path, notebooks=ROOT / "notebooks", limit_seconds=180)
+        return path
+
+    return ask
