@@ -26,7 +26,7 @@ book: environment  ## execute what changed, render, inspect, publish to _build/h
 	@python -m press build --profile $(PROFILE)
 
 test: environment  ## run the tests (those of the finished pages too, if the book is built)
-	@OMP_NUM_THREADS=1 python -m pytest --numprocesses $(WORKERS) --dist loadfile
+	@OMP_NUM_THREADS=1 python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-flower: environment  ## the federated chapter over real Flower processes, in an environment of its own
 	@python tests/flower/run.py

@@ -34,8 +34,10 @@ THERE = ("torch", "torchvision", "numpy", "matplotlib", "ipywidgets", "ipykernel
 pytestmark = pytest.mark.slow
 
 
-def sh(*words, **options) -> str:
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, **options)
+def sh(*words) -> str:
+    # Without the variable, by which pip would find the repository's own copy of the kit.
+    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, env=alone)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout
 
