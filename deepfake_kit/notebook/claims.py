@@ -175,8 +175,12 @@ def compare(claim_id: str, value, interval=None, empty=None) -> str:
 
 
 def numbers(x) -> str:
-    """One number or several as text, four digits each."""
-    return ", ".join(f"{v:.4g}" for v in x) if isinstance(x, list | tuple) else f"{x:.4g}"
+    """One number or several as text, four digits each; JSON keeps NaN and infinity as words.
+
+    >>> numbers([1.23456, "inf", "nan"])
+    '1.235, inf, nan'
+    """
+    return ", ".join(f"{float(v):.4g}" for v in (x if isinstance(x, list | tuple) else [x]))
 
 
 def stated(claim: Claim) -> tuple[str, str]:
