@@ -88,7 +88,7 @@ def every_page_exists(site: Path, results: list[dict], pages: list[str]) -> list
 def every_record_is_shown(site: Path, results: list[dict]) -> list[str]:
     """Each figure, table, explorable, check and claim of a run stands on its page, and no figure without a run."""
     problems = []
-    inside = {"figure": "img", "table": "table"}
+    inside = {"figure": "img", "table": "table", "claim": "summary", "check": "summary"}  # marks that open, not boxes
     for result, page, soup in chapters(site, results):
         expected = set()
         for record in result["records"]:

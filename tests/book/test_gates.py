@@ -25,7 +25,8 @@ CHAPTER = """<!DOCTYPE html><html lang="en"><head><title>Demo</title><link rel="
 see <a href="#fig-02-loss-curve">the figure</a>.</p>
 <figure id="fig-02-loss-curve"><img src="../_images/a.png" alt="{alt}"><figcaption>It falls.</figcaption></figure>
 <div id="tab-02-settings" class="kit-scroll" tabindex="0"><table><tr><th>a</th></tr><tr><td>1</td></tr></table></div>
-<p id="check-demo-eq-1" class="kit-check">holds</p><p id="check-02-closed-form" class="kit-check">checked</p>
+<details id="check-demo-eq-1" class="kit-check"><summary>✓ Eq. (1)</summary>holds</details>
+<details id="check-02-closed-form" class="kit-check"><summary>✓ closed form</summary>checked</details>
 <span id="exp-02-forward"></span>
 <script type="application/vnd.jupyter.widget-view+json">{{"model_id": "m"}}</script>
 <div class="math">\\[ x_{{t}} \\]</div><pre>run.say("{{kept:.1%}}")</pre>
@@ -157,10 +158,11 @@ HTML_FAULTS = [  # gate, what was on the page, what is planted, words of the pro
     ("every_record_is_shown", "<table>", "<div>", "holds no <table>"),
     (
         "every_record_is_shown",
-        '<p id="check-demo-eq-1"',
-        '<p id="check-demo-eq-1"></p><p id="check-demo-eq-1"',
+        '<details id="check-demo-eq-1"',
+        '<p id="check-demo-eq-1"></p><details id="check-demo-eq-1"',
         "2 times",
     ),
+    ("every_record_is_shown", "<summary>✓ Eq. (1)</summary>", "", "#check-demo-eq-1 holds no <summary>"),
     ("every_record_is_shown", "<h1", '<figure id="fig-02-stray"></figure><h1', "no run registered it"),
     ("every_record_is_shown", "widget-view+json", "other+json", "0 widgets"),
     ("every_picture_has_words", f' alt="{ALT}"', "", "without alternative text"),
