@@ -346,18 +346,16 @@ def test_training_finds_the_known_optimum():
     assert not log.ema.scale.requires_grad
 
 
-@pytest.mark.parametrize("loss", ["mse", "l1", "huber"])
-def test_train_step_is_one_adamw_step_on_the_named_loss(loss):
+def test_train_step_is_one_adamw_step_on_the_mean_square():
     schedule, x0 = d.NoiseSchedule.linear(4), torch.randn(8, 1, 2, 2)
     ours, theirs = Tiny(), Tiny()
     value = d.train_step(
-        ours, x0, schedule, torch.optim.AdamW(ours.parameters(), lr=0.1), torch.Generator().manual_seed(3), loss
+        ours, x0, schedule, torch.optim.AdamW(ours.parameters(), lr=0.1), torch.Generator().manual_seed(3)
     )
     generator = torch.Generator().manual_seed(3)
     t = torch.randint(4, (8,), generator=generator)
     noise = torch.randn(8, 1, 2, 2, generator=generator)
-    error = (theirs(d.q_sample(x0, t, noise, schedule), t) - noise).abs()
-    expected = {"mse": error**2, "l1": error, "huber": torch.where(error < 1, error**2 / 2, error - 0.5)}[loss].mean()
+    expected = (theirs(d.q_sample(x0, t, noise, schedule), t) - noise).square().mean()
     optimizer = torch.optim.AdamW(theirs.parameters(), lr=0.1)
     expected.backward()
     optimizer.step()
