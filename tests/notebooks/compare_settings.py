@@ -78,8 +78,9 @@ def apart(one: dict, other: dict) -> str:
         for run in (one, other)
     ]
     gaps = {id: abs(x - kept[1][id]) / max(abs(x), 1e-12) for id, x in kept[0].items() if id in kept[1]}
-    worst = max(gaps, key=gaps.get, default=None)
-    return f"numbers apart by {gaps[worst]:.1e} of their size at most ({worst})" if gaps else "no numbers"
+    worst = sorted(gaps, key=gaps.get, reverse=True)[:3]
+    listed = ", ".join(f"{id} by {gaps[id]:.0e}" for id in worst) or "none"
+    return f"numbers farthest apart, relative to their size (times always are): {listed}"
 
 
 def main() -> int:
@@ -96,7 +97,8 @@ def main() -> int:
         different, near = flips(*runs)
         judged = sum(row["type"] == "claim" for row in runs[0]["records"])
         print(f"{chapter} ({options.profile}): {judged} verdicts, {len(different)} differ; {apart(*runs)}", flush=True)
-        print(*[f"  differs: {line}" for line in different], *[f"  near an edge: {line}" for line in near], sep="\n")
+        for kind, lines in (("differs", different), ("near an edge", near)):
+            print("".join(f"  {kind}: {line}\n" for line in lines), end="", flush=True)
         wrong += len(different)
     return 1 if wrong else 0
 

@@ -39,4 +39,4 @@ def test_a_verdict_of_one_run_only_differs():
 
 
 def test_numbers_apart_are_told_relative_to_their_size():
-    assert "5.0e-01 of their size at most (x)" in SCRIPT["apart"](run(2.0), run(1.0))
+    assert "x by 5e-01" in SCRIPT["apart"](run(2.0), run(1.0))
