@@ -77,12 +77,13 @@ def finite(argument: str, given):
     Traceback (most recent call last):
     ValueError: scores: got 1 of 2 numbers that are not finite; valid: finite numbers
     """
-    import torch
+    import numpy as np
 
-    good = torch.isfinite(torch.as_tensor(given))
+    good = given.isfinite() if hasattr(given, "isfinite") else np.isfinite(np.asarray(given, dtype=float))
     if not good.all():
         bad = int((~good).sum())
-        raise ValueError(f"{argument}: got {bad} of {good.numel()} numbers that are not finite; valid: finite numbers")
+        size = good.numel() if hasattr(good, "numel") else good.size
+        raise ValueError(f"{argument}: got {bad} of {size} numbers that are not finite; valid: finite numbers")
     return given
 
 

@@ -484,8 +484,11 @@ def _scalar(id: str, x):
     return x
 
 
-def _numbers(x) -> float | list[float]:
-    return [float(v) for v in x] if hasattr(x, "__len__") else float(x)
+def _numbers(x) -> float | str | list:
+    """Plain numbers that survive JSON; NaN and infinity as words."""
+    if hasattr(x, "__len__") and not isinstance(x, str):
+        return [_numbers(v) for v in x]
+    return float(x) if math.isfinite(float(x)) else repr(float(x))
 
 
 def _mark(anchor: str, verdict: str, sign: str, label: str, word: str, text: str) -> str:

@@ -40,6 +40,18 @@ def test_solutions_are_right_and_stubs_unanswered(executed, name):
         assert expected in said, f"{cell.source[:80]!r} said {said!r}"
 
 
+def test_every_picture_comes_with_words_and_nothing_is_said_on_the_side(executed, name):
+    """A figure drawn in one cell and shown in the next would appear twice, the first time without words."""
+    import nbformat
+
+    from deepfake_kit.notebook.run import METADATA_KEY
+
+    for cell in nbformat.read(executed(name), as_version=4).cells:
+        for output in cell.get("outputs", []):
+            assert "image/png" not in output.get("data", {}) or METADATA_KEY in output.metadata, cell.source[:200]
+            assert output.get("name") != "stderr", f"{cell.source[:200]!r} said {output.text[:300]!r}"
+
+
 def test_nothing_of_this_machine_is_left(executed, name):
     text = executed(name).read_text(encoding="utf-8")
     assert str(ROOT) not in text and str(Path.home()) + "/" not in text
