@@ -133,3 +133,11 @@ def test_unknown_names_are_refused():
         claims.load("dtma")
     with pytest.raises(ValueError, match="unknown claim"):
         claims.find("ddtma-eq-99")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.12345, "0.1235"), ([1, 2.0], "1, 2"), ("inf", "inf"), ([0, "inf"], "0, inf")]
+)
+def test_a_number_that_is_not_finite_is_shown_by_its_name(value, shown):
+    """Results keep it as a text, for JSON has no number for it; at toy size an interval may have no end."""
+    assert claims.numbers(value) == shown
