@@ -33,7 +33,8 @@ def test_import_adds_at_most_a_tenth_of_a_second_to_torch():
 def test_modules_load_by_name_and_unknown_ones_do_not():
     import deepfake_kit
 
-    assert deepfake_kit.notebook.claims.__name__ == "deepfake_kit.notebook.claims"
+    assert deepfake_kit.game.__name__ == "deepfake_kit.game"
+    assert deepfake_kit.valid.__name__ == "deepfake_kit.valid" and {"game", "valid", "start"} <= set(dir(deepfake_kit))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = deepfake_kit.nothing
 
