@@ -86,6 +86,7 @@ class FolderStore:
 
     Examples
     --------
+    >>> import tempfile
     >>> store = FolderStore(tempfile.mkdtemp())
     >>> store.get(store.put(b"an update"))
     b'an update'

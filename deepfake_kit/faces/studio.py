@@ -136,6 +136,7 @@ def _film(people: list[int], entropy: list[int], seed: int, size: int, take: int
 def crop(images: Tensor, size: int = 32) -> Tensor:
     """The inner face, brows to chin, of frames [N, 3, S, S]: [N, 3, size, size], where S is 7/4 of `size`.
 
+    >>> import torch
     >>> crop(torch.zeros(1, 3, 56, 56)).shape
     torch.Size([1, 3, 32, 32])
     """

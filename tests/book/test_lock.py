@@ -33,6 +33,8 @@ def modules(one: metadata.Distribution) -> list[str]:
     names = set()
     for file in one.files or []:
         first = file.parts[0]
+        if not Path(file.locate()).is_file():  # an old way of installing lists the sources, its setup.py among them
+            continue
         if len(file.parts) == 1 and file.suffix == ".py":
             names.add(file.stem)
         elif len(file.parts) == 2 and file.name == "__init__.py" and first.isidentifier():

@@ -171,7 +171,10 @@ def test_an_approved_measurement_that_nobody_makes_stops_the_build(book):
 
 
 def start_build(book, stderr=subprocess.DEVNULL):
-    """A build in a process group of its own, so that all of it can be killed at once."""
+    """A build in a process group of its own, so that all of it can be killed at once.
+
+    It minds Ctrl-C also where these tests run in the background of a script, which lets them ignore it.
+    """
     return subprocess.Popen(
         [sys.executable, "-m", "press", "build"],
         cwd=book,
@@ -180,6 +183,7 @@ def start_build(book, stderr=subprocess.DEVNULL):
         stderr=stderr,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -262,13 +262,6 @@ def test_unknown_engine_and_images_elsewhere_are_refused():
         train(unet().to("meta"), images, parts, SCHEDULE, plan())
 
 
-def test_a_run_is_resumed_by_the_engine_that_began_it(tmp_path):
-    images, parts = toy()
-    train(unet(), images, parts, SCHEDULE, plan(), engine="batched", checkpoint=tmp_path / "run.pt")
-    with pytest.raises(ValueError, match="belongs to another run: engine was 'batched', is 'loop'"):
-        train(unet(), images, parts, SCHEDULE, plan(), checkpoint=tmp_path / "run.pt")
-
-
 def test_nothing_passes_from_client_to_client_through_a_worker():
     """Moments, anchors and weights of the client before are gone: a worn worker equals a new one, bit for bit."""
     images, parts = toy()
