@@ -99,9 +99,9 @@ def _seconds(word: str) -> float:
 def _checked(options) -> tuple[settings.Chapter, dict]:
     """The chapter and the overrides that the command line names, or a ValueError before anything runs."""
     from deepfake_kit import data
-    from deepfake_kit.notebook import execute
+    from deepfake_kit.notebook import execute, sources
 
-    parameters = execute.parse_parameters(options.parameters)
+    parameters = sources.parse_parameters(options.parameters)
     if "profile" in parameters:
         raise ValueError(f"the profile is given as --profile {parameters['profile']}, not as a parameter")
     about = settings.load(options.chapter)
@@ -110,7 +110,7 @@ def _checked(options) -> tuple[settings.Chapter, dict]:
         execute.checked_output(options.output, execute.notebooks_folder())
     notebook = execute.notebooks_folder() / f"{options.chapter}.ipynb"
     if notebook.is_file():
-        values = execute.checked_parameters(notebook, {**parameters, "profile": options.profile})
+        values = sources.checked_parameters(notebook, {**parameters, "profile": options.profile})
         if values.get("seed", 0) < 0:
             raise ValueError(f"seed must be a whole number >= 0; {values['seed']!r} given")
         for name in about.data_sets(values):

@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 
 from deepfake_kit import provenance
-from deepfake_kit.notebook import execute, settings
+from deepfake_kit.notebook import settings, sources
 
 KIT = provenance.PACKAGE
 # Every run goes through these and what they import, whatever the notebook imports.
@@ -25,7 +25,7 @@ BY_CHAPTER = {"chapters", "exercises", "papers"}
 def chapter_key(root: Path, chapter: str, profile: str, kit: Path = KIT) -> str:
     """Key of one chapter's executed notebook: 20 hexadecimal digits."""
     notebook = root / "notebooks" / f"{chapter}.ipynb"
-    code = [cell.source for cell in execute.read_source(notebook).cells if cell.cell_type == "code"]
+    code = [cell.source for cell in sources.read_source(notebook).cells if cell.cell_type == "code"]
     for number, cell in enumerate(code, 1):
         try:
             ast.parse("\n".join(without_magics(cell)))
@@ -33,7 +33,7 @@ def chapter_key(root: Path, chapter: str, profile: str, kit: Path = KIT) -> str:
             line = (error.text or "").rstrip()
             raise ValueError(f"chapter {chapter}, cell [{number}]: {error.msg}, line {error.lineno}: {line}") from None
     about = settings.load(chapter)
-    parameters = {**execute.default_parameters(notebook), "profile": profile}
+    parameters = {**sources.default_parameters(notebook), "profile": profile}
     data_sets = about.data_sets(parameters)
     parts = {
         "notebook": _digest(notebook.read_bytes()),

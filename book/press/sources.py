@@ -7,7 +7,7 @@ from pathlib import Path
 
 import nbformat
 
-from deepfake_kit.notebook.execute import stripped
+from deepfake_kit.notebook.sources import stripped
 
 EMPTY = r"repository = \"\""  # as it stands in the notebook's JSON
 

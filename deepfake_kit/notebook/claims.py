@@ -231,3 +231,18 @@ def _judge(claim: Claim, low, high) -> str:
             return "direction-holds"
         excluded &= bool(np.any(~holds[0] & ~holds[1]))
     return "contradicted" if excluded else "undecided"
+
+
+def sentence(claim: Claim, verdict: str, ours, ends: list, empty, note: str) -> str:
+    """What a mark says when it is opened: the statement, our number with its interval, and how we know."""
+    record, _ = load(claim.id.partition("-")[0])
+    whose, statement = stated(claim)
+    between = f" [{numbers(ends[0])} to {numbers(ends[1])}]" if ends else ""
+    void = "" if empty is None else f"; the empty method ({claim.empty}) {numbers(empty)}"
+    measure = f"{claim.measure.rstrip('.')}: " if claim.measure else ""
+    how, less = basis(claim), weaker(claim)
+    return (
+        f"{record['short']}, {claim.label}: {verdict.replace('-', ' ')}. "
+        f"{measure}{whose} {statement}, here {numbers(ours)}{between}{void}{f'; {less}' if less else ''}."
+        f" {how[0].upper()}{how[1:]}.{f' {note}' if note else ''}"
+    )

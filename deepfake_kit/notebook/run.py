@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import html
 import io
-import math
 import time
 from types import SimpleNamespace
 
 from deepfake_kit import provenance
-from deepfake_kit.notebook import settings, style
+from deepfake_kit.notebook import marks, settings, style
 
 METADATA_KEY = "deepfake_kit"
 GLUE_MIME = "application/papermill.record/text/plain"
@@ -228,18 +227,7 @@ class Run:
         """
         import json
 
-        # pandas gives the index's name a row of its own; as the columns' name it stands in the corner.
-        named = df.columns.nlevels == 1 and df.index.name is not None
-        shown = df.rename_axis(index=None, columns=df.index.name) if named else df
-        body = shown.to_html(
-            classes="kit-table", border=0, float_format=lambda x: f"{x:.{digits}g}", na_rep="–", escape=False
-        )
-        # A scrolling box must be reachable by keyboard, hence the tabindex and the label.
-        label = html.escape(_plain(caption) or id, quote=True)
-        box = (
-            f'<div class="kit-scroll" id="{self._anchor("tab", id)}" tabindex="0" role="region" '
-            f'aria-label="{label}">{_inline(body, r"[^$<>]")}</div>'
-        )
+        box = marks.table(df, self._anchor("tab", id), marks.plain(caption) or id, digits)
         cells = json.loads(df.to_json(orient="split", default_handler=str))
         self._publish(
             {"text/html": box, "text/plain": df.to_string()},
@@ -249,7 +237,7 @@ class Run:
 
     def value(self, id: str, x):
         """Record one number (or short text) under a name; shows nothing and returns `x`."""
-        plain = _scalar(id, x)
+        plain = marks.scalar(id, x)
         record = {"type": "value", "id": id, "value": plain}
         self._publish(
             {GLUE_MIME: repr(plain)},
@@ -276,38 +264,7 @@ class Run:
             {"type": "sentence", "id": f"sentence-{len(self.records)}", "text": text},
         )
 
-    @staticmethod
-    def compare_words(a: float, b: float, interval=None, words=("below", "about equal to", "above"), within=0.0) -> str:
-        """Say how `a` lies to `b`, so that no sentence states an outcome that the run did not give.
-
-        Parameters
-        ----------
-        a, b : float
-            The two numbers.
-        interval : pair of float, optional
-            Low and high end of what `a` may be; while `b` lies in it, the middle word holds. Default: `a` is exact.
-        words : sequence of str
-            Three wordings: for `a` below `b`, for no decision, for `a` above `b`.
-        within : float
-            Differences up to this count as none.
-
-        Raises
-        ------
-        ValueError
-            If there are not three words, or a number is NaN.
-
-        Examples
-        --------
-        >>> Run.compare_words(0.81, 0.90)
-        'below'
-        >>> Run.compare_words(0.81, 0.90, interval=(0.70, 0.92), words=("worse than", "not told from", "better than"))
-        'not told from'
-        """
-        low, high = interval or (a, a)
-        if len(words) != 3 or any(math.isnan(x) for x in (a, b, low, high)):
-            raise ValueError(f"compare_words needs three words and numbers that are not NaN; got {words!r}, {a}, {b}")
-        below, above = high < b - within, low > b + within
-        return words[0 if below else 2 if above else 1]
+    compare_words = staticmethod(marks.compare_words)
 
     def claim(self, claim_id: str, value, note: str = "", interval=None, empty=None) -> None:
         """Hold a measured value against what a paper states, show the verdict, feed the ledger.
@@ -329,21 +286,11 @@ class Run:
 
         row = claims.find(claim_id)
         verdict = claims.compare(claim_id, value, interval, empty)
-        ours, *ends = (_numbers(x) for x in (value, *(interval or ())))
-        record, _ = claims.load(claim_id.partition("-")[0])
-        whose, statement = claims.stated(row)
-        between = f" [{claims.numbers(ends[0])} to {claims.numbers(ends[1])}]" if ends else ""
-        void = "" if empty is None else f"; the empty method ({row.empty}) {claims.numbers(_numbers(empty))}"
-        measure = f"{row.measure.rstrip('.')}: " if row.measure else ""
-        basis, weaker = claims.basis(row), claims.weaker(row)
-        weaker = f"; {weaker}" if weaker else ""
-        text = (
-            f"{record['short']}, {row.label}: {verdict.replace('-', ' ')}. "
-            f"{measure}{whose} {statement}, here {claims.numbers(ours)}{between}{void}{weaker}."
-            f" {basis[0].upper()}{basis[1:]}.{f' {note}' if note else ''}"
-        )
+        ours, *ends = (marks.numbers(x) for x in (value, *(interval or ())))
+        void = None if empty is None else marks.numbers(empty)
+        text = claims.sentence(row, verdict, ours, ends, void, note)
         sign = claims.SIGNS[verdict]
-        shown = _mark(
+        shown = marks.mark(
             f"check-{claim_id}", verdict, sign, row.label, verdict.replace("-", " "), html.escape(text, quote=False)
         )
         self._publish(
@@ -353,7 +300,7 @@ class Run:
                 "id": claim_id,
                 "value": ours,
                 "interval": ends or None,
-                "empty": None if empty is None else _numbers(empty),
+                "empty": void,
                 "verdict": verdict,
                 "note": note,
             },
@@ -383,7 +330,7 @@ class Run:
         if not size <= tolerance:
             raise AssertionError(f"check {id!r} failed: residual {size:g} > tolerance {tolerance:g} ({how})")
         text = f"checked: {how or id} (residual {size:.1e}, allowed {tolerance:.0e})"
-        shown = _mark(self._anchor("check", id), "verified", "✓", id.replace("-", " "), "checked", text)
+        shown = marks.mark(self._anchor("check", id), "verified", "✓", id.replace("-", " "), "checked", text)
         self._publish(
             {"text/html": shown, "text/plain": f"✓ {text}"},
             {"type": "check", "id": id, "value": size, "tolerance": tolerance, "how": how},
@@ -434,12 +381,6 @@ class Run:
     def _under(self, id: str, what: str, caption: str) -> None:
         """Show caption and provenance below a figure, table or explorable."""
         stand_ins = [row["name"] for row in self.data if row["stand_in"]]
-        warning = (
-            f'<p class="kit-stand-in"><strong>Stand-in data.</strong> {", ".join(sorted(set(stand_ins)))} could '
-            "not be found; scikit-learn's digits took its place. Numbers here are not those of the real set.</p>"
-            if stand_ins
-            else ""
-        )
         data = (
             "; ".join(
                 f"{row['name']} {row['split']}: {row['description']}, sha256 {row['sha256'][:12]}"
@@ -462,54 +403,9 @@ class Run:
             f"{machine['threads']} thread(s)",
             "made": f"{self.records[-1]['seconds']:.0f} s after the chapter began",
         }
-        listed = "".join(f"<dt>{name}</dt><dd>{html.escape(str(text))}</dd>" for name, text in rows.items())
-        shown_caption = f'<p class="kit-caption">{_inline(caption)}</p>' if caption else ""
-        shown = (
-            f'{shown_caption}{warning}<details class="kit-provenance"><summary>How this {what} was made</summary>'
-            f"<dl>{listed}</dl><p>Make it again:</p><pre>{html.escape(command)}</pre></details>"
-        )
+        shown = marks.made(what, caption, rows, command, stand_ins)
         self._publish(
-            {"text/html": shown, "text/plain": _plain(caption)}, None, {"deepfake_kit_under": {"id": id, "what": what}}
+            {"text/html": shown, "text/plain": marks.plain(caption)},
+            None,
+            {"deepfake_kit_under": {"id": id, "what": what}},
         )
-
-
-def _scalar(id: str, x):
-    """A plain python number or string, so that it survives JSON."""
-    if hasattr(x, "item"):
-        x = x.item()
-    if isinstance(x, float) and not math.isfinite(x):
-        return repr(x)
-    if not isinstance(x, bool | int | float | str):
-        raise ValueError(f"value {id!r} must be one number or a short text; got {type(x).__name__}")
-    return x
-
-
-def _numbers(x) -> float | str | list:
-    """Plain numbers that survive JSON; NaN and infinity as words."""
-    if hasattr(x, "__len__") and not isinstance(x, str):
-        return [_numbers(v) for v in x]
-    return float(x) if math.isfinite(float(x)) else repr(float(x))
-
-
-def _mark(anchor: str, verdict: str, sign: str, label: str, word: str, text: str) -> str:
-    """One small mark that opens on click or Enter, without any script."""
-    return (
-        f'<details class="kit-check kit-{verdict}" id="{anchor}"><summary><span aria-hidden="true">{sign}</span> '
-        f'{_inline(label)}<span class="kit-word">: {word}</span></summary><p>{_inline(text)}</p></details>'
-    )
-
-
-def _plain(text: str) -> str:
-    import re
-
-    return re.sub(r"<[^>]+>", "", text)
-
-
-def _inline(text: str, within: str = "[^$]") -> str:
-    r"""Mark ``$...$`` so that MathJax finds it in raw HTML on the page, in Colab and in JupyterLab alike.
-
-    `within` matches a character of a formula; in a table none spans two cells, which may hold two prices in dollars.
-    """
-    import re
-
-    return re.sub(rf"\$({within}+)\$", r'<span class="math notranslate nohighlight">\\(\1\\)</span>', text)

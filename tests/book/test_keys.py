@@ -9,7 +9,7 @@ import pytest
 import small_book
 from press import keys
 
-from deepfake_kit.notebook import claims, execute, settings
+from deepfake_kit.notebook import claims, settings, sources
 
 CLAIM = 'run.claim("demo-eq-1", 3)'
 
@@ -139,7 +139,7 @@ def test_a_notebook_of_the_third_format_is_read(place):
     cell = {"cell_type": "code", "input": "x = 1", "language": "python", "metadata": {}, "outputs": []}
     old = {"metadata": {}, "nbformat": 3, "nbformat_minor": 0, "worksheets": [{"cells": [cell], "metadata": {}}]}
     path.write_text(json.dumps(old))
-    assert [cell.source for cell in execute.read_source(path).cells] == ["x = 1"]
+    assert [cell.source for cell in sources.read_source(path).cells] == ["x = 1"]
 
 
 @pytest.mark.parametrize("kind", ["byte order mark", "no ids", "windows"])

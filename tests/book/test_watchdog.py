@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from deepfake_kit.notebook import execute
+from deepfake_kit.notebook import execute, kernel
 
 IDLE = "import time\ntime.sleep(60)"
 SLOW = "import time\nwhile True:\n    sum(range(200_000))\n    time.sleep(0.05)"
@@ -34,7 +34,7 @@ def process():
 
 
 def watched(process, seconds, **options):
-    with execute._Watchdog(options.pop("limit", None), every=0.1, **options) as dog:
+    with kernel.Watchdog(options.pop("limit", None), every=0.1, **options) as dog:
         dog.kernel(process.pid)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and process.poll() is None:
@@ -57,7 +57,7 @@ def test_one_that_is_only_slow_goes_on(process, code):
 
 def test_a_finished_cell_is_progress(process):
     one = process(IDLE)
-    with execute._Watchdog(None, stall=3.0, every=0.1) as dog:
+    with kernel.Watchdog(None, stall=3.0, every=0.1) as dog:
         dog.kernel(one.pid)
         for dog.cell in range(8):
             time.sleep(1)

@@ -10,7 +10,8 @@ import nbformat
 import pytest
 from press import keys, sources
 
-from deepfake_kit.notebook import check, execute, settings
+from deepfake_kit.notebook import check, settings
+from deepfake_kit.notebook.sources import default_parameters
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -46,7 +47,7 @@ def test_first_code_cell_makes_it_run_anywhere(path):
 
 
 def test_every_parameter_is_declared_once_and_used_later(path):
-    declared = execute.default_parameters(path)
+    declared = default_parameters(path)
     assert list(declared)[:2] == ["profile", "seed"] and declared["profile"] == "book"
     after = [cell for cell in cells(path) if "parameters" not in cell.metadata.get("tags", [])]
     used = {

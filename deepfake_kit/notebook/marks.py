@@ -1,0 +1,109 @@
+r"""Text as a page, Colab and JupyterLab show it: formulas for MathJax, and the marks of verdicts and checks."""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+
+
+def mark(anchor: str, verdict: str, sign: str, label: str, word: str, text: str) -> str:
+    """One small mark that opens on click or Enter, without any script."""
+    return (
+        f'<details class="kit-check kit-{verdict}" id="{anchor}"><summary><span aria-hidden="true">{sign}</span> '
+        f'{inline(label)}<span class="kit-word">: {word}</span></summary><p>{inline(text)}</p></details>'
+    )
+
+
+def plain(text: str) -> str:
+    """The text without its HTML tags."""
+    return re.sub(r"<[^>]+>", "", text)
+
+
+def inline(text: str, within: str = "[^$]") -> str:
+    r"""Mark ``$...$`` so that MathJax finds it in raw HTML on the page, in Colab and in JupyterLab alike.
+
+    `within` matches a character of a formula; in a table none spans two cells, which may hold two prices in dollars.
+    """
+    return re.sub(rf"\$({within}+)\$", r'<span class="math notranslate nohighlight">\\(\1\\)</span>', text)
+
+
+def table(df, anchor: str, label: str, digits: int) -> str:
+    """A pandas table in a box that scrolls, also by keyboard: hence the tabindex and the label."""
+    # pandas gives the index's name a row of its own; as the columns' name it stands in the corner.
+    named = df.columns.nlevels == 1 and df.index.name is not None
+    shown = df.rename_axis(index=None, columns=df.index.name) if named else df
+    body = shown.to_html(
+        classes="kit-table", border=0, float_format=lambda x: f"{x:.{digits}g}", na_rep="–", escape=False
+    )
+    return (
+        f'<div class="kit-scroll" id="{anchor}" tabindex="0" role="region" '
+        f'aria-label="{html.escape(label, quote=True)}">{inline(body, r"[^$<>]")}</div>'
+    )
+
+
+def made(what: str, caption: str, rows: dict[str, str], command: str, stand_ins: list[str]) -> str:
+    """What stands below a figure, table or explorable: its caption and, folded, how it was made."""
+    warning = (
+        f'<p class="kit-stand-in"><strong>Stand-in data.</strong> {", ".join(sorted(set(stand_ins)))} could '
+        "not be found; scikit-learn's digits took its place. Numbers here are not those of the real set.</p>"
+        if stand_ins
+        else ""
+    )
+    listed = "".join(f"<dt>{name}</dt><dd>{html.escape(str(text))}</dd>" for name, text in rows.items())
+    shown_caption = f'<p class="kit-caption">{inline(caption)}</p>' if caption else ""
+    return (
+        f'{shown_caption}{warning}<details class="kit-provenance"><summary>How this {what} was made</summary>'
+        f"<dl>{listed}</dl><p>Make it again:</p><pre>{html.escape(command)}</pre></details>"
+    )
+
+
+def compare_words(a: float, b: float, interval=None, words=("below", "about equal to", "above"), within=0.0) -> str:
+    """Say how `a` lies to `b`, so that no sentence states an outcome that the run did not give.
+
+    Parameters
+    ----------
+    a, b : float
+        The two numbers.
+    interval : pair of float, optional
+        Low and high end of what `a` may be; while `b` lies in it, the middle word holds. Default: `a` is exact.
+    words : sequence of str
+        Three wordings: for `a` below `b`, for no decision, for `a` above `b`.
+    within : float
+        Differences up to this count as none.
+
+    Raises
+    ------
+    ValueError
+        If there are not three words, or a number is NaN.
+
+    Examples
+    --------
+    >>> compare_words(0.81, 0.90)
+    'below'
+    >>> compare_words(0.81, 0.90, interval=(0.70, 0.92), words=("worse than", "not told from", "better than"))
+    'not told from'
+    """
+    low, high = interval or (a, a)
+    if len(words) != 3 or any(math.isnan(x) for x in (a, b, low, high)):
+        raise ValueError(f"compare_words needs three words and numbers that are not NaN; got {words!r}, {a}, {b}")
+    below, above = high < b - within, low > b + within
+    return words[0 if below else 2 if above else 1]
+
+
+def scalar(id: str, x):
+    """A plain python number or string, so that it survives JSON."""
+    if hasattr(x, "item"):
+        x = x.item()
+    if isinstance(x, float) and not math.isfinite(x):
+        return repr(x)
+    if not isinstance(x, bool | int | float | str):
+        raise ValueError(f"value {id!r} must be one number or a short text; got {type(x).__name__}")
+    return x
+
+
+def numbers(x) -> float | str | list:
+    """Plain numbers that survive JSON; NaN and infinity as words."""
+    if hasattr(x, "__len__") and not isinstance(x, str):
+        return [numbers(v) for v in x]
+    return float(x) if math.isfinite(float(x)) else repr(float(x))
