@@ -205,9 +205,8 @@ def _index_celeba(folder: Path, split: str) -> Index:
         [images / files[i] for i in keep],
         labels,
         (),
-        f"CelebA, official {split} partition, {len(keep):,} images of {len(persons):,} persons, {shared:,} "
-        f"of "
-        "whom occur in another partition",
+        f"CelebA, official {split} partition, {len(keep):,} images of {len(persons):,} persons, {shared:,} of whom "
+        "occur in another partition",
         {"attributes": attributes, "filename": [files[i] for i in keep]},
         {"attribute_names": names, "shared_identities": shared},
     )
@@ -241,9 +240,8 @@ def _index_casia(folder: Path, split: str) -> Index:
         paths,
         np.array(labels, np.int64),
         (),
-        f"CASIA-FaceV5, {split}, {len(paths):,} images of {len(paths) // 5} subjects; the set has no "
-        f"official "
-        "split, so subjects 000-399 train and 400-499 test (no person on both sides)",
+        f"CASIA-FaceV5, {split}, {len(paths):,} images of {len(paths) // 5} subjects; the set has no official split, "
+        "so subjects 000-399 train and 400-499 test (no person on both sides)",
     )
 
 
@@ -295,9 +293,8 @@ def _index_trueface(folder: Path, split: str) -> Index:
         paths,
         np.array(labels, np.int64),
         ("real", "fake"),
-        f"TrueFace, {split}, {len(paths):,} images; the set has no official split, so a fifth of the file "
-        f"names "
-        "(by hash, the same before and after sharing) test",
+        f"TrueFace, {split}, {len(paths):,} images; the set has no official split, so a fifth of the file names (by "
+        "hash, the same before and after sharing) test",
         {
             "platform": platforms,
             "generator": generators,

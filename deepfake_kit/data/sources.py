@@ -74,11 +74,9 @@ class Source:
 
 
 _PEOPLE = (
-    "The persons shown are real and did not agree to be in this project. Use it for teaching, research and "
-    "testing "
-    "only. Do not recognise or identify anybody with it, do not print single photographs, and take a "
-    "picture out "
-    "when its subject asks."
+    "The persons shown are real and did not agree to be in this project. Use it for teaching, research and testing "
+    "only. Do not recognise or identify anybody with it, do not print single photographs, and take a picture out when "
+    "its subject asks."
 )
 _DIGITS = tuple("0123456789")
 # Order of the 47 merged classes of the balanced split (emnist-balanced-mapping.txt): digits, capitals, and
@@ -106,8 +104,7 @@ def _emnist(name: str, title: str, classes: tuple[str, ...]) -> Source:
         licence="none named by the publisher (made from NIST Special Database 19, a work of the U.S. government)",
         terms="The publisher names no licence and asks that the paper be cited.",
         citation="Cohen, Afshar, Tapson, van Schaik 2017, EMNIST: an extension of MNIST to handwritten "
-        "letters, "
-        "arXiv:1702.05373",
+        "letters, arXiv:1702.05373",
         folders=("EMNIST", "mnist-family/EMNIST"),
         sha256=_EMNIST_SUMS,
         urls={EMNIST_ARCHIVE: "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip"},
@@ -145,8 +142,7 @@ _ALL = (
         title="Kuzushiji-MNIST, 28x28 grey cursive characters, 10 classes",
         licence="CC BY-SA 4.0",
         terms='Attribution: "KMNIST Dataset" (created by CODH), adapted from "Kuzushiji Dataset" (created '
-        "by NIJL "
-        "and others), doi:10.20676/00000341. Share adaptations under the same licence.",
+        "by NIJL and others), doi:10.20676/00000341. Share adaptations under the same licence.",
         citation="Clanuwat et al. 2018, Deep Learning for Classical Japanese Literature, arXiv:1812.01718",
         folders=("KMNIST/raw", "KMNIST", "mnist-family/KMNIST/raw"),
         splits=("train", "test"),
@@ -246,8 +242,7 @@ _ALL = (
         classes=("real", "fake"),
         photographs_of_people=True,
         by_hand=(
-            "Start from doi.org/10.5281/zenodo.7065064 (the Twitter part; the other parts are linked there) "
-            "and "
+            "Start from doi.org/10.5281/zenodo.7065064 (the Twitter part; the other parts are linked there) and "
             "download the archives you need.",
             "Unpack them so that TrueFace_PreSocial/ and TrueFace_PostSocial/ lie side by side, and run: "
             "fetch.py trueface --accept-terms --from FOLDER",
@@ -264,9 +259,8 @@ _ALL = (
         classes=("real", "fake"),
         photographs_of_people=True,
         by_hand=(
-            "Sign in at kaggle.com/datasets/xhlulu/140k-real-and-fake-faces and download the archive (or "
-            "run: "
-            "kaggle datasets download -d xhlulu/140k-real-and-fake-faces).",
+            "Sign in at kaggle.com/datasets/xhlulu/140k-real-and-fake-faces and download the archive (or run: kaggle "
+            "datasets download -d xhlulu/140k-real-and-fake-faces).",
             "Run: fetch.py 140k-faces --accept-terms --from ARCHIVE.zip",
         ),
     ),
