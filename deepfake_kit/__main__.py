@@ -198,14 +198,20 @@ def _ledger(options) -> int:
 
 def _report(options) -> int:
     import json
-    from pathlib import Path
 
+    from deepfake_kit import paths
+    from deepfake_kit.cache import write_whole
     from deepfake_kit.notebook import execute, report
 
-    built = Path(options.results or execute.notebooks_folder().parent / "_build" / "html" / "results.json")
-    results = json.loads(built.read_text(encoding="utf-8")) if options.results or built.is_file() else []
+    out = paths.absolute(options.out) if options.out else None
+    if out and (out.is_dir() or options.out.endswith("/")):
+        raise ValueError(f"--out: got {options.out!r}, a folder; valid: a file's name, such as {options.paper}.md")
+    built = paths.absolute(options.results or execute.notebooks_folder().parent / "_build" / "html" / "results.json")
+    if options.results and not built.is_file():
+        raise ValueError(f"--results: no file {options.results!r}; valid: the results.json of a built book")
+    results = json.loads(built.read_text(encoding="utf-8")) if built.is_file() else []
     text = report.article(options.paper, results)
-    Path(options.out).write_text(text, encoding="utf-8") if options.out else print(text)
+    write_whole(out, text) if out else print(text)
     return 0
 
 

@@ -89,3 +89,21 @@ def test_the_command_writes_the_article(tmp_path, capsys):
     assert (tmp_path / "survey.md").read_text(encoding="utf-8").startswith("---\ntitle: ")
     assert main(["report", "survy"]) == 2
     assert "did you mean 'survey'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--out", "{}"], "--out: got"),
+        (["--out", "{}/new/"], "--out: got"),
+        (["--results", "{}/none.json"], "--results: no file"),
+    ],
+)
+def test_bad_places_are_named_before_any_work(tmp_path, capsys, words, says):
+    assert main(["report", "survey", *(word.format(tmp_path) for word in words)]) == 2
+    assert says in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_a_report_makes_the_folder_it_is_asked_for(tmp_path):
+    assert main(["report", "survey", "--out", str(tmp_path / "new" / "survey.md")]) == 0
+    assert (tmp_path / "new" / "survey.md").read_text(encoding="utf-8").startswith("---\n")
