@@ -43,9 +43,9 @@ def main() -> int:
         print(said, file=sys.stderr)
         return 2
     folder = Path(os.environ.get("VENV") or ROOT / ".venv").expanduser().absolute()
-    wanted = hashlib.sha256(
-        (ROOT / "requirements.lock").read_bytes() + (ROOT / "pyproject.toml").read_bytes()
-    ).hexdigest()
+    locked = (ROOT / "requirements.lock").read_bytes() + (ROOT / "pyproject.toml").read_bytes()
+    # The environment leads to this checkout: one that was moved, or that shares VENV with another, is led here anew.
+    wanted = f"{hashlib.sha256(locked).hexdigest()} {ROOT}"
     try:
         return _install(folder, wanted)
     except OSError as error:  # a full disk, a folder that is read-only
@@ -84,10 +84,12 @@ def _install(folder: Path, wanted: str) -> int:
                 return 2
             shutil.rmtree(folder, ignore_errors=True)  # a half-made one is not worth mending
             venv.create(folder, with_pip=True)
+        same = stamp.is_file() and stamp.read_text(encoding="utf-8").split()[:1] == wanted.split()[:1]
         stamp.unlink(missing_ok=True)  # cut short from here on, it counts as half-made
         python = str(folder / "bin" / "python")
         with _kit(folder) as kit:
-            for words in (["-r", str(ROOT / "requirements.lock")], ["--no-deps", "--no-build-isolation", *kit]):
+            packages = [] if same else [["-r", str(ROOT / "requirements.lock")]]
+            for words in (*packages, ["--no-deps", "--no-build-isolation", *kit]):
                 pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *words]
                 if status := subprocess.run(pip).returncode:
                     print(f"pip install {' '.join(words)} failed", file=sys.stderr)

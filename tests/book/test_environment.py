@@ -30,7 +30,7 @@ def stamp(folder: Path) -> Path:
 
 def wanted(folder: Path) -> str:
     files = (folder / "requirements.lock", folder / "pyproject.toml")
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    return f"{hashlib.sha256(b''.join(file.read_bytes() for file in files)).hexdigest()} {folder}"
 
 
 def pip(monkeypatch, *statuses: int) -> list[list[str]]:
@@ -51,6 +51,20 @@ def test_it_installs_the_lock_and_then_the_kit_once(folder, monkeypatch):
     assert [str(folder / "requirements.lock") in words for words in calls] == [True, False]
     assert "--no-deps" in calls[1] and str(folder) in calls[1]
     assert stamp(folder).read_text() == wanted(folder)
+
+
+def test_a_moved_checkout_leads_its_environment_to_itself_and_keeps_the_packages(folder, tmp_path_factory, monkeypatch):
+    pip(monkeypatch, 0, 0)
+    assert environment.main() == 0
+    (folder / ".venv" / "bin" / "python").touch()
+    moved = tmp_path_factory.mktemp("new place") / "book"
+    folder.rename(moved)
+    monkeypatch.setattr(environment, "ROOT", moved)
+    monkeypatch.setenv("VENV", str(moved / ".venv"))
+    calls = pip(monkeypatch, 0)
+    assert environment.main() == 0 and environment.main() == 0
+    assert len(calls) == 1 and str(moved) in calls[0] and "--no-deps" in calls[0]
+    assert stamp(moved).read_text() == wanted(moved)
 
 
 def test_a_changed_lock_installs_again(folder, monkeypatch):
