@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
 import pandas as pd
 
 from deepfake_kit.notebook import claims, report
 from press import templates
 
 KINDS = ("equation", "figure", "table", "parameter", "dataset", "algorithm", "claim")
+ORDERS = {"work": "as in the works", "verdict": "verdict", "evidence": "evidence", "kind": "kind", "chapter": "chapter"}
+GIST = 56  # characters of a row's line that say what the row is about
 
 
 def counts() -> pd.DataFrame:
@@ -33,8 +41,39 @@ def totals(results: list[dict]) -> str:
     )
 
 
+def picture(results: list[dict]) -> str:
+    """Works by kinds of evidence, one small tile a row of the ledger, its sign and colour the verdict; raw HTML."""
+    works = {paper: claims.load(paper) for paper in claims.papers()}
+    cells = {
+        (paper, evidence): Counter(row.verdict for row in about if row.evidence == evidence)
+        for paper, (_, about) in works.items()
+        for evidence in claims.EVIDENCE
+    }
+    every = Counter(row.verdict for _, about in works.values() for row in about)
+    return templates.render("ledger_picture.html", works=works, cells=cells, every=every)
+
+
+def gist(row: claims.Claim) -> str:
+    """What a row is about, short enough for one line; a mere number ("Eq. (3)") is followed by its statement's start.
+
+    Examples
+    --------
+    >>> gist(claims.find("ddtma-eq-1"))
+    'One forward noising step keeps …'
+    """
+    if row.kind not in ("equation", "figure", "table", "algorithm") or len(row.label) > GIST // 2:
+        return ""
+    words = row.states.partition("$")[0].strip()
+    first = re.split(r"(?<!Eq\.)(?<=[.;:])\s", words)[0]
+    whole = first == row.states or first != words
+    if len(first) > GIST:
+        first, whole = first[:GIST].rpartition(" ")[0], False
+    first = first.rstrip(".;:, (")
+    return first and first + ("" if whole else " …")
+
+
 def table(results: list[dict]) -> str:
-    """Totals, filters and the table of all claims, as raw HTML."""
+    """The picture, the filters and the list of all claims, as raw HTML."""
     found = report.measured(results)
     works = {paper: claims.load(paper) for paper in claims.papers()}
     plain = {
@@ -47,4 +86,52 @@ def table(results: list[dict]) -> str:
         "evidence": claims.EVIDENCE,
     }
     rows = [(paper, record, row, found.get(row.id)) for paper, (record, about) in works.items() for row in about]
-    return totals(results) + "\n\n" + templates.render("ledger.html", filters=filters, rows=rows)
+    ranks = {name: list(options) for name, options in filters.items()}
+    return "\n\n".join(
+        (
+            picture(results),
+            templates.render("ledger.html", filters=filters, orders=ORDERS, rows=rows, ranks=ranks, gist=gist),
+        )
+    )
+
+
+def flat(results: list[dict]) -> list[dict]:
+    """Every row of the ledger with what was measured, as plain values: what the CSV and the JSON file hold."""
+    found = report.measured(results)
+    rows = []
+    for paper in claims.papers():
+        about, listed = claims.load(paper)
+        for row in listed:
+            record = found.get(row.id) or {}
+            rows.append(
+                {
+                    "id": row.id,
+                    "work": about["short"],
+                    **{name: getattr(row, name) for name in ("kind", "label", "section", "states", "finding")},
+                    **{name: getattr(row, name) for name in ("explanation", "verdict", "reason", "evidence", "size")},
+                    **{name: getattr(row, name) for name in ("measure", "printed", "expected", "tolerance")},
+                    **{name: getattr(row, name) for name in ("direction", "random", "empty", "values", "derived")},
+                    "chapter": record.get("chapter") or row.chapter,
+                    "here": record.get("value"),
+                    "interval": record.get("interval"),
+                    "stand_in": record.get("stand_in", False),
+                }
+            )
+    return rows
+
+
+def write(folder: Path, results: list[dict]) -> None:
+    """Write ``ledger.csv`` and ``ledger.json`` into `folder`; lists and tables inside a CSV field are JSON."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = flat(results)
+    (folder / "ledger.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    with (folder / "ledger.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]) if rows else [])
+        writer.writeheader()
+        for row in rows:
+            writer.writerow(
+                {
+                    name: json.dumps(x, ensure_ascii=False) if isinstance(x, list | dict) else x
+                    for name, x in row.items()
+                }
+            )

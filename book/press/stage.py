@@ -137,6 +137,7 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
     for paper in claims.papers():
         page = report.article(paper, results, book=True)
         (source / "book" / f"work-{paper}.md").write_text(page, encoding="utf-8")
+    ledger.write(source / "_extra" / "book", results)
     assets.copy(source, paths.build(root) / "third_party")
     return results
 

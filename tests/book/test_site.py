@@ -156,7 +156,7 @@ def test_folded_parts_open(site, base, page):
 
 def test_ledger_filters(base, page):
     browser.go(page, base + "book/ledger.html")
-    rows = page.locator("#ledger-rows tr:visible")
+    rows = page.locator("#ledger-list > li:not([hidden])")
     everything = rows.count()
     page.select_option("#filter-verdict", "not-attempted")
     assert 0 < rows.count() < everything
