@@ -12,7 +12,6 @@ Usage::
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -28,6 +27,7 @@ from deepfake_kit import cache, data
 from deepfake_kit.data import downloads, hashes, places, readers
 from deepfake_kit.data import folders as face_folders
 from deepfake_kit.data.sources import SOURCES, Source
+from deepfake_kit.valid import one_of
 
 MANIFEST = "MANIFEST.sha256"
 SETS = [name for name in SOURCES if name not in ("emnist-balanced", "emnist-mnist")]
@@ -69,10 +69,14 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--quiet", action="store_true", help="no progress bar")
     verify = commands.add_parser("verify", parents=[where], help="check files against checksums and manifests")
-    verify.add_argument("sets", nargs="*", metavar="SET", choices=[*SETS, []], help="default: every set that is here")
+    verify.add_argument("sets", nargs="*", metavar="SET", type=_set, help="default: every set that is here")
     verify.add_argument("--deep", action="store_true", help="also decode every picture")
     commands.add_parser("list", parents=[where], help="which sets are where, and on which terms")
     return parser
+
+
+def _set(name: str) -> str:
+    return one_of("data set", name, SETS)
 
 
 def _root(given: Path | None) -> Path:
@@ -138,8 +142,6 @@ def _import(wanted: Source, given: Path, root: Path) -> Path:
                 f"{path}: wrong checksum: expected {expected[0]}, found sha256 {found}. Nothing was imported."
             )
     folder = root / wanted.folders[0]
-    if wanted.name == "fairface" and "fairface_sub64.npz" not in [path.name for path in files]:
-        folder = root / "fairface"
     for path, inside in files.items():
         if inside is None:
             _copy(path, folder / (path.relative_to(given) if given.is_dir() else path.name))
@@ -258,8 +260,6 @@ def _problems(name: str, place: data.Place, deep: bool) -> list[str]:
             problems.append(str(error))
             continue
         problems += _undecodable(index.paths) if deep else []
-        if deep and name == "ffhq-thumbnails":
-            problems += _against_ffhq_table(place.folder, index)
     return problems
 
 
@@ -281,23 +281,6 @@ def _undecodable(paths: list[Path]) -> list[str]:
             readers.read_image(path)
         except ValueError as error:
             problems.append(str(error))
-    return problems
-
-
-def _against_ffhq_table(folder: Path, index: face_folders.Index) -> list[str]:
-    """Compare thumbnails with the MD5 sums in the authors' own ffhq-dataset-v2.json, where it lies beside."""
-    table = folder.parent / "ffhq-dataset-v2.json"
-    if not table.is_file():
-        return []
-    try:
-        records = json.loads(table.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        return [f"{table}: truncated or not JSON ({error})"]
-    problems = []
-    for number, path in zip(index.extra["number"].tolist(), index.paths, strict=True):
-        expected = records[str(number)]["thumbnail"]["file_md5"] if str(number) in records else "no record"
-        if not hashes.matches(path, f"md5:{expected}"):
-            problems.append(f"{path}: not as in {table.name}: expected md5 {expected}")
     return problems
 
 

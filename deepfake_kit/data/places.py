@@ -7,12 +7,18 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from deepfake_kit import cache, paths
 from deepfake_kit.data import folders, readers
 from deepfake_kit.data import hashes as file_hashes
 from deepfake_kit.data.sources import SOURCES, Source
+
+ARCHIVES = {
+    "ffhq-stylegan": ("ffhq_vs_stylegan_128.zip", readers.read_ffhq_stylegan),
+    "fairface": ("fairface_sub64.npz", readers.read_fairface_npz),
+}
 
 
 @dataclass(frozen=True)
@@ -119,26 +125,12 @@ def _in_folder(wanted: Source, where: str, folder: Path) -> list[Found]:
         parts = _idx_parts(wanted, folder, {"train": "train", "test": "t10k"})
         read = _idx_reader(parts, wanted.title.split(",")[0], wanted.classes, transpose=False)
         return [Found(where, folder, "idx", parts, read)] if parts else []
-    single = {
-        "ffhq-stylegan": ("ffhq_vs_stylegan_128.zip", readers.read_ffhq_stylegan),
-        "fairface": ("fairface_sub64.npz", readers.read_fairface_npz),
-    }.get(wanted.name)
-    if single and (folder / single[0]).is_file():
-        path, read_file = folder / single[0], single[1]
-        return [
-            Found(
-                where,
-                folder,
-                single[0],
-                {split: (path,) for split in wanted.splits},
-                lambda split, data: read_file(path, split, data[0]),
-            )
-        ]
-    layout = folders.LAYOUTS.get(wanted.name)
-    inner = layout.find(folder) if layout else None
-    if inner is None:
-        return []
-    return [Found(where, inner, layout.name, {split: () for split in wanted.splits}, layout.read, tree=True)]
+    if wanted.name in ARCHIVES:
+        name, read_file = ARCHIVES[wanted.name]
+        return _archive(wanted, where, folder / name, name, read_file)
+    layout = folders.LAYOUTS[wanted.name]
+    parts = {split: () for split in wanted.splits}
+    return [Found(where, folder, layout.name, parts, layout.read, tree=True)] if layout.find(folder) else []
 
 
 def _emnist_in(wanted: Source, where: str, folder: Path) -> list[Found]:
@@ -152,19 +144,18 @@ def _emnist_in(wanted: Source, where: str, folder: Path) -> list[Found]:
         if parts:
             read = _idx_reader(parts, f'EMNIST "{official}" split', classes, transpose=True)
             found.append(Found(where, folder, official, parts, read))
-    path = folder / "emnist-balanced-first2000.npz"
-    if wanted.name != "emnist-mnist" and path.is_file():
-        classes = SOURCES["emnist-balanced"].classes
-        found.append(
-            Found(
-                where,
-                folder,
-                "balanced, first rows",
-                {split: (path,) for split in wanted.splits},
-                lambda split, data: readers.read_emnist_npz(path, split, classes, data[0]),
-            )
-        )
+    if wanted.name != "emnist-mnist":
+        read_file = partial(readers.read_emnist_npz, classes=SOURCES["emnist-balanced"].classes)
+        path = folder / "emnist-balanced-first2000.npz"
+        found += _archive(wanted, where, path, "balanced, first rows", read_file)
     return found
+
+
+def _archive(wanted: Source, where: str, path: Path, variant: str, read_file: Callable) -> list[Found]:
+    """The set in one file that holds all splits, if it is there."""
+    parts = {split: (path,) for split in wanted.splits}
+    found = Found(where, path.parent, variant, parts, lambda split, data: read_file(path, split, data=data[0]))
+    return [found] if path.is_file() else []
 
 
 def _idx_parts(wanted: Source, folder: Path, prefixes: dict[str, str]) -> dict[str, tuple[Path, ...]]:

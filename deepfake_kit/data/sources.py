@@ -121,18 +121,7 @@ _ALL = (
         citation="Xiao, Rasul, Vollgraf 2017, Fashion-MNIST, arXiv:1708.07747",
         folders=("FashionMNIST/raw", "FashionMNIST", "mnist-family/FashionMNIST/raw", "FashionMNIST/data/fashion"),
         splits=("train", "test"),
-        classes=(
-            "T-shirt/top",
-            "Trouser",
-            "Pullover",
-            "Dress",
-            "Coat",
-            "Sandal",
-            "Shirt",
-            "Sneaker",
-            "Bag",
-            "Ankle boot",
-        ),
+        classes=tuple("T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot".split(",")),
         sha256=_FASHION_SUMS,
         urls={name: _FASHION_URL + name for name in _IDX},
         has_stand_in=True,
@@ -158,8 +147,7 @@ _ALL = (
         name="ffhq-stylegan",
         title="real (FFHQ) against generated (StyleGAN2, StyleGAN3) faces, 128x128",
         licence="CC BY-NC-SA 4.0 (FFHQ part); non-commercial (StyleGAN part)",
-        terms="Non-commercial research and teaching only; not for development or improvement of facial "
-        "recognition. "
+        terms="Non-commercial research and teaching only; not for development or improvement of facial recognition. "
         "Children occur. " + _PEOPLE,
         citation="Karras, Laine, Aila 2019, A Style-Based Generator Architecture for GANs, arXiv:1812.04948",
         folders=("ffhq-vs-stylegan-128", "faces/ffhq-vs-stylegan-128"),
@@ -183,15 +171,15 @@ _ALL = (
         licence="CC BY 4.0",
         terms="Attribution to the authors. Labels are annotators' impressions, not facts about the persons. " + _PEOPLE,
         citation="Karkkainen and Joo 2021, FairFace, WACV",
-        folders=("fairface-sub64", "faces/fairface-sub64", "fairface", "FairFace", "faces/fairface"),
+        folders=("fairface-sub64", "faces/fairface-sub64"),
         splits=("train", "val"),
         photographs_of_people=True,
         sha256={"fairface_sub64.npz": "980449ae764d12056a9f4b7b826398205cbc674217aa77f7a98c685b746e8093"},
         by_hand=(
-            "Open github.com/joojs/fairface and follow its links to fairface-img-margin025-trainval.zip "
-            "(padding 0.25), fairface_label_train.csv and fairface_label_val.csv.",
-            "Put the three files into one folder and run: fetch.py fairface --accept-terms --from FOLDER",
-            "A curated 64x64 subset works too: {root}/fairface-sub64/fairface_sub64.npz",
+            "This curated 64x64 subset has no public address: ask the authors of the book for fairface_sub64.npz, "
+            "or make one from github.com/joojs/fairface.",
+            "Put it at {root}/fairface-sub64/fairface_sub64.npz, or let the script do so: "
+            "fetch.py fairface --accept-terms --from FILE",
         ),
     ),
     Source(
@@ -205,13 +193,12 @@ _ALL = (
         photographs_of_people=True,
         sha256={
             "img_align_celeba.zip": "md5:00d2c5bc6d35e252742224ab0c1e8fcb",
-            "list_attr_celeba.txt": "md5:75e246fa4810816ffd6ee81facbd244c",
             "identity_CelebA.txt": "md5:32bd1bd63d3c78cd57e08160ec5ed1e2",
             "list_eval_partition.txt": "md5:d32c9cbf5e040fd4025c592c306e6668",
         },
         by_hand=(
             "Open mmlab.ie.cuhk.edu.hk/projects/CelebA.html, read the agreement, and download Img/"
-            "img_align_celeba.zip, Anno/list_attr_celeba.txt, Anno/identity_CelebA.txt and "
+            "img_align_celeba.zip, Anno/identity_CelebA.txt and "
             "Eval/list_eval_partition.txt (torchvision.datasets.CelebA(download=True) gets the same files).",
             "Put them into one folder and run: fetch.py celeba --accept-terms --from FOLDER",
         ),
@@ -238,7 +225,7 @@ _ALL = (
         terms="Research use; cite the paper. " + _PEOPLE,
         citation="Boato et al. 2022, TrueFace, IEEE IJCB, doi:10.1109/IJCB54206.2022.10007988",
         folders=("TrueFace", "trueface"),
-        splits=("train", "test"),
+        splits=("train", "test", "train-shared", "test-shared"),
         classes=("real", "fake"),
         photographs_of_people=True,
         by_hand=(
@@ -262,21 +249,6 @@ _ALL = (
             "Sign in at kaggle.com/datasets/xhlulu/140k-real-and-fake-faces and download the archive (or run: kaggle "
             "datasets download -d xhlulu/140k-real-and-fake-faces).",
             "Run: fetch.py 140k-faces --accept-terms --from ARCHIVE.zip",
-        ),
-    ),
-    Source(
-        name="ffhq-thumbnails",
-        title="FFHQ thumbnails, 70,000 faces, 128x128",
-        licence="CC BY-NC-SA 4.0 (NVIDIA); single photographs under the licences their authors chose",
-        terms="Non-commercial; not for development or improvement of facial recognition. Children occur. " + _PEOPLE,
-        citation="Karras, Laine, Aila 2019, A Style-Based Generator Architecture for GANs, arXiv:1812.04948",
-        folders=("ffhq-thumbnails", "ffhq", "FFHQ"),
-        splits=("train", "val"),
-        photographs_of_people=True,
-        by_hand=(
-            "Open github.com/NVlabs/ffhq-dataset and download thumbnails128x128.zip and ffhq-dataset-v2.json "
-            "(python download_ffhq.py --json --thumbs gets the same files).",
-            "Put them into one folder and run: fetch.py ffhq-thumbnails --accept-terms --from FOLDER",
         ),
     ),
 )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from deepfake_kit import data
 from deepfake_kit.data import Dataset
 from deepfake_kit.data.dataset import STAND_IN
 
 NAME = "ffhq-stylegan"
 GENERATORS = {"StyleGAN2": "stylegan2-thispersondoesnotexist", "StyleGAN3": "stylegan3-r-ffhq"}
+#: What the sets call their generators, and what we call them.
+NAMES = {**{theirs: ours for ours, theirs in GENERATORS.items()}, "StyleGAN": "StyleGAN1", "StyleGAN2": "StyleGAN2"}
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Pictures:
     is_fake : Tensor long [N]
         1 for fake, 0 for real.
     source : list of str
-        "real", or a name of :data:`GENERATORS`.
+        "real", or a generator as in :data:`NAMES`.
     psi : Tensor float [N]
         Truncation of each fake; NaN where there is none or it is not known.
     """
@@ -38,16 +41,21 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.source)
 
+    @property
+    def generators(self) -> list[str]:
+        """Whose fakes these are, by name."""
+        return sorted({source for source in self.source if source != "real"})
+
     def of(self, generator: str) -> Pictures:
         """The fakes of one generator and as many real images, the even-numbered ones for the first generator.
 
         So the two halves share no image: what is learned on one can be tested on the other without meeting anybody
         twice.
         """
-        if generator not in GENERATORS:
-            raise ValueError(f"generator: got {generator!r}; valid: {', '.join(GENERATORS)}")
+        if generator not in self.generators:
+            raise ValueError(f"generator: got {generator!r}; valid: {', '.join(self.generators)}")
         reals = [i for i, source in enumerate(self.source) if source == "real"]
-        keep = reals[list(GENERATORS).index(generator) :: 2]
+        keep = reals[self.generators.index(generator) :: len(self.generators)]
         return self[sorted(keep + [i for i, source in enumerate(self.source) if source == generator])]
 
     def __getitem__(self, index: list[int]) -> Pictures:
@@ -55,26 +63,31 @@ class Pictures:
         return Pictures(self.images[index], self.is_fake[index], [self.source[i] for i in index], psi)
 
 
-def load(run, split: str, side: int = 128, limit: int | None = None) -> Pictures:
-    """Load a split of FFHQ against StyleGAN through a chapter's run; where it is nowhere, digits stand in.
+def load(run, split: str, side: int = 128, limit: int | None = None, name: str = NAME) -> Pictures:
+    """Load a split of real against generated faces through a chapter's run; where they are nowhere, digits stand in.
 
     Parameters
     ----------
     run : deepfake_kit.notebook.run.Run
         Remembers which bytes were used, and puts a warning under each figure if digits stood in.
     split : {"train", "val"}
+        What to learn from, and what to test on; the second is called "test" in some sets.
     side : int
         Pixels to scale to.
     limit : int, optional
         At most this many, evenly spaced over the split.
+    name : str
+        A real-against-fake set that :func:`deepfake_kit.data.load` knows; of "trueface" the pictures before sharing.
     """
+    part = split if split == "train" else data.source(name).splits[1]
     try:
-        found = run.load(NAME, split, size=side, limit=limit)
+        found = run.load(name, part, size=side, limit=limit)
     except FileNotFoundError:
-        found = run.take(stand_in(split, side, limit))
-    names = {source: name for name, source in GENERATORS.items()}
+        found = run.take(replace(stand_in(split, side, limit), name=name, split=part))
     psi = torch.as_tensor(found.extra.get("psi", np.full(len(found.images), np.nan, np.float32)))
-    sources = [names.get(source, "real") for source in found.extra["source"]]
+    sources = [
+        NAMES.get(source, "unknown") if fake else "real" for source, fake in zip(found.extra["source"], found.labels)
+    ]
     return Pictures(found.images.float() / 255, found.labels.long(), sources, psi)
 
 

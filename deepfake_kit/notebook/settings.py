@@ -41,8 +41,9 @@ class Chapter:
         return SimpleNamespace(**{name: row[profile] for name, row in self.settings.items()})
 
     def data_sets(self, parameters: dict) -> list[str]:
-        """The data sets that a run with these parameters opens."""
-        return [name.format(**parameters) for name in self.data]
+        """The data sets that a run with these parameters opens; a name may stand in a parameter or in a setting."""
+        known = {**vars(self.at(parameters.get("profile", "book"))), **parameters}
+        return [name.format(**known) for name in self.data]
 
 
 def chapters() -> list[str]:

@@ -307,8 +307,8 @@ def test_folder_sets_go_through_load(tmp_path):
             for i in range(3):
                 Image.new("RGB", (20, 16), (50 * i, 0, 255 * (kind == "fake"))).save(home / f"{i}.png")
     found = data.load("140k-faces", "valid", root=tmp_path, size=16)
-    assert found.images.shape == (6, 3, 16, 16) and found.labels.tolist() == [0, 0, 0, 1, 1, 1]
-    assert found.images[:, 2, 0, 0].tolist() == [0, 0, 0, 255, 255, 255] and found.photographs_of_people
+    assert found.images.shape == (6, 3, 16, 16) and found.labels.tolist() == [1, 1, 1, 0, 0, 0]
+    assert found.images[:, 2, 0, 0].tolist() == [255, 255, 255, 0, 0, 0] and found.photographs_of_people
     before = data.fingerprint("140k-faces", tmp_path)
     assert found.sha256 == before
     (tmp_path / "140k-faces" / "test" / "real" / "2.png").unlink()

@@ -9,6 +9,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score, roc_curve
 
@@ -394,6 +395,29 @@ def test_a_missing_set_is_replaced_by_digits_that_say_so(monkeypatch):
     assert run.data[0]["stand_in"] and run.data[0]["name"] == "ffhq-stylegan"
     assert run.records[-1]["type"] == "data" and run.records[-1]["stand_in"]
     assert set(pictures.source) == {"real", *detector_data.GENERATORS}
+
+
+def test_the_pictures_of_another_set_go_by_the_same_names(tmp_path, monkeypatch):
+    """TrueFace as its authors hand it out, made tiny: chapter 9 takes it at profile `paper`."""
+    for home in ("TrueFace_PreSocial", "TrueFace_PostSocial/Facebook"):
+        for kind in ("Real/FFHQ", "Fake/StyleGAN/images-psi-0.7", "Fake/StyleGAN2/conf-f-psi-0p5"):
+            (tmp_path / "TrueFace" / home / kind).mkdir(parents=True)
+            for i in range(30):
+                shade = Image.new("RGB", (12, 10), (8 * i, 255 * kind.startswith("Real"), 255 * ("Post" in home)))
+                shade.save(tmp_path / "TrueFace" / home / kind / f"{i}.png")
+    monkeypatch.setenv("DEEPFAKE_KIT_DATA", str(tmp_path))
+    run = start("09_simclr_on_edge", profile="paper")
+    assert run.chapter.data_sets({"profile": "paper"}) == [run.settings.photographs] == ["trueface"]
+    train, val = (detector_data.load(run, split, side=8, name=run.settings.photographs) for split in ("train", "val"))
+    assert [row["split"] for row in run.data] == ["train", "test"] and not any(row["stand_in"] for row in run.data)
+    assert len(train) + len(val) == 90 and min(len(train), len(val)) > 5
+    for part in (train, val):
+        assert part.generators == ["StyleGAN1", "StyleGAN2"]
+        assert part.images[:, 2].max() == 0  # nothing that was shared
+        assert torch.equal(part.images[:, 1].amax((1, 2)) > 0.5, part.is_fake == 0)
+        assert [name == "real" for name in part.source] == (part.is_fake == 0).tolist()
+        psi = dict(zip(part.source, part.psi.tolist()))
+        assert psi["StyleGAN1"] == pytest.approx(0.7) and psi["StyleGAN2"] == pytest.approx(0.5)
 
 
 def test_parts_by_generator_are_balanced_and_share_no_image():

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import importlib.util
-import json
 import os
 import shutil
 import subprocess
@@ -152,21 +151,14 @@ def obtained(name, folder):
         zipped(tree / "img_align_celeba", given / "img_align_celeba.zip", "img_align_celeba/")
         for path in tree.glob("*.txt"):
             shutil.copy(path, given)
-    elif name == "fairface":
-        for split in ("train", "val"):
-            shutil.copy(tree / f"fairface_label_{split}.csv", given)
-            (tree / f"fairface_label_{split}.csv").unlink()
-        zipped(tree, given / "fairface-img-margin025-trainval.zip")
     elif name == "casia-facev5":
         for shelf in tree.iterdir():
             zipped(shelf, given / f"{shelf.name}.zip", f"{shelf.name}/")
     elif name == "trueface":
         return tree
-    elif name == "140k-faces":
+    else:
         zipped(tree, given / "archive.zip")
         return given / "archive.zip"
-    else:
-        zipped(tree, given / "thumbnails128x128.zip")
     return given
 
 
@@ -204,31 +196,14 @@ def test_deep_verify_decodes_where_no_manifest_is(tiny, capsys):
     assert f"{victim.name}: truncated" in capsys.readouterr().out
 
 
-def test_ffhq_thumbnails_against_the_authors_own_table(tiny, capsys):
-    victim = trees.tree_ffhq(tiny / "ffhq-thumbnails")
-    records = {
-        str(int(path.stem)): {"thumbnail": {"file_md5": hashlib.md5(path.read_bytes()).hexdigest()}}
-        for path in tiny.rglob("*.png")
-    }
-    table = tiny / "ffhq-thumbnails" / "ffhq-dataset-v2.json"
-    table.write_text(json.dumps(records))
-    assert run("verify", "ffhq-thumbnails", "--root", tiny, "--deep") == 0
-    trees.picture(victim, 77)
-    assert run("verify", "ffhq-thumbnails", "--root", tiny, "--deep") == 1
-    assert f"{victim.name}: not as in ffhq-dataset-v2.json" in capsys.readouterr().out
-    trees.cut(table)
-    assert run("verify", "ffhq-thumbnails", "--root", tiny, "--deep") == 1
-    assert "ffhq-dataset-v2.json: truncated" in capsys.readouterr().out
-
-
 def test_import_refuses_a_wrong_checksum_before_it_writes(tmp_path, capsys):
     given = tmp_path / "given"
     given.mkdir()
-    (given / "list_attr_celeba.txt").write_text("not the real table")
+    (given / "identity_CelebA.txt").write_text("not the real table")
     root = tmp_path / "root"
     assert run("celeba", "--root", root, "--accept-terms", "--from", given) == 1
     shown = capsys.readouterr().err
-    assert "list_attr_celeba.txt" in shown and "75e246fa4810816ffd6ee81facbd244c" in shown and not root.exists()
+    assert "identity_CelebA.txt" in shown and "32bd1bd63d3c78cd57e08160ec5ed1e2" in shown and not root.exists()
 
 
 def test_import_refuses_another_folder_and_a_cut_archive(tiny, tmp_path, capsys):
