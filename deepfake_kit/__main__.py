@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from deepfake_kit import __version__
 from deepfake_kit.notebook import settings
@@ -56,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="execute one chapter", description="Execute one chapter's notebook.")
     run.add_argument("chapter", help="the notebook's name, e.g. 02_diffusion_math")
-    run.add_argument("--profile", default="book", help="smoke, book (default) or paper")
+    run.add_argument("--profile", default="book", help="smoke, book (default), long or paper")
     run.add_argument(
         "-p",
         dest="parameters",
@@ -65,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="name=value",
         help="override one of the notebook's parameters; may be repeated",
     )
+    run.add_argument("--keep", action="store_true", help="with --profile long: write its results to results/long")
     run.add_argument("--output", help="where the executed notebook goes")
     run.add_argument(
         "--limit", type=_seconds, metavar="SECONDS", help="stop the chapter after so long (default: only if it hangs)"
@@ -106,6 +108,11 @@ def _checked(options) -> tuple[settings.Chapter, dict]:
         raise ValueError(f"the profile is given as --profile {parameters['profile']}, not as a parameter")
     about = settings.load(options.chapter)
     settings.one_of("profile", options.profile, settings.PROFILES)
+    if options.keep and (options.profile != settings.KEPT or parameters):
+        raise ValueError(
+            f"--keep: got --profile {options.profile} with {parameters or 'no parameters'}; "
+            f"valid: --profile {settings.KEPT} at the notebook's own parameters"
+        )
     if options.output:
         execute.checked_output(options.output, execute.notebooks_folder())
     notebook = execute.notebooks_folder() / f"{options.chapter}.ipynb"
@@ -119,12 +126,20 @@ def _checked(options) -> tuple[settings.Chapter, dict]:
 
 
 def _run(options) -> int:
+    import tempfile
+
     from tqdm import tqdm
 
-    from deepfake_kit.notebook import execute, results
+    from deepfake_kit import paths
+    from deepfake_kit.notebook import execute, kept, results
 
     about, parameters = _checked(options)
-    with tqdm(total=1, desc=f"{about.name} ({options.profile})", unit="cell", file=sys.stderr) as bar:
+    networks = tempfile.TemporaryDirectory()
+    with (
+        networks,
+        paths.variables({kept.FOLDER: networks.name} if options.keep else {}),
+        tqdm(total=1, desc=f"{about.name} ({options.profile})", unit="cell", file=sys.stderr) as bar,
+    ):
 
         def show(done: int, total: int, seconds: float) -> None:
             bar.total, bar.n = total, done
@@ -139,6 +154,8 @@ def _run(options) -> int:
             progress=show,
             output=options.output,
         )
+        if options.keep:
+            print(f"kept in {kept.write(path, Path(networks.name), kept.folder(options.chapter))}")
     found = results.collect(path)
     kinds = ("figure", "table", "explorable", "claim", "check")
     counts = ", ".join(f"{sum(r['type'] == kind for r in found['records'])} {kind}s" for kind in kinds)

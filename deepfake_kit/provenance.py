@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import platform
 import random
 import subprocess
@@ -178,3 +179,48 @@ def reached(
         tree = ast.parse(path.read_text(encoding="utf-8"))
         waiting |= imports(name, tree) if imports else imported(tree, package)
     return found
+
+
+# What shows, grades, checks or finds things, and computes no result.
+NOT_CODE = {"", "__main__", "notebook", "exercises", "valid", "provenance", "paths", "cache", "_compat"}
+
+
+def essential(text: str) -> str:
+    """Source without docstrings, comments, empty lines and statements that only show something, ``run.figure(...)``.
+
+    >>> essential("# why\\nx = 1\\nrun.say('it is {x}',\\n  x=x)")
+    'x = 1'
+    """
+    lines, drop = text.splitlines(), set()
+    for node in ast.walk(ast.parse(text)):
+        for part in getattr(node, "body", None) if isinstance(getattr(node, "body", None), list) else ():
+            value = part.value if isinstance(part, ast.Expr) else None
+            called = value.func.value if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) else None
+            words = isinstance(value, ast.Constant) and isinstance(value.value, str)
+            if words or isinstance(called, ast.Name) and called.id == "run":
+                drop |= set(range(part.lineno - 1, part.end_lineno))
+    kept = (line.rstrip() for index, line in enumerate(lines) if index not in drop)
+    return "\n".join(line for line in kept if line and not line.lstrip().startswith("#"))
+
+
+def code_digest(*texts: str) -> str:
+    """Hash of what some source computes: 12 hexadecimal digits."""
+    return hashlib.sha256("\0".join(essential(text) for text in texts).encode()).hexdigest()[:12]
+
+
+def module_code(name: str) -> str | None:
+    """Hash of what a module of the kit computes, None where there is no such module."""
+    file = module_file(name)
+    return code_digest(file.read_text(encoding="utf-8")) if file else None
+
+
+def code(cells: Iterable[str]) -> dict[str, str]:
+    """The kit's modules that some cells reach and that can change a result, each with the hash of its code."""
+    names: set[str] = set()
+    for cell in cells:
+        try:
+            names |= imported(ast.parse(cell))
+        except SyntaxError:  # a magic, such as that of the first cell
+            continue
+    found = (name for name in reached(names) if name.split(".")[0] not in NOT_CODE)
+    return {name: module_code(name) for name in sorted(found)}

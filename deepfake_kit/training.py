@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import io
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from deepfake_kit.cache import write_whole
 from deepfake_kit.images import to_model
 from deepfake_kit.valid import one_of
 
@@ -131,6 +135,76 @@ class EMA:
         for average, value in zip(self.model.buffers(), model.buffers(), strict=True):
             average.copy_(value)
 
+    def state_dict(self) -> dict:
+        """The averaged weights and the number of updates."""
+        return {"updates": self.updates, "model": self.model.state_dict()}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take up the average that :meth:`state_dict` gave."""
+        self.updates = state["updates"]
+        self.model.load_state_dict(state["model"])
+
+
+class Checkpoint:
+    """A training's state on disk, so that one that was killed goes on where it was last written.
+
+    Parameters
+    ----------
+    path : Path
+        The file; written whole or not at all, read without running code.
+    *parts
+        What changes while it trains: modules, optimisers and whatever else has a `state_dict`, torch generators, lists
+        of plain numbers. The trainer adds its own.
+    every : float
+        Least seconds between two writings; the end of the training is always written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "state.pt"
+    >>> w = nn.Parameter(torch.tensor(3.0)); net = nn.ParameterList([w])
+    >>> def train(steps): return minimise(lambda step: w.square(), torch.optim.SGD([w], 0.25), steps,
+    ...                                   checkpoint=Checkpoint(file, net))
+    >>> train(2)
+    [9.0, 2.25]
+    >>> train(3)  # goes on from there
+    [9.0, 2.25, 0.5625]
+    """
+
+    def __init__(self, path: Path, *parts, every: float = 60.0):
+        self.path, self.parts, self.every = path, list(parts), every
+        self.spent, self._began, self._written = 0.0, time.perf_counter(), time.perf_counter()
+
+    def resume(self, *parts) -> list[float]:
+        """Add `parts`, put all parts back to what was written, and return the losses so far; none without a file."""
+        self.parts += [part for part in parts if part is not None]
+        if not self.path.is_file():
+            return []
+        kept = torch.load(self.path, map_location="cpu", weights_only=True)
+        for part, state in zip(self.parts, kept["parts"], strict=True):
+            if isinstance(part, list):
+                part[:] = state
+            else:
+                (part.set_state if isinstance(part, torch.Generator) else part.load_state_dict)(state)
+        torch.set_rng_state(kept["random"])
+        self.spent = kept["seconds"]
+        return kept["losses"]
+
+    def step(self, losses: list[float], last: bool) -> None:
+        """Write the state after a step, if it is time or the `last` one."""
+        if not last and time.perf_counter() - self._written < self.every:
+            return
+        states = [
+            list(p) if isinstance(p, list) else p.get_state() if isinstance(p, torch.Generator) else p.state_dict()
+            for p in self.parts
+        ]
+        seconds = self.spent + time.perf_counter() - self._began
+        kept = {"parts": states, "losses": losses, "random": torch.get_rng_state(), "seconds": seconds}
+        file = io.BytesIO()
+        torch.save(kept, file)
+        write_whole(self.path, file.getvalue())
+        self._written = time.perf_counter()
+
 
 class NotFinite(ArithmeticError):
     """A training met a loss or a gradient that is NaN or infinite, and stopped; ``.step`` counts from 0."""
@@ -195,6 +269,7 @@ def minimise(
     schedule: str | torch.optim.lr_scheduler.LRScheduler = "constant",
     clip: float | None = None,
     after: Callable[[int, float], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> list[float]:
     """Train: compute a loss, descend, again and again.
 
@@ -211,6 +286,9 @@ def minimise(
         As in :func:`descend`.
     after : callable (step, loss), optional
         Called after each step: to average weights, or to report.
+    checkpoint : Checkpoint, optional
+        Holds what else changes: the model, the generators that `loss` draws from, averages. The training goes on from
+        what it finds there.
 
     Returns
     -------
@@ -235,11 +313,13 @@ def minimise(
         one_of("schedule", schedule, ("constant", "cosine"))
         cosine = torch.optim.lr_scheduler.CosineAnnealingLR
         schedule = cosine(optimizer, steps) if schedule == "cosine" else None
-    losses = []
-    for step in range(steps):
+    losses = checkpoint.resume(optimizer, schedule) if checkpoint else []
+    for step in range(len(losses), steps):
         losses.append(descend(loss(step), optimizer, step, clip))
         if schedule is not None:
             schedule.step()
         if after:
             after(step, losses[-1])
+        if checkpoint:
+            checkpoint.step(losses, step == steps - 1)
     return losses

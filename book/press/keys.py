@@ -47,8 +47,14 @@ def chapter_key(root: Path, chapter: str, profile: str, kit: Path = KIT) -> str:
         "parameters": parameters,
         "data": {name: _fingerprint(name) for name in data_sets},
         "profile": profile,
+        "beside": [tree_key([path]) for path in _beside(root, chapter, kit) if path.exists()],
     }
     return _digest(json.dumps(parts, sort_keys=True).encode())[:20]
+
+
+def _beside(root: Path, chapter: str, kit: Path) -> list[Path]:
+    """What a run is shown beside: the chapter's kept results, and its bands."""
+    return [root / "results" / settings.KEPT / chapter, kit / "chapters" / f"{chapter}.bands.json"]
 
 
 def reachable(code: list[str], kit: Path = KIT, number: str = "") -> list[Path]:

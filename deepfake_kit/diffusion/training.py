@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from deepfake_kit.diffusion.steps import NoiseSchedule, at_least_one, q_sample
 from deepfake_kit.images import to_model_range
-from deepfake_kit.training import EMA, NotFinite
+from deepfake_kit.training import EMA, Checkpoint, NotFinite
 
 
 def train_step(
@@ -83,6 +83,7 @@ def train(
     warmup: int = 0,
     decay: bool = False,
     callback: Callable[[int, float, nn.Module | None], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> TrainLog:
     """Train a noise model with AdamW on batches drawn with replacement.
 
@@ -108,6 +109,8 @@ def train(
         Lower the learning rate to 0 along half a cosine after the warm-up.
     callback : callable (step, loss, averaged model or None), optional
         Called after each step, for instance to report progress.
+    checkpoint : Checkpoint, optional
+        Where the state is kept, so that a training that was killed goes on.
 
     Returns
     -------
@@ -134,8 +137,10 @@ def train(
     average = None if ema_decay is None else EMA(model, ema_decay)
     device = next(model.parameters()).device
     model.train()
-    losses, seconds, start = [], [], time.perf_counter()
-    for step in range(steps):
+    seconds: list[float] = []
+    losses = checkpoint.resume(model, optimizer, average, generator, seconds) if checkpoint else []
+    start = time.perf_counter() - (seconds[-1] if seconds else 0.0)
+    for step in range(len(losses), steps):
         progress = max(0, step - warmup) / max(1, steps - warmup)
         scale = min(1.0, (step + 1) / (warmup + 1)) * (0.5 + 0.5 * math.cos(math.pi * progress) if decay else 1.0)
         for group in optimizer.param_groups:
@@ -151,6 +156,8 @@ def train(
         seconds.append(time.perf_counter() - start)
         if callback:
             callback(step, value, average.model if average else None)
+        if checkpoint:
+            checkpoint.step(losses, step == steps - 1)
     if not all(p.isfinite().all() for p in model.parameters()):
         raise NotFinite(steps - 1, "the weights are not finite")
     return TrainLog(losses, seconds, average.model if average else None)

@@ -2,6 +2,7 @@ r"""Text as a page, Colab and JupyterLab show it: formulas for MathJax, and the 
 
 from __future__ import annotations
 
+import base64
 import html
 import math
 import re
@@ -56,6 +57,20 @@ def made(what: str, caption: str, rows: dict[str, str], command: str, stand_ins:
         f'{shown_caption}{warning}<details class="kit-provenance"><summary>How this {what} was made</summary>'
         f"<dl>{listed}</dl><p>Make it again:</p><pre>{html.escape(command)}</pre></details>"
     )
+
+
+def kept(kind: str, record: dict, content, anchor: str, when: str, digits: int = 4) -> str:
+    """A figure or table of the kept run, as it stands below the one of the day."""
+    if kind == "figure":
+        alt = html.escape(record["alt"], quote=True)
+        shown = f'<img src="data:image/png;base64,{base64.b64encode(content).decode()}" alt="{alt}">'
+    else:
+        shown = table(
+            content, f"{anchor}-table", f"{plain(record['caption']) or record['id']}, after an evening", digits
+        )
+    caption = f'<p class="kit-caption">{inline(record["caption"])}</p>' if record["caption"] else ""
+    head = f"<p><strong>After an evening</strong> ({html.escape(when)})</p>"
+    return f'<div class="kit-kept" id="{anchor}">{head}{shown}{caption}</div>'
 
 
 def compare_words(a: float, b: float, interval=None, words=("below", "about equal to", "above"), within=0.0) -> str:

@@ -7,13 +7,20 @@ sees the caption and, folded away, how the thing was made.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import html
 import io
+import json
+import os
 import time
+from functools import cached_property
+from pathlib import Path
 from types import SimpleNamespace
 
 from deepfake_kit import provenance
-from deepfake_kit.notebook import marks, settings, style
+from deepfake_kit.cache import cache_folder, write_whole
+from deepfake_kit.notebook import kept, marks, settings, style
 
 METADATA_KEY = "deepfake_kit"
 GLUE_MIME = "application/papermill.record/text/plain"
@@ -26,7 +33,7 @@ def start(chapter: str, profile: str = "book", seed: int = 0, **parameters) -> R
     ----------
     chapter : str
         The notebook's name without ``.ipynb``, e.g. ``"02_diffusion_math"``.
-    profile : {"smoke", "book", "paper"}
+    profile : {"smoke", "book", "long", "paper"}
         Which column of the chapter's settings holds.
     seed : int
         Seed of python's, numpy's and torch's global generators, >= 0.
@@ -72,6 +79,7 @@ class Run:
         self.data: list[dict] = []
         self.records: list[dict] = []
         self._began = time.perf_counter()
+        self._checkpoints: list = []  # their trainings' seconds in killed runs count as this one's
         self._publish(
             {"text/plain": ""},
             {
@@ -123,13 +131,16 @@ class Run:
         """Show the chapter's settings, one column a profile, with units and reasons."""
         import pandas as pd
 
+        rows = self.chapter.settings
+        own = any(row[settings.KEPT] != row["book"] for row in rows.values())  # else the column says nothing
+        profiles = [p for p in settings.PROFILES if own or p in (self.profile, "book") or p != settings.KEPT]
         rows = {
             name.replace("_", " "): {
-                **{p: row[p] for p in settings.PROFILES},
+                **{p: row[p] for p in profiles},
                 "unit": row.get("unit", ""),
                 "why": row.get("why", ""),
             }
-            for name, row in self.chapter.settings.items()
+            for name, row in rows.items()
         }
         return self.table(
             "settings",
@@ -155,9 +166,144 @@ class Run:
             taken.append(time.perf_counter() - began)
         return min(taken)
 
+    # -- long work ---------------------------------------------------------------------
+
+    def checkpoint(self, name: str, *parts):
+        """Where a long training keeps its state, so that a run that was killed goes on; None at `smoke` and `book`.
+
+        Parameters
+        ----------
+        name : str
+            The training's name, unique in the chapter.
+        *parts
+            See :class:`deepfake_kit.training.Checkpoint`; trainers take it as ``checkpoint=``.
+        """
+        from deepfake_kit.training import Checkpoint
+
+        file = self._resumable(name)
+        if file is None:
+            return None
+        self._checkpoints.append(Checkpoint(file, *parts))
+        return self._checkpoints[-1]
+
+    def once(self, name: str, work):
+        """The value of ``work()``; at the profiles of hours it is stored, so that a run that was killed goes on.
+
+        Parameters
+        ----------
+        name : str
+            The work's name, unique in the chapter.
+        work : callable () -> tensors, numbers and texts, or lists and dictionaries of them
+            It draws from generators of its own.
+        """
+        import torch
+
+        file = self._resumable(name)
+        if file is None:
+            return work()
+        if file.is_file():
+            kept_work = torch.load(file, weights_only=True)
+            self._began -= kept_work["seconds"]
+            return kept_work["value"]
+        began = time.perf_counter()
+        value, content = work(), io.BytesIO()
+        torch.save({"value": value, "seconds": time.perf_counter() - began}, content)
+        write_whole(file, content.getvalue())
+        return value
+
+    def _resumable(self, name: str) -> Path | None:
+        """The file of a piece of long work: another one once the code before it, its settings or its data change."""
+        if self.profile not in (settings.KEPT, "paper"):
+            return None
+        cells = self._cells()
+        named = {key: x for key, x in vars(self.settings).items() if any(key in cell for cell in cells)}
+        facts = [cells, provenance.code(cells), named, self.profile, self.seed, self.parameters, self.data]
+        key = hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:16]
+        cache = Path(os.environ.get("DEEPFAKE_KIT_CACHE") or cache_folder())
+        file = cache / "runs" / self.chapter.name / f"{name}-{key}.pt"
+        for old in file.parent.glob(f"{name}-{'?' * 16}.pt"):
+            if old != file:
+                old.unlink()
+        return file
+
+    def _cells(self) -> list[str]:
+        """What the cells executed so far compute, the one that runs included."""
+        from IPython import get_ipython
+
+        shell = get_ipython()
+        lines = []
+        for cell in dict.fromkeys(shell.user_ns.get("In", []) if shell is not None else []):
+            with contextlib.suppress(SyntaxError):  # somebody's slip, which computed nothing
+                lines.append(provenance.essential(cell))
+        return [text for text in lines if text and not text.startswith(("profile = ", "seed = ", "repository = "))]
+
+    def keep(self, name: str, state: dict) -> None:
+        """Keep a small network with the results of a ``--keep`` run; at other runs only see that it could be kept.
+
+        Parameters
+        ----------
+        name : str
+            The network's name, unique in the chapter.
+        state : dict of Tensor
+            Its `state_dict`; kept as float16.
+
+        Raises
+        ------
+        ValueError
+            If it would take more than 4 MB, or a weight does not fit into float16.
+        """
+        content = kept.network_bytes(name, state)
+        if place := os.environ.get(kept.FOLDER):
+            write_whole(Path(place) / f"{name}.safetensors", content)
+        digest = hashlib.sha256(content).hexdigest()
+        record = {"type": "network", "id": name, "bytes": len(content), "sha256": digest}
+        self._publish({"text/plain": ""}, record)
+
+    @cached_property
+    def long(self) -> kept.Kept | None:
+        """The kept run of this chapter; None where there is none, or none with these parameters, and in itself."""
+        found = None if self.profile == settings.KEPT else kept.load(self.chapter.name)
+        same = found and all(found.about["parameters"].get(name) == x for name, x in self.parameters.items())
+        return found if same else None
+
+    def kept(self, id: str):
+        """What the kept run recorded under an id, see :meth:`deepfake_kit.notebook.kept.Kept.get`; None without one."""
+        return self.long.get(id) if self.long else None
+
+    def recheck(self, name: str, measure, number: str, band: float):
+        """Measure the kept network anew, and stop the run if the number kept with it lies beyond a band.
+
+        Parameters
+        ----------
+        name : str
+            A network that :meth:`keep` kept.
+        measure : callable (state dict) -> float
+            Loads it (its settings are ``run.long.settings``) and measures it on a slice.
+        number : str
+            The id of the kept number.
+        band : float
+            Largest allowed difference.
+
+        Returns
+        -------
+        float or None
+            None where there is no kept run, or where a stand-in is all the data there is.
+
+        Raises
+        ------
+        AssertionError
+            If the numbers differ by more.
+        """
+        if not self.long or any(row["stand_in"] for row in self.data):
+            return None
+        again = float(measure(self.kept(name)))
+        how = f"{number.replace('_', ' ')} of the kept network, measured anew, against the kept number"
+        self.verify(f"kept-{name}", again - self.kept(number), band, how)
+        return again
+
     # -- what comes out ----------------------------------------------------------------
 
-    def figure(self, id: str, fig, alt: str, caption: str, show_photographs: bool | None = None):
+    def figure(self, id: str, fig, alt: str, caption: str, show_photographs: bool | None = None, kept: bool = False):
         """Show a matplotlib figure with its caption, alternative text and provenance.
 
         Parameters
@@ -173,6 +319,8 @@ class Run:
         show_photographs : bool, optional
             Whether single photographs of real people can be seen in it; the press refuses such figures. It must be
             said for every figure once the chapter has loaded a data set marked ``photographs_of_people``.
+        kept : bool
+            Show the figure of the kept run below it, if there is one.
 
         Raises
         ------
@@ -210,8 +358,9 @@ class Run:
             {"image/png": {"width": width, "height": height}},
         )
         self._under(id, "figure", caption)
+        self._beside("figure", id, kept)
 
-    def table(self, id: str, df, caption: str = "", digits: int = 4):
+    def table(self, id: str, df, caption: str = "", digits: int = 4, kept: bool = False):
         """Show a pandas table with its caption and provenance; its cells are kept in the results.
 
         Parameters
@@ -224,9 +373,9 @@ class Run:
             The finding, as plain text or inline HTML.
         digits : int
             Significant digits shown for floating-point cells.
+        kept : bool
+            Show the table of the kept run below it, if there is one.
         """
-        import json
-
         box = marks.table(df, self._anchor("tab", id), marks.plain(caption) or id, digits)
         cells = json.loads(df.to_json(orient="split", default_handler=str))
         self._publish(
@@ -234,6 +383,7 @@ class Run:
             {"type": "table", "id": id, "caption": caption, "cells": cells},
         )
         self._under(id, "table", caption)
+        self._beside("table", id, kept, digits)
 
     def value(self, id: str, x):
         """Record one number (or short text) under a name; shows nothing and returns `x`."""
@@ -246,13 +396,15 @@ class Run:
         )
         return x
 
-    def say(self, sentence: str, **values):
+    def say(self, sentence: str, kept: bool = False, **values):
         """Show a Markdown sentence with measured numbers filled in, and record each of them.
 
         Parameters
         ----------
         sentence : str
             Markdown with :meth:`str.format` fields, e.g. ``"It keeps {mass:.1%} of the mass."``
+        kept : bool
+            Say it again with the numbers of the kept run, if there is one that recorded them all.
         **values
             The numbers, by field name; the names are unique in the chapter.
         """
@@ -263,6 +415,10 @@ class Run:
             {"text/markdown": text, "text/plain": text},
             {"type": "sentence", "id": f"sentence-{len(self.records)}", "text": text},
         )
+        if kept and self.long and all(self.long.record(name, "value") for name in values):
+            then = {name: self.long.record(name, "value")["value"] for name in values}
+            words = f"**After an evening** ({self._when(next(iter(values)), 'value')}): {sentence.format(**then)}"
+            self._publish({"text/markdown": words, "text/plain": words}, None)
 
     compare_words = staticmethod(marks.compare_words)
 
@@ -360,8 +516,9 @@ class Run:
             "chapter": self.chapter.name,
             "profile": self.profile,
             "seed": self.seed,
-            "seconds": round(time.perf_counter() - self._began, 3),
+            "seconds": round(time.perf_counter() - self._began + sum(x.spent for x in self._checkpoints), 3),
             "peak_memory_mb": round(provenance.peak_memory_mb(), 1),
+            **({"cells": self._cells_digest()} if self.profile == settings.KEPT else {}),
         }
         self.records.append(record)
         return record
@@ -377,6 +534,27 @@ class Run:
         # A terminal would print an empty line for a record that only a notebook keeps.
         if shell is not None and (hasattr(shell, "kernel") or data.get("text/plain")):
             publish_display_data(data, metadata)
+
+    def _when(self, id: str, kind: str) -> str:
+        """How long the kept run took to a record, how long this one did, and what has changed since."""
+        then, now = self.long.record(id, kind), self.records[-1]["seconds"]
+        changed = self.long.changed() + ["this chapter's cells"] * (then["cells"] != self._cells_digest())
+        since = f"changed since then: {', '.join(changed)}" if changed else "by the same code"
+        minutes = f"{then['seconds'] / 60:.0f} minutes" if then["seconds"] > 99 else f"{then['seconds']:.0f} seconds"
+        return f"{minutes} into the kept run; here, {now:.0f} seconds into this one; {since}"
+
+    def _cells_digest(self) -> str:
+        return hashlib.sha256("\n".join(self._cells()).encode()).hexdigest()[:12]
+
+    def _beside(self, kind: str, id: str, wanted: bool, digits: int = 4) -> None:
+        """Show what the kept run has under the same id."""
+        record = self.long.record(id, kind) if wanted and self.long else None
+        if record is None:
+            return
+        anchor = self._anchor("kept", f"{kind}-{id}")
+        shown = marks.kept(kind, record, self.long.get(id), anchor, self._when(id, kind), digits)
+        text = f"After an evening: {marks.plain(record['caption'])}"
+        self._publish({"text/html": shown, "text/plain": text}, {"type": "kept", "id": f"{kind}-{id}"})
 
     def _under(self, id: str, what: str, caption: str) -> None:
         """Show caption and provenance below a figure, table or explorable."""

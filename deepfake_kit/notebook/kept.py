@@ -1,0 +1,168 @@
+"""Results that are kept: what an evening's run of a chapter leaves, for its page to show beside the run of the day.
+
+``results/long/<chapter>/`` holds ``kept.json`` (numbers, tables, verdicts, settings, provenance, the code's hashes), a
+PNG for each figure and a safetensors file of float16 numbers for each small network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import SimpleNamespace
+
+from deepfake_kit import provenance
+from deepfake_kit.notebook.settings import KEPT
+
+LARGEST_NETWORK = 4_000_000  # bytes
+FOLDER = "DEEPFAKE_KIT_KEEP"  # names the folder that a run leaves its networks in
+TYPES = ("value", "table", "figure", "network", "claim", "check")
+LEFT_OUT = ("chapter", "profile", "seed", "peak_memory_mb", "cell", "photographs_of_people")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A kept run: `about` is its ``kept.json``, `folder` where its pictures and networks lie."""
+
+    folder: Path
+    about: dict
+
+    @cached_property
+    def settings(self) -> SimpleNamespace:
+        """The settings it ran with."""
+        return SimpleNamespace(**self.about["settings"])
+
+    def record(self, id: str, *types: str) -> dict | None:
+        """What was recorded under an id: the first of these types that has it, by default of all types."""
+        for kind in types or TYPES:
+            for record in self.about["records"]:
+                if record["type"] == kind and record["id"] == id:
+                    return record
+        return None
+
+    def get(self, id: str):
+        """A number, a table (DataFrame), a figure (bytes of a PNG), a network (state dict, float32), or None."""
+        record = self.record(id)
+        if record is None:
+            return None
+        if record["type"] == "table":
+            import pandas as pd
+
+            return pd.DataFrame(**record["cells"])
+        if record["type"] == "network":
+            from safetensors.torch import load_file
+
+            return {name: x.float() for name, x in load_file(self.folder / record["file"]).items()}
+        return (self.folder / record["file"]).read_bytes() if record["type"] == "figure" else record["value"]
+
+    def changed(self) -> list[str]:
+        """The kit's modules that it reached and that compute otherwise today."""
+        return sorted(name for name, digest in self.about["code"].items() if provenance.module_code(name) != digest)
+
+
+def folder(chapter: str) -> Path | None:
+    """Where a chapter's kept run lies in the copy of the repository one stands in; None outside of one."""
+    from deepfake_kit.notebook.execute import notebooks_folder
+
+    try:
+        return notebooks_folder().parent / "results" / KEPT / chapter
+    except FileNotFoundError:
+        return None
+
+
+def load(chapter: str, root: Path | None = None) -> Kept | None:
+    """A chapter's kept run, or None where there is none.
+
+    Parameters
+    ----------
+    chapter : str
+    root : Path, optional
+        The repository; default: the one around the working directory.
+    """
+    place = root / "results" / KEPT / chapter if root else folder(chapter)
+    if place is None or not (place / "kept.json").is_file():
+        return None
+    return Kept(place, json.loads((place / "kept.json").read_text(encoding="utf-8")))
+
+
+def network_bytes(name: str, state: dict) -> bytes:
+    """A network's weights as the file that is kept: float16, at most 4 MB.
+
+    Raises
+    ------
+    ValueError
+        If it is larger, or a weight does not fit into float16.
+    """
+    import torch
+    from safetensors.torch import save
+
+    halves = {key: x.detach().cpu().to(torch.float16).contiguous() for key, x in state.items()}
+    if wrong := [key for key, x in halves.items() if not x.isfinite().all()]:
+        raise ValueError(f"network {name!r}: {', '.join(wrong)} do not fit into float16; valid: numbers up to 65504")
+    content = save(halves)
+    if len(content) > LARGEST_NETWORK:
+        size = f"{len(content) / 1e6:.2f} MB as float16"
+        raise ValueError(f"network {name!r}: got {size}; valid: at most {LARGEST_NETWORK / 1e6:g} MB")
+    return content
+
+
+def write(executed: Path, networks: Path, folder: Path) -> Path:
+    """Keep an executed notebook's results in `folder`, in place of those that lie there.
+
+    Parameters
+    ----------
+    executed : Path
+        A notebook executed at profile ``long``.
+    networks : Path
+        Where the run left its networks, see :meth:`deepfake_kit.notebook.run.Run.keep`.
+
+    Raises
+    ------
+    ValueError
+        If it ran at another profile or on stand-in data.
+    """
+    import base64
+
+    import nbformat
+
+    from deepfake_kit.notebook import results
+
+    notebook = nbformat.read(executed, as_version=4)
+    found = results.read(notebook, executed.name)
+    if found["profile"] != KEPT:
+        raise ValueError(f"chapter {found['chapter']}: got a run at profile {found['profile']!r}; valid: {KEPT!r}")
+    if stand_ins := sorted({row["name"] for row in found["data"] if row["stand_in"]}):
+        raise ValueError(f"chapter {found['chapter']}: {', '.join(stand_ins)} was a stand-in, so nothing is kept")
+    new, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{word}") for word in ("new", "old"))
+    new.mkdir(parents=True)
+    pictures = {
+        output.metadata["deepfake_kit"]["id"]: output.data["image/png"]
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if output.get("metadata", {}).get("deepfake_kit", {}).get("type") == "figure"
+    }
+    records = []
+    for record in found["records"]:
+        if record["type"] not in TYPES or record.get("photographs_of_people"):
+            continue
+        record = {name: x for name, x in record.items() if name not in LEFT_OUT}
+        if record["type"] == "figure":
+            record["file"] = f"{record['id']}.png"
+            (new / record["file"]).write_bytes(base64.b64decode(pictures[record["id"]]))
+        if record["type"] == "network":
+            record["file"] = f"{record['id']}.safetensors"
+            shutil.copy(networks / record["file"], new)
+        records.append(record)
+    cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    about = {name: found[name] for name in ("chapter", "profile", "seed", "parameters", "settings", "environment")}
+    about |= {"data": found["data"], "seconds": records[-1]["seconds"], "code": provenance.code(cells)}
+    text = json.dumps({**about, "records": records}, indent=1, ensure_ascii=False)
+    (new / "kept.json").write_text(text + "\n", encoding="utf-8")
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+    return folder
