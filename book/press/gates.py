@@ -12,7 +12,7 @@ import inspect
 import json
 import re
 import urllib.parse
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -200,6 +200,16 @@ def links_hold(site: Path) -> list[str]:
                     broken.add(f"{target}: no element has the id {fragment!r}")
         problems += [f"{page}: the link {text}" for text in sorted(broken)]
     return problems
+
+
+def words_are_explained_once(site: Path) -> list[str]:
+    """A page leads to a word of the glossary from its first use alone."""
+    return [
+        f"{page}: {count} links explain {target.partition('#')[2]}; the first use has one"
+        for page in html_pages(site)
+        for target, count in Counter(link["href"] for link in parse(site, page).select("a.book-term")).items()
+        if count > 1
+    ]
 
 
 FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]")
@@ -424,6 +434,7 @@ FILE_GATES: list[Gate] = [
     no_photographs_of_people,
     links_hold,
     references_hold,
+    words_are_explained_once,
     numbers_have_results,
     no_raw_maths,
     no_warnings,

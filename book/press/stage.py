@@ -16,13 +16,15 @@ import yaml
 
 from deepfake_kit import paths
 from deepfake_kit.notebook import claims, report
-from press import assets, decorate, gates, health, ledger, mend, pages, sources, verdicts
+from press import assets, decorate, gates, glossary, health, ledger, mend, pages, previews, sources, verdicts
 
-MARKS = {
-    "book/index.md": ("<!-- totals -->", ledger.totals),
-    "book/ledger.md": ("<!-- ledger -->", ledger.table),
-    "book/health.md": ("<!-- health -->", health.table),
-}
+MARKS = (
+    ("book/index.md", "<!-- totals -->", ledger.totals),
+    ("book/ledger.md", "<!-- ledger -->", ledger.table),
+    ("book/health.md", "<!-- health -->", health.table),
+    ("book/glossary.md", "<!-- glossary -->", glossary.words),
+    ("book/glossary.md", "<!-- notation -->", glossary.notation),
+)
 ANNOUNCEMENT = "Made at profile {profile}, not at the size of the book: its numbers judge no paper."
 
 
@@ -56,7 +58,7 @@ def render(root: Path, plan: dict, site: str) -> int:
         os.replace(source / "_build" / "html", folder / "html")
         # A reader who downloads the page gets the executed notebook, not its dressed copy.
         shutil.copytree(folder / "downloads", folder / "html" / "_sources" / "notebooks", dirs_exist_ok=True)
-        mend.mend(folder / "html")
+        finish(folder / "html", results)
         (folder / "html" / "results.json").write_text(json.dumps(results), encoding="utf-8")
         problems = gates.run(folder / "html", results, pages=pages.toc_pages(root / "_toc.yml"))
     if problems:
@@ -65,6 +67,12 @@ def render(root: Path, plan: dict, site: str) -> int:
     shutil.rmtree(source)
     (folder / "complete").write_text(json.dumps(manifest(folder / "html")), encoding="utf-8")
     return 0
+
+
+def finish(site: Path, results: list[dict]) -> None:
+    """What is done to the rendered pages before they are inspected."""
+    mend.mend(site)
+    previews.write(site)
 
 
 def manifest(folder: Path) -> dict[str, str]:
@@ -128,7 +136,7 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
         (downloads / f"{name}.ipynb").write_text(sources.stamped(nbformat.writes(notebook), address), encoding="utf-8")
         nbformat.write(decorate.decorated(notebook, int(name[:2])), source / "notebooks" / f"{name}.ipynb")
         results.append(json.loads((executed / "results.json").read_text(encoding="utf-8")))
-    for page, (mark, make) in MARKS.items():
+    for page, mark, make in MARKS:
         path = source / page
         text = path.read_text(encoding="utf-8")
         if mark not in text:

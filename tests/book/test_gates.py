@@ -204,6 +204,12 @@ HTML_FAULTS = [  # gate, what was on the page, what is planted, words of the pro
         "a citation names no entry",
     ),
     ("references_hold", "<h1", "<p>said[^before]</p><h1", "the footnote [^before]"),
+    (
+        "words_are_explained_once",
+        "<h1",
+        2 * '<a class="book-term" href="../index.html#home">word</a>' + "<h1",
+        "2 links explain home",
+    ),
     ("numbers_have_results", 'data-kit-value="kept"', 'data-kit-value="lost"', "the value 'lost'"),
     ("numbers_have_results", "74.3", "{kept:.1%}", "the placeholder {kept:.1%}"),
     ("numbers_have_results", "74.3", "{{ kept }}", "the placeholder {{ kept }}"),
