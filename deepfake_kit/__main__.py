@@ -1,4 +1,4 @@
-"""The command line: ``deepfake-kit doctor | run CHAPTER [-p name=value] | ledger | report PAPER``."""
+"""The command line: ``deepfake-kit doctor | run CHAPTER | reproduce ID | ledger | report PAPER``."""
 
 from __future__ import annotations
 
@@ -73,6 +73,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.set_defaults(command=_run)
 
+    reproduce = commands.add_parser(
+        "reproduce", help="run the chapter that makes a number, and set it beside the paper's and the book's"
+    )
+    reproduce.add_argument("id", help="of a claim, figure, table, number or check, e.g. ddtma-eq-24 or fig-02-loss")
+    reproduce.add_argument("--profile", default="book", help="smoke, book (default), long or paper")
+    reproduce.set_defaults(command=_reproduce)
+
     ledger = commands.add_parser("ledger", help="what the papers state and what we found, in numbers")
     ledger.add_argument("paper", nargs="?", help="list one paper's rows")
     ledger.set_defaults(command=_ledger)
@@ -125,35 +132,32 @@ def _checked(options) -> tuple[settings.Chapter, dict]:
     return about, parameters
 
 
-def _run(options) -> int:
-    import tempfile
-
+def _executed(about: settings.Chapter, profile: str, parameters: dict | None = None, **options) -> Path:
+    """Execute a chapter with a bar of its progress."""
     from tqdm import tqdm
 
-    from deepfake_kit import paths
-    from deepfake_kit.notebook import execute, kept, results
+    from deepfake_kit.notebook import execute
 
-    about, parameters = _checked(options)
-    networks = tempfile.TemporaryDirectory()
-    with (
-        networks,
-        paths.variables({kept.FOLDER: networks.name} if options.keep else {}),
-        tqdm(total=1, desc=f"{about.name} ({options.profile})", unit="cell", file=sys.stderr) as bar,
-    ):
+    with tqdm(total=1, desc=f"{about.name} ({profile})", unit="cell", file=sys.stderr) as bar:
 
         def show(done: int, total: int, seconds: float) -> None:
             bar.total, bar.n = total, done
-            left = 60 * about.minutes[options.profile] - seconds
+            left = 60 * about.minutes[profile] - seconds
             bar.set_postfix_str(f"about {left:.0f} s left" if left > 0 else "longer than stated")
 
-        path = execute.run(
-            options.chapter,
-            options.profile,
-            parameters,
-            limit_seconds=options.limit,
-            progress=show,
-            output=options.output,
-        )
+        return execute.run(about.name, profile, parameters, progress=show, **options)
+
+
+def _run(options) -> int:
+    import tempfile
+
+    from deepfake_kit import paths
+    from deepfake_kit.notebook import bands, kept, results
+
+    about, parameters = _checked(options)
+    networks = tempfile.TemporaryDirectory()
+    with networks, paths.variables({kept.FOLDER: networks.name} if options.keep else {}):
+        path = _executed(about, options.profile, parameters, limit_seconds=options.limit, output=options.output)
         if options.keep:
             print(f"kept in {kept.write(path, Path(networks.name), kept.folder(options.chapter))}")
     found = results.collect(path)
@@ -162,6 +166,28 @@ def _run(options) -> int:
     print(f"{path}\n{counts}; {found['seconds']:.0f} s, {found['peak_memory_mb']:.0f} MiB at most")
     if stand_ins := sorted({row["name"] for row in found["data"] if row["stand_in"]}):
         print(f"STAND-IN DATA: {', '.join(stand_ins)} could not be found; see deepfake-kit doctor")
+    print("\n".join(bands.report(found, found["chapter"], found["profile"], found["records"])))
+    return 0
+
+
+def _reproduce(options) -> int:
+    from deepfake_kit.notebook import claims, execute, kept, reproduce, results
+
+    folder = execute.notebooks_folder()
+    settings.one_of("profile", options.profile, settings.PROFILES)
+    chapter, kind, id = reproduce.find(options.id, folder)
+    if kind == "claim":
+        row = claims.find(id)
+        print(f"{id}: {claims.load(id.partition('-')[0])[0]['short']}, {row.label}. {row.states}")
+    if chapter is None:
+        print(f"verdict: {row.verdict}, by {claims.EVIDENCE[row.evidence]}; no run speaks to it. {row.reason or ''}")
+        return 0
+    path = _executed(settings.load(chapter), options.profile)
+    picture = path.with_name(f"{path.stem}-{id}.png")
+    if kind == "figure":
+        picture.write_bytes(kept.pictures(path)[id])
+    theirs = reproduce.book(chapter, options.profile, folder.parent)
+    print("\n".join(reproduce.lines(kind, id, results.collect(path), theirs, picture)))
     return 0
 
 
@@ -198,7 +224,7 @@ def _ledger(options) -> int:
     from deepfake_kit.notebook import claims
 
     for paper in [options.paper] if options.paper else claims.papers():
-        record, rows = claims.load(paper)
+        record, rows = claims.ledger(paper)
         print(f"{record['short']} ({record['year']}): {len(rows)} rows")
         for what, field, names in (
             ("text", "finding", claims.FINDINGS),

@@ -114,6 +114,17 @@ def every_record_is_shown(site: Path, results: list[dict]) -> list[str]:
     return problems
 
 
+def kept_networks_are_measured_again(results: list[dict]) -> list[str]:
+    """Each network that an evening's run left was loaded and held to its number by this build."""
+    return [
+        f"{chapter_page(result)}: the kept network {name!r} is not measured again; see run.recheck"
+        for result in results
+        for name in result.get("kept_networks", ())
+        if not any(row["stand_in"] for row in result["data"])
+        and not any(r["type"] == "check" and r["id"] == f"kept-{name}" for r in result["records"])
+    ]
+
+
 def every_picture_has_words(site: Path, results: list[dict]) -> list[str]:
     """Each figure carries its run's alternative text (long enough, not its caption); each other picture has one."""
     problems = []
@@ -430,6 +441,7 @@ FILE_GATES: list[Gate] = [
     no_error_output,
     every_page_exists,
     every_record_is_shown,
+    kept_networks_are_measured_again,
     every_picture_has_words,
     no_photographs_of_people,
     links_hold,

@@ -21,10 +21,10 @@ GIST = 56  # characters of a row's line that say what the row is about
 def counts() -> pd.DataFrame:
     """Rows a paper (columns, and all) by finding, verdict and evidence (a pair of names each)."""
     rows = pd.DataFrame(
-        [(claims.load(paper)[0]["short"], row) for paper in claims.papers() for row in claims.load(paper)[1]],
+        [(claims.ledger(paper)[0]["short"], row) for paper in claims.papers() for row in claims.ledger(paper)[1]],
         columns=["paper", "row"],
     )
-    papers = [claims.load(paper)[0]["short"] for paper in claims.papers()]
+    papers = [claims.ledger(paper)[0]["short"] for paper in claims.papers()]
     parts = {}
     for field, names in (("finding", claims.FINDINGS), ("verdict", claims.VERDICTS), ("evidence", claims.EVIDENCE)):
         found = pd.crosstab(rows["row"].map(lambda row, field=field: getattr(row, field)), rows["paper"])
@@ -36,14 +36,14 @@ def totals(results: list[dict]) -> str:
     """Counts of findings, verdicts and kinds of evidence a paper, as raw HTML."""
     return templates.render(
         "totals.html",
-        works={claims.load(paper)[0]["short"]: paper for paper in claims.papers()},
+        works={claims.ledger(paper)[0]["short"]: paper for paper in claims.papers()},
         parts={name: part.droplevel(0) for name, part in counts().groupby(level=0, sort=False)},
     )
 
 
 def picture(results: list[dict]) -> str:
     """Works by kinds of evidence, one small tile a row of the ledger, its sign and colour the verdict; raw HTML."""
-    works = {paper: claims.load(paper) for paper in claims.papers()}
+    works = {paper: claims.ledger(paper) for paper in claims.papers()}
     cells = {
         (paper, evidence): Counter(row.verdict for row in about if row.evidence == evidence)
         for paper, (_, about) in works.items()
@@ -74,8 +74,8 @@ def gist(row: claims.Claim) -> str:
 
 def table(results: list[dict]) -> str:
     """The picture, the filters and the list of all claims, as raw HTML."""
-    found = report.measured(results)
-    works = {paper: claims.load(paper) for paper in claims.papers()}
+    found = report.strongest(results)
+    works = {paper: claims.ledger(paper) for paper in claims.papers()}
     plain = {
         name: {x: x.replace("-", " ") for x in options}
         for name, options in (("kind", KINDS), ("finding", claims.FINDINGS), ("verdict", claims.VERDICTS))
@@ -97,10 +97,10 @@ def table(results: list[dict]) -> str:
 
 def flat(results: list[dict]) -> list[dict]:
     """Every row of the ledger with what was measured, as plain values: what the CSV and the JSON file hold."""
-    found = report.measured(results)
+    found = report.strongest(results)
     rows = []
     for paper in claims.papers():
-        about, listed = claims.load(paper)
+        about, listed = claims.ledger(paper)
         for row in listed:
             record = found.get(row.id) or {}
             rows.append(

@@ -72,7 +72,14 @@ def chapter_page(result: dict) -> str:
 
 def element_id(record: dict, chapter: str) -> str | None:
     """Return the id of the element that a record leaves on its page, or None if it leaves none."""
-    kinds = {"figure": "fig", "table": "tab", "explorable": "exp", "check": "check", "kept": "kept"}
+    kinds = {
+        "figure": "fig",
+        "table": "tab",
+        "explorable": "exp",
+        "check": "check",
+        "kept": "kept",
+        "compare": "compare",
+    }
     if record["type"] == "claim":
         return f"check-{record['id']}"
     if kind := kinds.get(record["type"]):

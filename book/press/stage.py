@@ -15,7 +15,7 @@ import nbformat
 import yaml
 
 from deepfake_kit import paths
-from deepfake_kit.notebook import claims, report
+from deepfake_kit.notebook import claims, kept, report
 from press import assets, decorate, gates, glossary, health, ledger, mend, pages, previews, sources, verdicts
 
 MARKS = (
@@ -135,7 +135,11 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
         notebook = nbformat.read(executed / "notebook.ipynb", as_version=4)
         (downloads / f"{name}.ipynb").write_text(sources.stamped(nbformat.writes(notebook), address), encoding="utf-8")
         nbformat.write(decorate.decorated(notebook, int(name[:2])), source / "notebooks" / f"{name}.ipynb")
-        results.append(json.loads((executed / "results.json").read_text(encoding="utf-8")))
+        result = json.loads((executed / "results.json").read_text(encoding="utf-8"))
+        if found := kept.load(name, root):
+            result["kept"] = [record for record in found.about["records"] if record["type"] == "claim"]
+            result["kept_networks"] = [record["id"] for record in found.about["records"] if record["type"] == "network"]
+        results.append(result)
     for page, mark, make in MARKS:
         path = source / page
         text = path.read_text(encoding="utf-8")

@@ -15,8 +15,9 @@ def problems(results: list[dict]) -> list[str]:
     """What keeps the ledger from being published.
 
     A computed verdict that differs from the approved one, a measured claim whose
-    row still says otherwise, an approved measurement that no chapter makes. A number
-    measured on a stand-in for the real data judges nothing; the ledger marks it.
+    row still says otherwise, an approved measurement that no chapter makes; the same
+    of kept runs. A number measured on a stand-in for the real data judges nothing; the
+    ledger marks it.
     """
     rows, found, out = all_claims(), measured(results), []
     for claim_id, record in found.items():
@@ -26,7 +27,20 @@ def problems(results: list[dict]) -> list[str]:
                 f"claim {claim_id}: chapter {record['chapter']} computes {record['verdict']!r} "
                 f"({record['value']}), the claims file approves {approved!r}"
             )
+    kept = {record["id"]: record for result in results for record in result.get("kept", ())}
+    for claim_id, record in kept.items():
+        row = rows[claim_id]
+        verdict = claims.compare(claim_id, record["value"], record["interval"], record["empty"])
+        if not row.long and row.evidence in ("small", "stated-size"):
+            out.append(f"claim {claim_id}: a kept run measures it; its row needs long: {{size: ...}}")
+        elif verdict != (approved := row.long.get("verdict", row.verdict)):
+            out.append(
+                f"claim {claim_id}: the kept run of {row.chapter} computes {verdict!r} ({record['value']}), "
+                f"the claims file approves {approved!r}"
+            )
     for claim_id, row in rows.items():
+        if row.long and claim_id not in kept:
+            out.append(f"claim {claim_id}: its row says long, but no kept run measures it")
         if row.verdict not in claims.OPEN and claim_id not in found:
             out.append(f"claim {claim_id}: approved as {row.verdict!r}, but no chapter measures it")
     return out

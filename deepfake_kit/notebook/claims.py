@@ -7,7 +7,7 @@ computed from the row and from what a run measured, and never says more than the
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -60,6 +60,9 @@ class Claim:
         Whether the measured number is random; then it is judged by its interval.
     empty : str
         The empty method (identity, noise, a constant answer) that must not get the same verdict.
+    long : dict
+        Where the chapter's kept evening's run (profile ``long``) decides the row: its ``size``, and ``verdict`` and
+        ``evidence`` where they are others than those of the book's run; see :func:`ledger`.
     seen : str
         ``page`` once somebody has seen the page's picture; until then a formula is read from an extracted text.
     """
@@ -87,6 +90,7 @@ class Claim:
     random: bool = False
     empty: str | None = None
     seen: str | None = None
+    long: dict = field(default_factory=dict)
 
 
 def papers() -> list[str]:
@@ -112,6 +116,13 @@ def load(paper: str) -> tuple[dict, tuple[Claim, ...]]:
     one_of("paper", paper, papers())
     text = yaml.safe_load((FOLDER / f"{paper}.yml").read_text(encoding="utf-8"))
     return text["paper"], tuple(Claim(**row) for row in text["claims"])
+
+
+def ledger(paper: str) -> tuple[dict, tuple[Claim, ...]]:
+    """A paper's record and rows as the ledger tells them: on the strongest evidence there is, which it names."""
+    record, rows = load(paper)
+    sized = ({**row.long, "size": f"{row.long['size']}; profile long, kept"} if row.long else {} for row in rows)
+    return record, tuple(replace(row, **found) for row, found in zip(rows, sized, strict=True))
 
 
 def find(claim_id: str) -> Claim:

@@ -109,6 +109,19 @@ def network_bytes(name: str, state: dict) -> bytes:
     return content
 
 
+def pictures(executed: Path) -> dict[str, bytes]:
+    """The figures of an executed notebook by id, each the bytes of a PNG."""
+    import base64
+
+    import nbformat
+
+    outputs = [out for cell in nbformat.read(executed, as_version=4).cells for out in cell.get("outputs", [])]
+    found = [(out.get("metadata", {}).get("deepfake_kit", {}), out) for out in outputs]
+    return {
+        record["id"]: base64.b64decode(out.data["image/png"]) for record, out in found if record.get("type") == "figure"
+    }
+
+
 def write(executed: Path, networks: Path, folder: Path) -> Path:
     """Keep an executed notebook's results in `folder`, in place of those that lie there.
 
@@ -124,8 +137,6 @@ def write(executed: Path, networks: Path, folder: Path) -> Path:
     ValueError
         If it ran at another profile or on stand-in data.
     """
-    import base64
-
     import nbformat
 
     from deepfake_kit.notebook import results
@@ -138,20 +149,14 @@ def write(executed: Path, networks: Path, folder: Path) -> Path:
         raise ValueError(f"chapter {found['chapter']}: {', '.join(stand_ins)} was a stand-in, so nothing is kept")
     new, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{word}") for word in ("new", "old"))
     new.mkdir(parents=True)
-    pictures = {
-        output.metadata["deepfake_kit"]["id"]: output.data["image/png"]
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if output.get("metadata", {}).get("deepfake_kit", {}).get("type") == "figure"
-    }
-    records = []
+    drawn, records = pictures(executed), []
     for record in found["records"]:
         if record["type"] not in TYPES or record.get("photographs_of_people"):
             continue
         record = {name: x for name, x in record.items() if name not in LEFT_OUT}
         if record["type"] == "figure":
             record["file"] = f"{record['id']}.png"
-            (new / record["file"]).write_bytes(base64.b64decode(pictures[record["id"]]))
+            (new / record["file"]).write_bytes(drawn[record["id"]])
         if record["type"] == "network":
             record["file"] = f"{record['id']}.safetensors"
             shutil.copy(networks / record["file"], new)

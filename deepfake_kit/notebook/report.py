@@ -28,6 +28,23 @@ def measured(results: list[dict]) -> dict[str, dict]:
     }
 
 
+def strongest(results: list[dict]) -> dict[str, dict]:
+    """What :func:`measured` finds, with the record of the kept evening's run where a row names it.
+
+    Parameters
+    ----------
+    results : list of dict
+        As for :func:`measured`; a chapter's ``kept`` holds the claim records of its kept run.
+    """
+    kept = {
+        record["id"]: {**record, "chapter": result["chapter"], "stand_in": False}
+        for result in results
+        for record in result.get("kept", ())
+        if claims.find(record["id"]).long
+    }
+    return {**measured(results), **kept}
+
+
 def metadata(paper: str, results: list[dict]) -> dict:
     """What a replication journal asks for: title, authors, the work, code, data, keywords, type, bibliography."""
     from importlib import metadata as installed
@@ -81,7 +98,7 @@ def article(paper: str, results: list[dict] = (), book: bool = False) -> str:
     import jinja2
     import yaml
 
-    record, rows = claims.load(paper)
+    record, rows = claims.ledger(paper)
     rows = sorted(rows, key=lambda row: ORDER.index(row.evidence))
     sized = sorted((row for row in rows if row.size and row.verdict not in claims.OPEN), key=lambda row: row.size)
     template = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
@@ -89,7 +106,7 @@ def article(paper: str, results: list[dict] = (), book: bool = False) -> str:
     return template.from_string(Path(__file__).with_name("report.md").read_text(encoding="utf-8")).render(
         about=record,
         book=book,
-        found=measured(results),
+        found=strongest(results),
         head=yaml.safe_dump(metadata(paper, results), sort_keys=False, allow_unicode=True, width=100),
         verdict={name: [row for row in rows if row.verdict == name] for name in claims.VERDICTS},
         finding={name: [row for row in rows if row.finding == name] for name in claims.FINDINGS},

@@ -20,7 +20,7 @@ from types import SimpleNamespace
 
 from deepfake_kit import provenance
 from deepfake_kit.cache import cache_folder, write_whole
-from deepfake_kit.notebook import kept, marks, settings, style
+from deepfake_kit.notebook import bands, kept, marks, settings, style
 
 METADATA_KEY = "deepfake_kit"
 GLUE_MIME = "application/papermill.record/text/plain"
@@ -502,6 +502,23 @@ class Run:
         )
         display(widget)
         self._under(id, "explorable", caption)
+
+    def compare(self) -> None:
+        """Show this run beside the book's: which numbers lie inside what other seeds give, which do not, and why."""
+        about = {"data": self.data, "parameters": self.parameters, "environment": self.environment}
+        first, *lines = bands.report(about, self.chapter.name, self.profile, self.records)
+        plain = "\n".join([first, *lines])
+        shown = f"<p>{html.escape(first)}</p>"
+        if outside := [line for line in lines if "OUTSIDE" in line or line.startswith("Likely")]:
+            shown += f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in outside)}</ul>"
+        if lines:
+            listed = "".join(f"<li>{html.escape(line)}</li>" for line in lines if line not in outside)
+            shown += f"<details><summary>The others, one by one</summary><ul>{listed}</ul></details>"
+        anchor = self._anchor("compare", "run")
+        record = {"type": "compare", "id": "run", "outside": sum("OUTSIDE" in line for line in lines)}
+        self._publish(
+            {"text/html": f'<div class="kit-compare" id="{anchor}">{shown}</div>', "text/plain": plain}, record
+        )
 
     # -- how it is shown ---------------------------------------------------------------
 

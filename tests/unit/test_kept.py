@@ -220,3 +220,18 @@ def test_what_is_kept_is_small_and_tells_nothing_of_the_machine():
             if record["type"] == "network":
                 content = (path.parent / record["file"]).read_bytes()
                 assert hashlib.sha256(content).hexdigest() == record["sha256"]
+
+
+def test_a_run_says_how_it_lies_to_the_books(opened, tmp_path, monkeypatch):
+    monkeypatch.setattr(settings, "FOLDER", tmp_path)
+    band = {"seeds": [0, 1], "versions": {}, "parameters": {}, "code": {}, "numbers": {"n": [3.0, 3.0]}}
+    (tmp_path / f"{CHAPTER}.bands.json").write_text(json.dumps({"smoke": band}))
+    monkeypatch.setattr(settings, "FOLDER", run.settings.Path(settings.__file__).parents[1] / "chapters")
+    found = opened("smoke")
+    monkeypatch.setattr(settings, "FOLDER", tmp_path)
+    found.value("n", 4)
+    with capture_output() as captured:
+        found.compare()
+    (output,) = captured.outputs
+    assert "0 of 1 numbers" in output.data["text/html"] and "n: 4" in output.data["text/html"]
+    assert found.records[-1]["outside"] == 1

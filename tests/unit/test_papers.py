@@ -51,7 +51,7 @@ CHAPTERS = {
 }
 REQUIRED = {"id", "kind", "label", "section", "states", "finding", "explanation", "chapter", "verdict", "evidence"}
 OPTIONAL = {"measure", "printed", "expected", "tolerance", "direction", "values", "derived", "reason"}
-OPTIONAL |= {"size", "where", "random", "empty", "seen"}
+OPTIONAL |= {"size", "where", "random", "empty", "seen", "long"}
 RECORD = {"id", "short", "title", "authors", "year", "venue", "doi", "licence"}
 # What its page says in words of ours.
 TOLD = {"aim", "easy", "hard", "ask"}
@@ -168,6 +168,10 @@ def evidence_faults(row: dict) -> list[str]:
             found.append(f"{verdict} by a run that was not tried against an empty method")
     elif row.get("size"):
         found.append(f"evidence {evidence} has a size")
+    if long := row.get("long"):  # what the ledger says where a kept run decides
+        found += [f"long: unknown field {key!r}" for key in long.keys() - {"size", "verdict", "evidence"}]
+        found += text_faults("size", long.get("size"))
+        found += evidence_faults({**row, **long, "long": None})
     return found
 
 
@@ -386,6 +390,9 @@ def test_a_sound_row_passes(no_text):
         {"seen": "book"},
         {"derived": {"loss": "low"}},
         {"evidence": "hearsay"},
+        {"long": {"verdict": "reproduced"}},
+        {"long": {"size": "a size", "note": "a field nobody reads"}},
+        {"long": {"size": "a size", "evidence": "small", "verdict": "adds-up"}},
     ],
     ids=str,
 )

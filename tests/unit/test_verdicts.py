@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from press import ledger, verdicts
 
@@ -60,3 +62,25 @@ def test_a_stand_in_judges_nothing_and_the_ledger_says_so():
     assert verdicts.problems(found) == []
     assert "on stand-in data" in ledger.table(found)
     assert "on stand-in data" not in ledger.table(results({"id": "demo-a", "verdict": "reproduced"}))
+
+
+def test_a_kept_run_is_the_stronger_evidence_and_is_named(monkeypatch):
+    row = claims.Claim(
+        id="demo-a", verdict="undecided", **{**ROW, "evidence": "small", "size": "tiny", "chapter": "91"}
+    )
+    found = results({"id": "demo-a", "verdict": "undecided"})
+    found[0]["kept"] = [dict(type="claim", id="demo-a", value=1.04, interval=None, empty=None)]
+    monkeypatch.setattr(claims, "load", lambda _: ({"short": "Demo", "year": 2026}, (row,)))
+    (problem,) = verdicts.problems(found)
+    assert "needs long" in problem
+    decided = dataclasses.replace(row, long={"size": "large", "verdict": "reproduced"})
+    monkeypatch.setattr(claims, "load", lambda _: ({"short": "Demo", "year": 2026}, (decided,)))
+    assert verdicts.problems(found) == []
+    page = ledger.table(found)
+    assert "large; profile long, kept" in page and "1.04" in page and "kit-reproduced" in page and "tiny" not in page
+    found[0]["kept"][0]["value"] = 2.0
+    (problem,) = verdicts.problems(found)
+    assert "computes 'contradicted' (2.0), the claims file approves 'reproduced'" in problem
+    del found[0]["kept"]
+    (problem,) = verdicts.problems(found)
+    assert "no kept run measures it" in problem

@@ -1,0 +1,126 @@
+"""Bands: a run of the same code with another seed is rarely outside, one of other code or data is told and told why."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from deepfake_kit import provenance
+from deepfake_kit.notebook import bands, claims, execute, reproduce, settings
+
+NAMES = [f"n{k}" for k in range(12)]
+
+
+def band_of(draws) -> dict:
+    """Bands of one number a column, and of a number that no seed moves."""
+    columns = {name: column.tolist() for name, column in zip(NAMES, draws.T, strict=True)}
+    code = {"diffusion.steps": provenance.module_code("diffusion.steps")}
+    about = {
+        "seeds": list(range(len(draws))),
+        "versions": {"torch": "2.2"},
+        "parameters": {"dataset": "a"},
+        "code": code,
+    }
+    return {**about, "numbers": {**columns, "exact": [3.0] * len(draws)}}
+
+
+def test_the_interval_is_the_prediction_interval_of_normal_draws():
+    x = np.random.default_rng(0).normal(5, 2, 20)
+    low, high = bands.interval(x.tolist(), 1)
+    half = stats.t.ppf(0.975, 19) * x.std(ddof=1) * (1 + 1 / 20) ** 0.5
+    assert low == pytest.approx(x.mean() - half, abs=1e-3) and high == pytest.approx(x.mean() + half, abs=1e-3)
+    assert bands.interval(x.tolist(), 12)[1] > high
+
+
+def test_another_seed_cries_wolf_in_one_run_of_twenty():
+    rng, alarms, runs = np.random.default_rng(1), 0, 400
+    for _ in range(runs):
+        band = band_of(rng.normal(size=(20, 12)))
+        found = dict(zip(NAMES, rng.normal(size=12).tolist(), strict=True)) | {"exact": 3.0}
+        alarms += any(line.away > 1 for line in bands.compare(found, band))
+    assert 0.02 < alarms / runs < 0.08  # 5 % +- 2.7 standard errors
+
+
+def test_what_a_bug_moves_is_outside_and_first():
+    band = band_of(np.random.default_rng(2).normal(size=(20, 12)))
+    found = dict.fromkeys(NAMES, 0.0) | {"n4": 8.0, "exact": 4.0, "unknown": 1.0}
+    lines = bands.compare(found, band)
+    assert [line.id for line in lines if line.away > 1] == ["exact", "n4"]
+    assert "OUTSIDE" in str(lines[1]) and "inside" in str(lines[2]) and len(lines) == 13
+    assert bands.compare({"n4": -8.0}, band)[0].away > 1  # the wrong sign, alone
+
+
+def test_the_likely_causes_are_named():
+    band = band_of(np.zeros((2, 12)))
+    about = {"data": [], "parameters": {"dataset": "a", "own": 1}, "environment": {"versions": {"torch": "2.2"}}}
+    assert bands.causes(about, band) == []
+    about = {"data": [{"name": "emnist", "stand_in": True}], "parameters": {"dataset": "b"}}
+    about["environment"] = {"versions": {"torch": "2.9"}}
+    band["code"]["diffusion.steps"] = "another"
+    why = bands.causes(about, band)
+    assert len(why) == 4 and "stand-in" in why[0] and "'b', there 'a'" in why[1]
+    assert why[2:] == ["torch 2.9, there 2.2", "code that changed since: diffusion.steps"]
+
+
+def test_numbers_of_a_run_are_those_of_its_prose_and_its_claims():
+    records = [
+        {"type": "value", "id": "a", "value": 2},
+        {"type": "value", "id": "word", "value": "below"},
+        {"type": "claim", "id": "c", "value": [1.0, "inf"]},
+        {"type": "check", "id": "k", "value": 9.0},
+    ]
+    assert bands.numbers(records) == {"a": 2.0, "c[0]": 1.0, "c[1]": float("inf")}
+
+
+def test_a_report_says_what_is_inside_and_why_not_all_is(monkeypatch, tmp_path):
+    monkeypatch.setattr(settings, "FOLDER", tmp_path)
+    about = {"data": [], "parameters": {}, "environment": {"versions": {}}}
+    assert "No bands are measured" in bands.report(about, "c", "smoke", [])[0]
+    bands.file("c").write_text(json.dumps({"smoke": band_of(np.random.default_rng(3).normal(size=(20, 12)))}))
+    records = [{"type": "value", "id": "n0", "value": 0.0}, {"type": "value", "id": "exact", "value": 3.0}]
+    assert bands.report(about, "c", "smoke", records)[0].startswith("2 of 2 numbers")
+    records[1]["value"] = 2.0
+    first, *lines = bands.report(about, "c", "smoke", records)
+    assert first.startswith("1 of 2 numbers") and "exact" in lines[0] and "OUTSIDE" in lines[0]
+    assert lines[-1].startswith("Likely causes: data, parameters, libraries and code are the same")
+
+
+@pytest.mark.parametrize("chapter", [path.name.split(".")[0] for path in settings.FOLDER.glob("*.bands.json")])
+def test_kept_bands_are_of_enough_seeds_and_of_numbers(chapter):
+    for profile, least in (("smoke", 20), ("book", 5)):
+        if band := bands.load(chapter, profile):
+            assert len(band["seeds"]) >= least
+            assert band["numbers"] and all(len(values) == len(band["seeds"]) for values in band["numbers"].values())
+            assert any(bands.varies(values) for values in band["numbers"].values())
+
+
+def test_any_number_is_found_by_its_id_or_by_its_anchor():
+    folder = execute.notebooks_folder()
+    assert reproduce.find("ddtma-eq-24", folder) == ("04_stackelberg_game", "claim", "ddtma-eq-24")
+    assert reproduce.find("fig-02-linear-control", folder) == ("02_diffusion_math", "figure", "linear-control")
+    assert reproduce.find("tab-02-samplers", folder) == ("02_diffusion_math", "table", "samplers")
+    assert reproduce.find("error_ema", folder) == ("02_diffusion_math", "value", "error_ema")
+    silent = next(row for row in claims.load("ddtma")[1] if row.verdict in claims.OPEN)
+    assert reproduce.find(silent.id, folder) == (None, "claim", silent.id)
+    with pytest.raises(ValueError, match="did you mean .*ddtma-eq-24"):
+        reproduce.find("ddtma-eq24", folder)
+    with pytest.raises(ValueError, match="fig-02-linear-control"):
+        reproduce.find("fig-02-linear-contrl", folder)
+
+
+def test_paper_book_and_yours_stand_under_each_other(tmp_path):
+    ours = {"type": "claim", "id": "ddtma-eq-1", "value": 0.0, "interval": None, "verdict": "reproduced"}
+    found = {"chapter": "02_diffusion_math", "profile": "book", "records": [ours]}
+    words = reproduce.lines("claim", "ddtma-eq-1", found, [{**ours, "value": 1e-17}], tmp_path)
+    assert [line.split(":")[0] for line in words] == ["paper", "book", "yours", "verdict"]
+    assert "1e-17" in words[1] and words[3] == "verdict: reproduced, as the ledger says"
+    ours["verdict"] = "contradicted"
+    words = reproduce.lines("claim", "ddtma-eq-1", found, [], tmp_path)
+    assert "not built here" in words[1] and "contradicted, the ledger says reproduced" in words[3]
+    table = {"type": "table", "id": "t", "cells": {"columns": ["a"], "index": [0], "data": [[7]]}}
+    found["records"] = [table]
+    assert reproduce.lines("table", "t", found, [table], tmp_path)[-1] == "verdict: identical"
+    assert "did not record" in reproduce.lines("figure", "f", found, [], tmp_path)[0]
