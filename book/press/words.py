@@ -48,8 +48,11 @@ SHOWN = {
 }
 
 
-def uncomputed(path: Path) -> dict[str, list[tuple[str, str]]]:
-    """By cell id, each sentence of a notebook that compares without being computed: the words and the sentence."""
+def uncomputed(path: Path, excused: dict[str, list[str]] | None = None) -> dict[str, list[tuple[str, str]]]:
+    """By cell id, each sentence of a notebook that compares without being computed: the words and the sentence.
+
+    The phrases of `excused`, by cell id, are taken out first, each once; those that were found leave its lists.
+    """
     found = {}
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "markdown":
@@ -58,27 +61,48 @@ def uncomputed(path: Path) -> dict[str, list[tuple[str, str]]]:
             texts = _shown("\n".join(keys.without_magics(cell.source)))
         texts = [re.sub(r"\{[^}]*\}", "…", text) for text in texts]
         for sentence in (one for text in texts for one in re.split(r"(?<=[.!;:?])\s+|\n\s*\n", text)):
-            words = PATTERNS[cell.cell_type].findall(NAMES.sub("", sentence))
-            if words and not sentence.endswith("?"):
+            sentence, phrases, compares = (
+                " ".join(sentence.split()),
+                (excused or {}).get(cell.id, []),
+                PATTERNS[cell.cell_type],
+            )
+            if sentence.endswith("?"):
+                continue
+            left = sentence
+            for phrase in [one for one in phrases if one in left and compares.search(NAMES.sub("", one))]:
+                left = left.replace(phrase, "…", 1)
+                phrases.remove(phrase)
+            if words := compares.findall(NAMES.sub("", left)):
                 listed = ", ".join(dict.fromkeys(word.lower() for word in words))
-                found.setdefault(cell.id, []).append((listed, " ".join(sentence.split())))
+                found.setdefault(cell.id, []).append((listed, sentence))
     return found
 
 
-def excused(chapter: str) -> dict[str, str]:
-    """By cell id, why its words may stand: the field ``words`` of the chapter's file."""
-    return yaml.safe_load((settings.FOLDER / f"{chapter}.yml").read_text(encoding="utf-8")).get("words") or {}
+def excused(chapter: str) -> dict[str, dict[str, list[str]]]:
+    """By cell id and reason, the phrases that may stand: the field ``words`` of the chapter's file.
+
+    A phrase is quoted as the lint lists it, with … for what is computed; only what it covers is excused.
+    """
+    kept = yaml.safe_load((settings.FOLDER / f"{chapter}.yml").read_text(encoding="utf-8")).get("words") or {}
+    return {
+        id: {why: [one] if isinstance(one, str) else list(one) for why, one in reasons.items()}
+        if isinstance(reasons, dict)
+        else {reasons: []}
+        for id, reasons in kept.items()
+    }
 
 
 def problems(path: Path) -> list[str]:
     """What the list of a notebook still holds, and excuses that nothing needs or that give no reason."""
-    found, excuses = uncomputed(path), excused(path.stem)
+    excuses = excused(path.stem)
+    phrases = {id: [one for covered in reasons.values() for one in covered] for id, reasons in excuses.items()}
     open_rows = [
-        f"{path.stem} {id}: {words}: {text}" for id, rows in found.items() if id not in excuses for words, text in rows
+        f"{path.stem} {id}: {words}: {text}" for id, rows in uncomputed(path, phrases).items() for words, text in rows
     ]
-    idle = [f"{path.stem} {id}: excused, but nothing compares there" for id in excuses if id not in found]
-    bare = [f"{path.stem} {id}: excused without a reason" for id, why in excuses.items() if not str(why or "").strip()]
-    return open_rows + idle + bare
+    idle = [f"{path.stem} {id}: excused, but nothing compares there: {one}" for id in phrases for one in phrases[id]]
+    bare = [f"{path.stem} {id}: excused without a reason" for id in excuses if not all(excuses[id])]
+    void = [f"{path.stem} {id}: an excuse that quotes no phrase" for id in excuses if not all(excuses[id].values())]
+    return open_rows + idle + bare + void
 
 
 def _prose(source: str) -> str:

@@ -99,11 +99,32 @@ def test_code_formulas_quotations_questions_and_tasks_are_no_prose(listed, text)
     assert listed(text, new_markdown_cell) == []
 
 
+LITERAL = 'run.say("It lies below the line, at {x:.2f}.")'
+REASON = "true of every run: a square is not negative"
+
+
+@pytest.mark.parametrize("phrases", ["lies below the line", ["It lies below"], "It lies below the line, at …"])
+def test_an_excuse_covers_the_phrase_that_it_quotes(listed, phrases):
+    assert listed(LITERAL, excuses={"here": {REASON: phrases}}) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'run.say("It lies below the line, at {x:.2f}. The loss is lower.")',
+        'run.say("It lies below the line, at {x:.2f}, and lower than before.")',
+        'run.say("It lies below the line, at {x:.2f}. Once more: it lies below the line.")',
+    ],
+)
+def test_a_new_word_in_an_excused_cell_is_found(listed, source):
+    assert len(listed(source, excuses={"here": {REASON: "lies below the line"}})) == 1
+
+
 def test_an_excuse_needs_a_reason_and_a_use(listed):
-    literal = 'run.say("It lies below the line.")'
-    assert listed(literal, excuses={"here": "true of every run: a square is not negative"}) == []
-    assert "without a reason" in listed(literal, excuses={"here": ""})[0]
-    assert "nothing compares" in listed("x = 1", excuses={"here": "a reason"})[0]
+    assert "without a reason" in listed(LITERAL, excuses={"here": {"": "lies below the line"}})[0]
+    assert "nothing compares" in listed("x = 1", excuses={"here": {"a reason": "below"}})[0]
+    assert "nothing compares" in listed(LITERAL, excuses={"here": {"a reason": ["lies below", "at …"]}})[0]
+    assert "quotes no phrase" in listed(LITERAL, excuses={"here": REASON})[1]
 
 
 def test_the_command_lists_them_and_says_how_many(listed, monkeypatch, tmp_path, capsys):
