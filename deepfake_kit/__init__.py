@@ -10,7 +10,8 @@ and one call:
 1
 
 ``kit.start(chapter, profile, seed)`` opens a run, ``kit.check`` grades an exercise, ``kit.slider`` makes an
-explorable. Every other name is a room that is loaded the first time it is used, so importing costs next to nothing.
+explorable, ``kit.weights`` finds a network that others trained. Every other name is a room that is loaded the first
+time it is used, so importing costs next to nothing.
 """
 
 from __future__ import annotations
@@ -45,6 +46,13 @@ def slider(*arguments, **options):
     from deepfake_kit.notebook.explore import slider as make
 
     return make(*arguments, **options)
+
+
+def weights(name: str, download: bool | None = None):
+    """A network that others trained, by name; see :func:`deepfake_kit.pretrained.load`."""
+    from deepfake_kit.pretrained import load
+
+    return load(name, download)
 
 
 def __getattr__(name: str):

@@ -1,4 +1,4 @@
-"""The command line: ``deepfake-kit doctor | run CHAPTER | reproduce ID | ledger | report PAPER``."""
+"""The command line: ``deepfake-kit doctor | run CHAPTER | reproduce ID | ledger | report PAPER | fetch-weights``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deepfake_kit import __version__
 from deepfake_kit.notebook import settings
+from deepfake_kit.valid import one_of
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -91,6 +92,13 @@ def _parser() -> argparse.ArgumentParser:
         "--results", metavar="FILE", help="results.json of a built book; default: this copy's, if built"
     )
     report.set_defaults(command=_report)
+
+    weights = commands.add_parser(
+        "fetch-weights", help="get pretrained weights, for a machine or a lab without network"
+    )
+    weights.add_argument("names", nargs="*", metavar="NAME", help="which ones; default: all")
+    weights.add_argument("--to", metavar="FOLDER", help="also copy them there; let $DEEPFAKE_KIT_WEIGHTS name it")
+    weights.set_defaults(command=_fetch_weights)
     return parser
 
 
@@ -194,7 +202,7 @@ def _reproduce(options) -> int:
 def _doctor(options) -> int:
     import torch
 
-    from deepfake_kit import data, provenance
+    from deepfake_kit import data, pretrained, provenance
     from deepfake_kit.notebook import execute
 
     print(f"deepfake_kit {__version__}, git {provenance.git_revision()}")
@@ -206,6 +214,9 @@ def _doctor(options) -> int:
             print(f"  {data.locate(name)}")
         except OSError as error:  # one set that cannot be looked at leaves the others to be told of
             print(f"  {name}: {error}")
+    print("weights:")
+    for name in pretrained.names():
+        print(f"  {pretrained.locate(name)}")
     try:
         folder = execute.notebooks_folder()
     except FileNotFoundError as error:
@@ -217,6 +228,27 @@ def _doctor(options) -> int:
         there = "" if (folder / f"{name}.ipynb").is_file() else "  (no notebook)"
         minutes = ", ".join(f"{profile} {about.minutes[profile]:g} min" for profile in settings.PROFILES)
         print(f"  {name}: {about.title} ({minutes}){there}")
+    return 0
+
+
+def _fetch_weights(options) -> int:
+    import shutil
+
+    from deepfake_kit import paths, pretrained
+
+    for name in options.names:
+        one_of("weights", name, pretrained.names())
+    folder = paths.absolute(options.to) if options.to else None
+    for name in options.names or pretrained.names():
+        found = pretrained.load(name)
+        path = found.path
+        if folder and path.parent != folder:
+            folder.mkdir(parents=True, exist_ok=True)
+            whole = folder / path.name
+            shutil.copyfile(path, whole.with_name(f".{path.name}.part"))
+            path = whole.with_name(f".{path.name}.part").replace(whole)
+            pretrained.read(name, path)
+        print(f"{path}: {path.stat().st_size:,} bytes, sha256 of the arrays {found.sha256}, from {found.source}")
     return 0
 
 

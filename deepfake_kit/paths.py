@@ -13,7 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 HERE = "DEEPFAKE_KIT_HERE"
-VARIABLES = ("DEEPFAKE_KIT_DATA", "DEEPFAKE_KIT_CACHE", "DEEPFAKE_BOOK_BUILD", "VENV", "XDG_CACHE_HOME", "MPLCONFIGDIR")
+VARIABLES = (
+    "DEEPFAKE_KIT_DATA",
+    "DEEPFAKE_KIT_WEIGHTS",
+    "DEEPFAKE_KIT_CACHE",
+    "DEEPFAKE_BOOK_BUILD",
+    "VENV",
+    "XDG_CACHE_HOME",
+    "MPLCONFIGDIR",
+)
 
 
 def here() -> Path:

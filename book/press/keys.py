@@ -1,4 +1,4 @@
-"""When must a chapter be executed again? Its key: notebook, reachable kit source, lock, parameters, data, profile.
+"""When must a chapter run again? Its key: notebook, reachable kit source, lock, parameters, data, weights, profile.
 
 jupyter-cache keys on the cells' source alone, so an edited kit would leave old
 figures standing. This key holds everything that can change a result.
@@ -12,7 +12,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from deepfake_kit import provenance
+from deepfake_kit import pretrained, provenance
 from deepfake_kit.notebook import settings, sources
 
 KIT = provenance.PACKAGE
@@ -46,6 +46,7 @@ def chapter_key(root: Path, chapter: str, profile: str, kit: Path = KIT) -> str:
         "lock": _digest((root / "requirements.lock").read_bytes()),
         "parameters": parameters,
         "data": {name: _fingerprint(name) for name in data_sets},
+        "weights": {name: pretrained.ensure(name) for name in about.weights.get(profile, ())},
         "profile": profile,
         "beside": [tree_key([path]) for path in _beside(root, chapter, kit) if path.exists()],
     }
@@ -71,9 +72,9 @@ def reachable(code: list[str], kit: Path = KIT, number: str = "") -> list[Path]:
 
     Notes
     -----
-    Attribute access through the package (``kit.diffusion.UNet``) counts as an import; what a method of the run
-    imports counts where the notebook names the method (``run.load`` reaches ``data``). A module's string that names
-    a data file or folder of the package counts as reading it.
+    Attribute access through the package (``kit.diffusion.UNet``) counts as an import; what a method of the run or a
+    function of the package imports counts where the notebook names it (``run.load`` reaches ``data``). A module's
+    string that names a data file or folder of the package counts as reading it.
     """
     trees = [ast.parse("\n".join(without_magics(cell))) for cell in code]
     graders = kit / "exercises" / f"chapter_{number}.py"
@@ -81,10 +82,12 @@ def reachable(code: list[str], kit: Path = KIT, number: str = "") -> list[Path]:
     if graders.is_file():
         files.add(graders)
         trees.append(ast.parse(graders.read_text(encoding="utf-8")))
-    methods = {node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    methods = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    methods |= {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
 
     def imports(name: str, tree: ast.AST) -> set[str]:
-        return provenance.imported(_called(tree, methods) if name == "notebook.run" else tree, kit)
+        return provenance.imported(_called(tree, methods) if name in ("", "notebook.run") else tree, kit)
 
     named = {name for tree in trees for name in provenance.imported(tree, kit)}
     for path in provenance.reached({*ALWAYS, *named}, kit, imports).values():
@@ -94,15 +97,12 @@ def reachable(code: list[str], kit: Path = KIT, number: str = "") -> list[Path]:
 
 
 def _called(tree: ast.AST, methods: set[str]) -> ast.Module:
-    """The module without those public methods of its classes that the notebook never names."""
+    """The module without those public functions, and methods of its classes, that the notebook never names."""
     body = [
         part
         for node in tree.body
         for part in (node.body if isinstance(node, ast.ClassDef) else [node])
-        if not isinstance(node, ast.ClassDef)
-        or not isinstance(part, ast.FunctionDef)
-        or part.name.startswith("_")
-        or part.name in methods
+        if not isinstance(part, ast.FunctionDef) or part.name.startswith("_") or part.name in methods
     ]
     return ast.Module(body=body, type_ignores=[])
 

@@ -16,8 +16,8 @@ def problems(results: list[dict]) -> list[str]:
 
     A computed verdict that differs from the approved one, a measured claim whose
     row still says otherwise, an approved measurement that no chapter makes; the same
-    of kept runs. A number measured on a stand-in for the real data judges nothing; the
-    ledger marks it.
+    of kept runs. A number measured on a stand-in for real data or weights judges nothing;
+    the ledger marks it.
     """
     rows, found, out = all_claims(), measured(results), []
     for claim_id, record in found.items():

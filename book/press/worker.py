@@ -82,6 +82,7 @@ def hold_to_key(root: Path, found: dict, key: str) -> None:
     ValueError
         If a source changed while the chapter ran, or the run read data that the key does not hold.
     """
+    from deepfake_kit import pretrained
     from deepfake_kit.data import dataset
 
     chapter = found["chapter"]
@@ -99,6 +100,14 @@ def hold_to_key(root: Path, found: dict, key: str) -> None:
             wrong.append(
                 f"{row['name']} {row['split']}: it read {row['sha256'][:12]}, but {lies[:12]} was found before"
             )
+    listed = settings.load(chapter).weights.get(found["profile"], ())
+    for row in found.get("weights", ()):
+        if row["name"] not in listed:
+            wrong.append(
+                f"it used {row['name']}, which stands not under weights: {found['profile']} in chapters/{chapter}.yml"
+            )
+        elif (lies := pretrained.fingerprint(row["name"])) != row["sha256"]:
+            wrong.append(f"{row['name']}: it used {row['sha256'][:12]}, but {lies[:12]} was found before")
     if wrong:
         raise ValueError(f"chapter {chapter} did not run as asked, so nothing was kept: {'; '.join(wrong)}")
 

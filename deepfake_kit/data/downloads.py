@@ -173,7 +173,7 @@ def fetch_file(url: str, folder: Path, name: str, expected: str, progress: bool 
     target = folder / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder / f".{name}.lock"):
+        with alone(folder / f".{name}.lock"):
             if target.exists():
                 if not file_hashes.matches(target, expected):
                     raise ValueError(
@@ -267,7 +267,7 @@ def unpack(
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def alone(lock: Path) -> Iterator[None]:
     """One process at a time downloads a file: chapters may run side by side. Freed even by a kill."""
     try:
         import fcntl

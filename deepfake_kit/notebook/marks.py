@@ -43,7 +43,7 @@ def table(df, anchor: str, label: str, digits: int) -> str:
     )
 
 
-def made(what: str, caption: str, rows: dict[str, str], command: str, stand_ins: list[str]) -> str:
+def made(what: str, caption: str, rows: dict[str, str], command: str, stand_ins: list[str], missing=()) -> str:
     """What stands below a figure, table or explorable: its caption and, folded, how it was made."""
     warning = (
         f'<p class="kit-stand-in"><strong>Stand-in data.</strong> {", ".join(sorted(set(stand_ins)))} could '
@@ -51,6 +51,11 @@ def made(what: str, caption: str, rows: dict[str, str], command: str, stand_ins:
         if stand_ins
         else ""
     )
+    if missing:
+        warning += (
+            f'<p class="kit-stand-in"><strong>Stand-in network.</strong> {", ".join(sorted(set(missing)))} could not '
+            "be had; a small network of this chapter took its place.</p>"
+        )
     listed = "".join(f"<dt>{name}</dt><dd>{html.escape(str(text))}</dd>" for name, text in rows.items())
     shown_caption = f'<p class="kit-caption">{inline(caption)}</p>' if caption else ""
     return (

@@ -13,7 +13,7 @@ KEYWORDS = ["deepfakes", "reproducibility", "replication"]
 
 
 def measured(results: list[dict]) -> dict[str, dict]:
-    """The claim records of all chapters, by claim id; each says whether a stand-in for the real data was used.
+    """The claim records of all chapters, by claim id; each says whether a stand-in took the place of data or weights.
 
     Parameters
     ----------
@@ -21,7 +21,10 @@ def measured(results: list[dict]) -> dict[str, dict]:
         One dictionary a chapter, as :func:`deepfake_kit.notebook.results.collect` makes it.
     """
     return {
-        record["id"]: {**record, "stand_in": any(row["stand_in"] for row in result["data"])}
+        record["id"]: {
+            **record,
+            "stand_in": any(row["stand_in"] for row in result["data"]) or record["verdict"] in claims.OPEN,
+        }
         for result in results
         for record in result["records"]
         if record["type"] == "claim"

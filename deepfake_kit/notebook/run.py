@@ -77,6 +77,7 @@ class Run:
         self.device = device
         self.environment = provenance.environment()
         self.data: list[dict] = []
+        self.networks: list[dict] = []
         self.records: list[dict] = []
         self._began = time.perf_counter()
         self._checkpoints: list = []  # their trainings' seconds in killed runs count as this one's
@@ -125,6 +126,29 @@ class Run:
             notice = f'<p class="kit-stand-in"><strong>Stand-in data.</strong> {html.escape(text)}</p>'
             shown = {"text/html": notice, "text/plain": f"Stand-in data. {text}"}
         self._publish(shown, {"type": "data", "id": f"{found.name}-{found.split}", **self.data[-1]})
+        return found
+
+    def weights(self, name: str):
+        """Find pretrained weights with :func:`deepfake_kit.pretrained.load` and remember which bytes were used.
+
+        Returns None, and tells the reader, where they cannot be had: the chapter then takes a small network of its own.
+        """
+        from deepfake_kit import pretrained
+
+        try:
+            found = pretrained.load(name)
+        except pretrained.Missing as error:
+            found, reason = None, str(error)
+        row = {"name": name, "missing": found is None, "source": found.source if found else ""}
+        self.networks.append({**row, "sha256": found.sha256 if found else pretrained.MISSING})
+        shown = {"text/plain": ""}
+        if found is None:
+            text = f"{name} could not be had. In its place: the small network of this chapter."
+            notice = (
+                f'<p class="kit-stand-in" title="{html.escape(reason)}"><strong>Stand-in network.</strong> {text}</p>'
+            )
+            shown = {"text/html": notice, "text/plain": f"Stand-in network. {text}\n{reason}"}
+        self._publish(shown, {"type": "weights", "id": name, **self.networks[-1]})
         return found
 
     def settings_table(self):
@@ -422,7 +446,7 @@ class Run:
 
     compare_words = staticmethod(marks.compare_words)
 
-    def claim(self, claim_id: str, value, note: str = "", interval=None, empty=None) -> None:
+    def claim(self, claim_id: str, value, note: str = "", interval=None, empty=None, needs: str | None = None) -> None:
         """Hold a measured value against what a paper states, show the verdict, feed the ledger.
 
         Parameters
@@ -437,11 +461,15 @@ class Run:
             Low and high end of the interval around `value`, each shaped like it; required where the row is random.
         empty : float or sequence of float, optional
             The same measurement with the row's empty method; required where the row names one.
+        needs : str, optional
+            Pretrained weights that the verdict rests on; where this run had to do without, it is *not attempted*.
         """
         from deepfake_kit.notebook import claims
 
         row = claims.find(claim_id)
         verdict = claims.compare(claim_id, value, interval, empty)
+        if needs and any(known["name"] == needs and known["missing"] for known in self.networks):
+            verdict, note = claims.OPEN[-1], f"Its verdict needs {needs}, which could not be had. {note}".strip()
         ours, *ends = (marks.numbers(x) for x in (value, *(interval or ())))
         void = None if empty is None else marks.numbers(empty)
         text = claims.sentence(row, verdict, ours, ends, void, note)
@@ -584,6 +612,7 @@ class Run:
             )
             or "none"
         )
+        networks = [f"{row['name']} {row['sha256'][:12]} {row['source']}".strip() for row in self.networks]
         machine = self.environment
         versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
         knobs = "".join(f" -p {name}={value}" for name, value in {"seed": self.seed, **self.parameters}.items())
@@ -591,6 +620,7 @@ class Run:
         rows = {
             "profile": f"{self.profile}, seed {self.seed}",
             "data": data,
+            **({"weights": "; ".join(networks)} if networks else {}),
             "settings": ", ".join(f"{name} {value}" for name, value in vars(self.settings).items()),
             "code": f"git {machine['git']}",
             "libraries": versions,
@@ -598,7 +628,8 @@ class Run:
             f"{machine['threads']} thread(s)",
             "made": f"{self.records[-1]['seconds']:.0f} s after the chapter began",
         }
-        shown = marks.made(what, caption, rows, command, stand_ins)
+        missing = [row["name"] for row in self.networks if row["missing"]]
+        shown = marks.made(what, caption, rows, command, stand_ins, missing)
         self._publish(
             {"text/html": shown, "text/plain": marks.plain(caption)},
             None,

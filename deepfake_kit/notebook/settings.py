@@ -7,7 +7,7 @@ the reader what was made smaller and by how much.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,7 +22,7 @@ FOLDER = Path(__file__).parents[1] / "chapters"
 
 @dataclass(frozen=True)
 class Chapter:
-    """One chapter's file: its title, minutes and data a profile, its settings, and what it writes out in full."""
+    """One chapter's file: title, minutes, data, settings, what it writes out, and the weights each profile opens."""
 
     name: str
     title: str
@@ -30,6 +30,7 @@ class Chapter:
     data: tuple[str, ...]
     settings: dict[str, dict]
     shown: tuple[str, ...] = ()
+    weights: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def number(self) -> str:
@@ -74,6 +75,15 @@ def load(chapter: str) -> Chapter:
         missing = [profile for profile in PROFILES if profile not in row]
         if missing:
             raise ValueError(f"chapter {chapter}: setting {name!r} has no value for profile {', '.join(missing)}")
+    weights = text.get("weights") or {}
+    for profile in weights:
+        one_of(f"profile under weights: in chapter {chapter}", profile, PROFILES)
     return Chapter(
-        chapter, text["title"], text["minutes"], tuple(text.get("data") or ()), settings, tuple(text.get("shown") or ())
+        chapter,
+        text["title"],
+        text["minutes"],
+        tuple(text.get("data") or ()),
+        settings,
+        tuple(text.get("shown") or ()),
+        weights,
     )

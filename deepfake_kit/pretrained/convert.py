@@ -1,0 +1,139 @@
+"""Weights as published, turned into tensors under the names of our networks. Nothing of a package is ever run.
+
+Each converter takes the published files, {name: bytes}, and returns {name: tensor}. ONNX is read from its bytes:
+only the stored arrays and the operators' names are wanted, for which the format's library would be a dependency more.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_TYPES = {1: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8", 10: "<f2", 11: "<f8"}  # TensorProto.DataType
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Number and content of each field of a protobuf message: a whole number, or the bytes."""
+    at = 0
+
+    def varint() -> int:
+        nonlocal at
+        value, shift = 0, 0
+        while True:
+            byte = message[at]
+            at, value, shift = at + 1, value | (byte & 127) << shift, shift + 7
+            if byte < 128:
+                return value
+
+    while at < len(message):
+        number, kind = divmod(varint(), 8)
+        if kind == 0:
+            yield number, varint()
+            continue
+        size = {1: 8, 5: 4}.get(kind) or varint()
+        if kind not in (1, 2, 5) or at + size > len(message):
+            raise ValueError(f"field {number} at byte {at} of {len(message)} is cut or of an unknown kind")
+        at += size
+        yield number, message[at - size : at]
+
+
+def read_onnx(data: bytes) -> tuple[dict[str, np.ndarray], list[tuple[str, str, list[str]]]]:
+    """Arrays by name, and operators as (kind, name, inputs), of an ONNX model that keeps its arrays inside.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are no such model, or cut short.
+    """
+    arrays, nodes = {}, []
+    try:
+        graph = next(value for number, value in _fields(memoryview(data)) if number == 7)
+        for number, value in _fields(graph):
+            parts = list(_fields(value)) if number in (1, 5) else []
+            one = dict(parts)
+            if number == 1:
+                inputs = [bytes(v).decode() for n, v in parts if n == 1]
+                nodes.append((bytes(one[4]).decode(), bytes(one.get(3, b"")).decode(), inputs))
+            elif number == 5:
+                kind, dims = np.dtype(_TYPES[one[2]]), [v for n, v in parts if n == 1]
+                if 9 in one or 4 in one:  # raw bytes, or packed numbers of four bytes
+                    array = np.frombuffer(one.get(9, one.get(4)), kind)
+                else:
+                    array = np.array(_varints(one.get(5, one.get(7)))).astype(kind)
+                arrays[bytes(one[8]).decode()] = array.reshape(dims)
+    except (IndexError, KeyError, StopIteration, TypeError, UnicodeDecodeError, ValueError) as error:
+        raise ValueError(f"not a whole ONNX model ({type(error).__name__}: {error})") from error
+    return arrays, nodes
+
+
+def _varints(packed: memoryview) -> list[int]:
+    """Whole numbers of seven bits a byte, the last byte of each below 128; 64 bits, with a sign."""
+    found, value, shift = [], 0, 0
+    for byte in packed:
+        value, shift = value | (byte & 127) << shift, shift + 7
+        if byte < 128:
+            found.append(value - (value >> 63 << 64))
+            value, shift = 0, 0
+    return found
+
+
+def clip_int8(files: dict[str, bytes]) -> dict[str, Tensor]:
+    """CLIP's image tower from an ONNX export with matrices in 8 bits, w = scale * (q - zero), under timm's names."""
+    arrays, nodes = read_onnx(next(iter(files.values())))
+    found = {name: array for name, array in arrays.items() if name.startswith("vision_model")}
+    for kind, name, inputs in nodes:
+        if kind == "MatMulInteger" and inputs[1] in arrays:
+            matrix = inputs[1].removesuffix("_quantized")
+            q = arrays[inputs[1]].astype(np.float32) - arrays[f"{matrix}_zero_point"].astype(np.float32)
+            layer = name.strip("/").removesuffix("/MatMul_quant").replace("/", ".")
+            found[f"{layer}.weight"] = (q * arrays[f"{matrix}_scale"]).T
+    v = "vision_model."
+    out = {
+        "cls_token": found[f"{v}embeddings.class_embedding"].reshape(1, 1, -1),
+        "pos_embed": found[f"{v}embeddings.position_embedding.weight"][None],
+        "patch_embed.proj.weight": found[f"{v}embeddings.patch_embedding.weight"],
+        "head.weight": found["visual_projection.weight"],
+        "head.bias": np.zeros(len(found["visual_projection.weight"]), np.float32),
+    }
+    pairs = {"pre_layrnorm": "norm_pre", "post_layernorm": "norm"}
+    inner = {"self_attn.out_proj": "attn.proj", "layer_norm1": "norm1", "layer_norm2": "norm2"}
+    inner |= {"mlp.fc1": "mlp.fc1", "mlp.fc2": "mlp.fc2"}
+    depth = 1 + max(int(number) for name in found for number in re.findall(r"encoder\.layers\.(\d+)\.", name))
+    for i in range(depth):
+        layer, block = f"encoder.layers.{i}.", f"blocks.{i}."
+        pairs |= {layer + theirs: block + ours for theirs, ours in inner.items()}
+        for kind in ("weight", "bias"):
+            qkv = [found[f"{v}{layer}self_attn.{part}_proj.{kind}"] for part in "qkv"]
+            out[f"{block}attn.qkv.{kind}"] = np.concatenate(qkv)
+    for theirs, ours in pairs.items():
+        out |= {f"{ours}.{kind}": found[f"{v}{theirs}.{kind}"] for kind in ("weight", "bias")}
+    return {name: torch.tensor(array, dtype=torch.float32) for name, array in out.items()}
+
+
+def clip_openai(files: dict[str, bytes]) -> dict[str, Tensor]:
+    """CLIP's image tower from OpenAI's own TorchScript archive: its tensors, under the names timm gives them."""
+    from deepfake_kit import _compat
+
+    _compat.torchvision()
+    from timm.models.vision_transformer import _convert_openai_clip
+
+    state = torch.jit.load(io.BytesIO(next(iter(files.values()))), map_location="cpu").state_dict()
+    named = _convert_openai_clip({name: value.float() for name, value in state.items()}, None)
+    return {name: value.clone() for name, value in named.items()}
+
+
+def efficientnet_lite0(files: dict[str, bytes]) -> dict[str, Tensor]:
+    """An EfficientNet-Lite0 of another code base under timm's names: the layers stand in the same order in both."""
+    from deepfake_kit.pretrained import networks
+
+    state = torch.load(io.BytesIO(next(iter(files.values()))), map_location="cpu", weights_only=True)
+    ours = networks.build("efficientnet-lite0", head=True).state_dict()
+    if len(ours) != len(state):
+        raise ValueError(f"{len(state)} arrays, {len(ours)} expected")
+    pairs = zip(ours, state.values(), strict=True)
+    return {name: value.clone() for name, value in pairs if not name.endswith("num_batches_tracked")}
