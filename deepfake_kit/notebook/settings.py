@@ -75,7 +75,7 @@ def load(chapter: str) -> Chapter:
         missing = [profile for profile in PROFILES if profile not in row]
         if missing:
             raise ValueError(f"chapter {chapter}: setting {name!r} has no value for profile {', '.join(missing)}")
-    weights = text.get("weights") or {}
+    weights = {KEPT: (text.get("weights") or {}).get("book", []), **(text.get("weights") or {})}
     for profile in weights:
         one_of(f"profile under weights: in chapter {chapter}", profile, PROFILES)
     return Chapter(
