@@ -24,43 +24,14 @@ import torch
 from deepfake_kit.valid import one_of
 
 #: The identity vector, one number in [-1, 1] each. None of them moves with expression or pose.
-IDENTITY_NAMES = (
-    "face_width",
-    "face_length",
-    "jaw_width",
-    "jaw_square",
-    "cheeks",
-    "eye_spacing",
-    "eye_size",
-    "eye_tilt",
-    "iris_hue",
-    "iris_lightness",
-    "brow_height",
-    "brow_thickness",
-    "brow_arch",
-    "nose_length",
-    "nose_width",
-    "mouth_height",
-    "mouth_width",
-    "lip_fullness",
-    "ear_size",
-    "forehead",
-    "undertone",
+IDENTITY_NAMES = tuple(
+    "face_width face_length jaw_width jaw_square cheeks eye_spacing eye_size eye_tilt iris_hue iris_lightness "
+    "brow_height brow_thickness brow_arch nose_length nose_width mouth_height mouth_width lip_fullness ear_size "
+    "forehead undertone".split()
 )
 
 #: sRGB swatches of the ten-level Monk Skin Tone scale (E. Monk, "The Monk Skin Tone Scale", 2019).
-MONK_SWATCHES = (
-    "#f6ede4",
-    "#f3e7db",
-    "#f7ead0",
-    "#eadaba",
-    "#d7bd96",
-    "#a07e56",
-    "#825c43",
-    "#604134",
-    "#3a312a",
-    "#292420",
-)
+MONK_SWATCHES = tuple("#f6ede4 #f3e7db #f7ead0 #eadaba #d7bd96 #a07e56 #825c43 #604134 #3a312a #292420".split())
 HAIR_COLOURS = {  # name -> sRGB of the lit hair
     "black": "#231d1b",
     "dark_brown": "#402a20",
@@ -214,22 +185,7 @@ def sample_people(seed: int, people: np.ndarray) -> tuple[np.ndarray, dict[str, 
     columns = {
         "skin_level": 1 + np.minimum((10 * u.unit()).astype(np.int64), 9),
         "age": age,
-        "hair_style": u.pick(
-            {
-                "bald": 5,
-                "buzz": 8,
-                "short": 14,
-                "side_part": 13,
-                "quiff": 8,
-                "curly": 8,
-                "afro": 6,
-                "bob": 9,
-                "fringe": 7,
-                "long": 10,
-                "wavy": 8,
-                "bun": 6,
-            }
-        ),
+        "hair_style": u.pick(dict(zip(HAIR_STYLES, (5, 8, 14, 13, 8, 8, 6, 9, 7, 10, 8, 6)))),
         "hair_colour": colour,
         "hair_length": u.unit(),
         "facial_hair": u.pick({"none": 68, "stubble": 10, "moustache": 5, "goatee": 6, "beard": 11}),

@@ -43,94 +43,14 @@ def parameters(identity: np.ndarray, texture: np.ndarray, table: dict[str, np.nd
     """Turn identity and texture [n, K] and attribute columns [n] into what the layers read, [n, 1, 1] each."""
     who = _named(identity)
     at = SimpleNamespace(**table)
-    n = len(identity)
     q = SimpleNamespace()
 
     yaw, pitch, roll = (np.radians(v) for v in (at.yaw, at.pitch, at.roll))
     turn, nod = np.sin(yaw), np.sin(pitch)
-    q.cos, q.sin = np.cos(roll), np.sin(roll)
-    q.cos_body, q.sin_body = np.cos(roll * 0.75), np.sin(roll * 0.75)
-    q.cos_lean, q.sin_lean = np.cos(roll * 0.25), np.sin(roll * 0.25)  # of the body in the picture
-    q.zoom, q.shift_x, q.shift_y = at.zoom * 1.12, at.shift_x, at.shift_y + 0.02
-
-    q.head_w = 0.485 * (1 + 0.105 * who.face_width)
-    q.head_up = np.full(n, 0.62)
-    q.head_low = 0.645 * (1 + 0.10 * who.face_length + 0.02 * at.mouth_open)
-    q.jaw = 0.13 - 0.14 * who.jaw_width
-    q.cheek = 0.015 + 0.055 * who.cheeks
-    q.square = 0.12 + 0.30 * who.jaw_square
-    q.jaw_shift = 0.13 * turn
-    q.middle = q.head_w * turn * 0.92
-
-    spread = np.arcsin((0.207 + 0.040 * who.eye_spacing) / q.head_w)
-    q.eye_right, q.eye_left = q.head_w * np.sin(spread + yaw), q.head_w * np.sin(yaw - spread)
-    q.turn_right = np.maximum(np.cos(spread + yaw) / np.cos(spread), 0.35)
-    q.turn_left = np.maximum(np.cos(spread - yaw) / np.cos(spread), 0.35)
-    q.eye_y = -0.02 + 0.30 * nod
-    q.eye_w = 0.112 * (1 + 0.20 * who.eye_size)
-    squint = 1 - 0.22 * np.maximum(at.smile, 0)
-    openness = at.eye_open * squint
-    q.eye_h = 0.060 * (1 + 0.24 * who.eye_size) * openness
-    q.lid_h, q.eye_low = q.eye_h * 1.10, q.eye_h * 0.62
-    q.eye_tilt = 0.05 + 0.17 * who.eye_tilt
-    q.iris_r = 0.050 * (1 + 0.10 * who.eye_size)
-    q.gaze_u = at.gaze_x * 0.040
-    q.gaze_v = at.gaze_y * 0.016 - 0.008
-    hue = 0.075 + 0.53 * np.clip(who.iris_hue - 0.10, 0, 1) ** 0.6 * (who.iris_hue > 0.10)
-    q.iris_rgb = _colour(_hues(hue, np.where(hue < 0.2, 0.72, 0.42), 0.42 + 0.18 * who.iris_lightness))
-    q.light_u = np.sin(np.radians(at.light_azimuth)) * 0.022
-
-    raised = 0.032 * at.brow_raise
-    q.brow_gap = 0.130 + 0.030 * who.brow_height + raised
-    q.brow_thick = 0.019 * (1 + 0.50 * who.brow_thickness)
-    q.brow_bend = 0.030 * (1 + 0.6 * who.brow_arch) + 0.010 * at.brow_raise
-    q.brow_slope = 0.010 - 0.026 * np.maximum(-at.brow_raise, 0) + 0.006 * np.maximum(at.brow_raise, 0)
-    q.brow_dense = np.full(n, 0.92)
-
-    q.nose_y = q.eye_y + 0.245 + 0.048 * who.nose_length + 0.10 * nod
-    q.nose_x = q.middle * 1.10 + 0.07 * turn
-    q.nose_w = 0.105 * (1 + 0.32 * who.nose_width)
-    smile = at.smile
-    q.mouth_x = q.middle * 1.02 + 0.02 * turn
-    q.mouth_y = q.nose_y + 0.160 + 0.030 * who.mouth_height + 0.03 * nod
-    q.mouth_w = (
-        0.165
-        * (1 + 0.19 * who.mouth_width)
-        * (1 + 0.22 * np.maximum(smile, 0) - 0.10 * at.mouth_open)
-        * np.cos(yaw) ** 0.7
-    )
-    q.smile_bend = np.where(smile > 0, 0.062, 0.052) * smile
-    q.smile_pos = np.maximum(smile, 0)
-    opened = at.mouth_open * 0.105
-    q.open_up = opened * 0.30 + 0.012 * q.smile_pos * (at.mouth_open > 0.12)
-    q.open_down = opened * 0.80 + 0.010 * q.smile_pos * (at.mouth_open > 0.12)
-    q.open_px = q.open_up + q.open_down
-    q.teeth_h = np.minimum(q.open_px * 0.50, 0.040)
-    full = 1 + 0.46 * who.lip_fullness
-    thin = 1 - 0.18 * q.smile_pos - 0.0030 * np.maximum(at.age - 45, 0)
-    q.lip_up, q.lip_low = 0.034 * full * thin, 0.046 * full * thin
-
-    old = np.clip((at.age - 30) / 50, 0, 1)
-    q.aged = old
-    q.socket = 0.20 + 0.14 * old
-    q.crow = 0.75 * np.clip((at.age - 38) / 35, 0, 1) * (0.5 + 0.5 * q.smile_pos)
-    q.hollow = 0.10 + 0.22 * old - 0.10 * who.cheeks
-    q.hollow = np.maximum(q.hollow, 0)
-    q.fold = np.minimum(0.10 + 0.30 * q.smile_pos + 0.42 * old, 0.7)
-    q.forehead_lines = np.minimum(
-        0.85 * np.clip((at.age - 40) / 35, 0, 1) + 0.35 * np.maximum(at.brow_raise - 0.5, 0), 0.9
-    )
-    q.blush = 0.24 - 0.012 * at.skin_level
-    q.freckles = at.freckles * 0.8
-    q.ear_y = 0.02 + 0.22 * nod
-    q.ear_w, q.ear_h = 0.068 * (1 + 0.2 * who.ear_size), 0.125 * (1 + 0.18 * who.ear_size)
-    q.ear_right, q.ear_left = (
-        q.head_w * (1.01 - 0.30 * np.maximum(turn, 0)),
-        -q.head_w * (1.01 + 0.30 * np.minimum(turn, 0)),
-    )
-    q.line = np.full(n, 0.0085)
-    q.lash = 0.0105 + 0.003 * (who.eye_size > 0.2)
-
+    _head(q, who, at, roll, turn, nod)
+    _eyes(q, who, at, yaw, nod)
+    _mouth(q, who, at, yaw, turn, nod)
+    _age(q, who, at)
     _complexion(q, who, at)
     _hair(q, who, at, turn, nod)
     _wear(q, at, turn)
@@ -144,6 +64,86 @@ def parameters(identity: np.ndarray, texture: np.ndarray, table: dict[str, np.nd
             value = value.astype(F32)[:, None, None]
         setattr(shaped, name, value)
     return shaped
+
+
+def _head(q: SimpleNamespace, who: SimpleNamespace, at: SimpleNamespace, roll, turn, nod) -> None:
+    q.cos, q.sin = np.cos(roll), np.sin(roll)
+    q.cos_body, q.sin_body = np.cos(roll * 0.75), np.sin(roll * 0.75)
+    q.cos_lean, q.sin_lean = np.cos(roll * 0.25), np.sin(roll * 0.25)  # of the body in the picture
+    q.zoom, q.shift_x, q.shift_y = at.zoom * 1.12, at.shift_x, at.shift_y + 0.02
+    q.head_w = 0.485 * (1 + 0.105 * who.face_width)
+    q.head_up = np.full_like(turn, 0.62)
+    q.head_low = 0.645 * (1 + 0.10 * who.face_length + 0.02 * at.mouth_open)
+    q.jaw = 0.13 - 0.14 * who.jaw_width
+    q.cheek = 0.015 + 0.055 * who.cheeks
+    q.square = 0.12 + 0.30 * who.jaw_square
+    q.jaw_shift = 0.13 * turn
+    q.middle = q.head_w * turn * 0.92
+    q.ear_y = 0.02 + 0.22 * nod
+    q.ear_w, q.ear_h = 0.068 * (1 + 0.2 * who.ear_size), 0.125 * (1 + 0.18 * who.ear_size)
+    q.ear_right = q.head_w * (1.01 - 0.30 * np.maximum(turn, 0))
+    q.ear_left = -q.head_w * (1.01 + 0.30 * np.minimum(turn, 0))
+
+
+def _eyes(q: SimpleNamespace, who: SimpleNamespace, at: SimpleNamespace, yaw, nod) -> None:
+    spread = np.arcsin((0.207 + 0.040 * who.eye_spacing) / q.head_w)
+    q.eye_right, q.eye_left = q.head_w * np.sin(spread + yaw), q.head_w * np.sin(yaw - spread)
+    q.turn_right = np.maximum(np.cos(spread + yaw) / np.cos(spread), 0.35)
+    q.turn_left = np.maximum(np.cos(spread - yaw) / np.cos(spread), 0.35)
+    q.eye_y = -0.02 + 0.30 * nod
+    q.eye_w = 0.112 * (1 + 0.20 * who.eye_size)
+    q.eye_h = 0.060 * (1 + 0.24 * who.eye_size) * (at.eye_open * (1 - 0.22 * np.maximum(at.smile, 0)))
+    q.lid_h, q.eye_low = q.eye_h * 1.10, q.eye_h * 0.62
+    q.eye_tilt = 0.05 + 0.17 * who.eye_tilt
+    q.iris_r = 0.050 * (1 + 0.10 * who.eye_size)
+    q.gaze_u = at.gaze_x * 0.040
+    q.gaze_v = at.gaze_y * 0.016 - 0.008
+    hue = 0.075 + 0.53 * np.clip(who.iris_hue - 0.10, 0, 1) ** 0.6 * (who.iris_hue > 0.10)
+    q.iris_rgb = _colour(_hues(hue, np.where(hue < 0.2, 0.72, 0.42), 0.42 + 0.18 * who.iris_lightness))
+    q.light_u = np.sin(np.radians(at.light_azimuth)) * 0.022
+    q.lash = 0.0105 + 0.003 * (who.eye_size > 0.2)
+    q.brow_gap = 0.130 + 0.030 * who.brow_height + 0.032 * at.brow_raise
+    q.brow_thick = 0.019 * (1 + 0.50 * who.brow_thickness)
+    q.brow_bend = 0.030 * (1 + 0.6 * who.brow_arch) + 0.010 * at.brow_raise
+    q.brow_slope = 0.010 - 0.026 * np.maximum(-at.brow_raise, 0) + 0.006 * np.maximum(at.brow_raise, 0)
+    q.brow_dense = np.full_like(nod, 0.92)
+
+
+def _mouth(q: SimpleNamespace, who: SimpleNamespace, at: SimpleNamespace, yaw, turn, nod) -> None:
+    """Nose and mouth."""
+    q.nose_y = q.eye_y + 0.245 + 0.048 * who.nose_length + 0.10 * nod
+    q.nose_x = q.middle * 1.10 + 0.07 * turn
+    q.nose_w = 0.105 * (1 + 0.32 * who.nose_width)
+    smile = at.smile
+    q.mouth_x = q.middle * 1.02 + 0.02 * turn
+    q.mouth_y = q.nose_y + 0.160 + 0.030 * who.mouth_height + 0.03 * nod
+    stretch = 1 + 0.22 * np.maximum(smile, 0) - 0.10 * at.mouth_open
+    q.mouth_w = 0.165 * (1 + 0.19 * who.mouth_width) * stretch * np.cos(yaw) ** 0.7
+    q.smile_bend = np.where(smile > 0, 0.062, 0.052) * smile
+    q.smile_pos = np.maximum(smile, 0)
+    opened = at.mouth_open * 0.105
+    q.open_up = opened * 0.30 + 0.012 * q.smile_pos * (at.mouth_open > 0.12)
+    q.open_down = opened * 0.80 + 0.010 * q.smile_pos * (at.mouth_open > 0.12)
+    q.open_px = q.open_up + q.open_down
+    q.teeth_h = np.minimum(q.open_px * 0.50, 0.040)
+    full = 1 + 0.46 * who.lip_fullness
+    thin = 1 - 0.18 * q.smile_pos - 0.0030 * np.maximum(at.age - 45, 0)
+    q.lip_up, q.lip_low = 0.034 * full * thin, 0.046 * full * thin
+
+
+def _age(q: SimpleNamespace, who: SimpleNamespace, at: SimpleNamespace) -> None:
+    """What age and expression do to the skin."""
+    old = np.clip((at.age - 30) / 50, 0, 1)
+    q.aged = old
+    q.socket = 0.20 + 0.14 * old
+    q.crow = 0.75 * np.clip((at.age - 38) / 35, 0, 1) * (0.5 + 0.5 * q.smile_pos)
+    q.hollow = np.maximum(0.10 + 0.22 * old - 0.10 * who.cheeks, 0)
+    q.fold = np.minimum(0.10 + 0.30 * q.smile_pos + 0.42 * old, 0.7)
+    frown = 0.35 * np.maximum(at.brow_raise - 0.5, 0)
+    q.forehead_lines = np.minimum(0.85 * np.clip((at.age - 40) / 35, 0, 1) + frown, 0.9)
+    q.blush = 0.24 - 0.012 * at.skin_level
+    q.freckles = at.freckles * 0.8
+    q.line = np.full(len(old), 0.0085)
 
 
 def _complexion(q: SimpleNamespace, who: SimpleNamespace, at: SimpleNamespace) -> None:
@@ -217,9 +217,7 @@ def _wear(q: SimpleNamespace, at: SimpleNamespace, turn) -> None:
     q.glare = np.where(sun, 0.14, 0.22)
     q.rim = 0.011 + 0.007 * (at.accessory_hue * 7 % 1)
     dark = (at.accessory_hue * 13 % 1) < 0.65
-    q.frame_rgb = _colour(
-        np.where(dark[:, None], _hues(at.accessory_hue, 0.35, 0.16), _hues(at.accessory_hue, 0.5, 0.55))
-    )
+    q.frame_rgb = _colour(_hues(at.accessory_hue, np.where(dark, 0.35, 0.5), np.where(dark, 0.16, 0.55)))
     q.hat_x = -0.03 * turn
     q.hat_y = np.full_like(turn, -0.33)
     q.bill_x = 0.30 * turn

@@ -28,60 +28,28 @@ def _head(view: View) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Signed distance to the head, and the position on it in units of its half-axes."""
     p = view.p
     # Far below the chin the jaw would narrow to nothing and open again: half a head further down is enough.
-    below = view.Y * (F32(1) / p.head_low)
-    np.clip(below, F32(0), F32(1.5), out=below)
+    below = np.clip(view.Y * (F32(1) / p.head_low), F32(0), F32(1.5))
     square = below * below
-    nx = view.X - p.jaw_shift * square
-    width = F32(1) - p.jaw * square
-    middle = below * (F32(1) - below)
-    at_least(middle)
-    width += p.cheek * middle * F32(4)
-    width *= p.head_w
-    nx /= width
-    ny = np.clip(view.Y, F32(-np.inf), F32(0))
-    ny *= F32(1) / p.head_up
-    ny += below
-    xx = nx * nx
-    yy = ny * ny
-    field = xx + yy
-    xx *= yy
-    xx *= p.square * (view.Y > 0)
-    field -= xx
-    at_least(field)
-    distance = np.sqrt(field)
-    distance -= F32(1)
-    distance *= F32(0.55)
-    return distance, nx, ny
+    middle = at_least(below * (F32(1) - below))
+    width = (F32(1) - p.jaw * square + p.cheek * middle * F32(4)) * p.head_w
+    nx = (view.X - p.jaw_shift * square) / width
+    ny = np.clip(view.Y, F32(-np.inf), F32(0)) * (F32(1) / p.head_up) + below
+    xx, yy = nx * nx, ny * ny
+    field = at_least(xx + yy - xx * yy * (p.square * (view.Y > 0)))
+    return (np.sqrt(field) - F32(1)) * F32(0.55), nx, ny
 
 
 def _shade(view: View, nx: np.ndarray, ny: np.ndarray) -> None:
     """Light the head: wrapped Lambert, warm shadows, a soft highlight on skin and hair."""
     p = view.p
-    nx = nx * F32(0.92)
-    ny = ny * F32(0.80)
-    nz = nx * nx
-    nz += ny * ny
-    np.subtract(F32(1), nz, out=nz)
-    at_least(nz, 0.02)
-    np.sqrt(nz, out=nz)
-    facing = nx * p.light_x
-    facing += ny * p.light_y
-    facing += nz * p.light_z
-    wrapped = facing + F32(0.38)
-    wrapped *= F32(1 / 1.38)
-    unit(wrapped)
-    wrapped *= p.contrast * F32(1.12)
-    wrapped += F32(1.06) - p.contrast
-    dim = F32(1) - wrapped
-    at_least(dim)
-    factor = np.empty_like(dim)
+    nx, ny = nx * F32(0.92), ny * F32(0.80)
+    nz = np.sqrt(at_least(F32(1) - (nx * nx + ny * ny), 0.02))
+    facing = nx * p.light_x + ny * p.light_y + nz * p.light_z
+    wrapped = unit((facing + F32(0.38)) * F32(1 / 1.38)) * (p.contrast * F32(1.12)) + (F32(1.06) - p.contrast)
+    dim = at_least(F32(1) - wrapped)
     for channel, (cool, warm) in enumerate(((-0.03, 0.07), (0.05, 0.0), (0.10, -0.09))):
-        np.multiply(dim, F32(-cool), out=factor)
-        factor += F32(1)
-        factor *= wrapped
-        if warm:
-            factor *= F32(1) + p.warm * F32(warm)
-        view.paint[:, channel] *= factor
+        factor = (dim * F32(-cool) + F32(1)) * wrapped
+        view.paint[:, channel] *= factor * (F32(1) + p.warm * F32(warm)) if warm else factor
     # The half vector between light and camera (0, 0, 1), not normalised: enough for a soft gloss.
     spot = bump(nx - p.light_x * F32(0.45), ny - p.light_y * F32(0.45) + F32(0.10), F32(0.42), F32(0.34))
     spot *= p.gloss
@@ -93,15 +61,11 @@ def _shade(view: View, nx: np.ndarray, ny: np.ndarray) -> None:
 def _camera(paint: np.ndarray, p: SimpleNamespace, noise: np.ndarray) -> None:
     """Expose, saturate, blur, add noise and code the pictures in 8 bits with gamma 2, in place."""
     paint *= p.exposure[:, None]
-    grey = paint[:, 0] * F32(0.30)
-    grey += paint[:, 1] * F32(0.59)
-    grey += paint[:, 2] * F32(0.11)
-    grey *= F32(1) - p.saturation
+    grey = paint[:, 0] * F32(0.30) + paint[:, 1] * F32(0.59) + paint[:, 2] * F32(0.11)
     paint *= p.saturation[:, None]
-    paint += grey[:, None]
+    paint += (grey * (F32(1) - p.saturation))[:, None]
     at_least(paint)
     side = p.blur[:, None]
-    middle = F32(1) - F32(2) * side
     for axis in (2, 3):
         lines = np.moveaxis(paint, axis, 0)
         both = np.empty_like(paint)
@@ -110,17 +74,14 @@ def _camera(paint: np.ndarray, p: SimpleNamespace, noise: np.ndarray) -> None:
         np.add(lines[0], lines[1], out=sums[0])  # beyond the edge, the edge goes on
         np.add(lines[-2], lines[-1], out=sums[-1])
         both *= side
-        paint *= middle
+        paint *= F32(1) - F32(2) * side
         paint += both
     # Highlights roll off smoothly instead of clipping.
-    knee = paint - F32(0.70)
-    at_least(knee)
+    knee = at_least(paint - F32(0.70))
     paint -= knee
-    rolled = knee / (knee * F32(3.0) + F32(1))
-    paint += rolled
-    np.clip(paint, F32(0), F32(1), out=paint)
+    paint += knee / (knee * F32(3.0) + F32(1))
     # Gamma 2 turns noise that grows as sqrt(signal) into noise of one strength.
-    np.sqrt(paint, out=paint)
+    np.sqrt(unit(paint), out=paint)
     noise *= p.noise[:, None]
     paint += noise
     paint *= F32(255)
@@ -142,15 +103,26 @@ def render_chunk(
     """Draw one chunk into `images`, float32 [n, 3, size, size] in [0, 1], and a mask a region, bool [n, size, size]."""
     n, size = len(images), images.shape[-1]
     p = parameters(identity, texture, table, size)
+    label = np.zeros((n, size, size), np.uint8)
+    _picture(p, images, label)
+    step = max(1, PIXELS_PER_CHUNK // 4 // size**2)  # three channels at once fill the cache sooner
+    for first in range(0, n, step):
+        rows = slice(first, first + step)
+        part = SimpleNamespace(**{name: getattr(p, name)[rows] for name in CAMERA})
+        _camera(images[rows], part, camera_noise(seed, indices[rows], (3, size, size)))
+    for value, mask in enumerate(masks):
+        np.equal(label, value, out=mask)
+
+
+def _picture(p: SimpleNamespace, images: np.ndarray, label: np.ndarray) -> None:
+    """Paint linear light into `images` [n, 3, size, size] and the visible region into `label` [n, size, size]."""
+    n, size = len(images), images.shape[-1]
     line = (np.arange(size, dtype=F32) + F32(0.5)) * F32(2 / size) - F32(1)
     across, down = (np.broadcast_to(axis, (n, size, size)) for axis in (line[None, None, :], line[None, :, None]))
     dx, dy = line[None, None, :] - p.shift_x, line[None, :, None] - p.shift_y
-    X = dx * p.cos + dy * p.sin
-    X /= p.zoom
-    Y = dy * p.cos - dx * p.sin
-    Y /= p.zoom
+    X = (dx * p.cos + dy * p.sin) / p.zoom
+    Y = (dy * p.cos - dx * p.sin) / p.zoom
     px = (F32(2 / size) / p.zoom).astype(F32)
-    label = np.zeros((n, size, size), np.uint8)
     room = View(across, down, px, images, label, np.ones((n, size, size), F32), p)
     wear.background(room)
     body = replace(room, X=X, Y=Y)
@@ -161,12 +133,11 @@ def render_chunk(
     body.layer(wear.turtleneck, p.is_high[:, 0, 0] > 0)
 
     distance, nx, ny = _head(body)
-    alpha = coverage(distance, px)
-    head = replace(body, paint=np.empty((n, 3, size, size), F32), alpha=alpha)
+    head = replace(body, paint=np.empty((n, 3, size, size), F32), alpha=coverage(distance, px))
     head.paint[:] = p.skin
     head.layer(features.right_ear)
     head.layer(features.left_ear)
-    np.copyto(label, np.uint8(LABEL["skin"]), where=alpha > F32(0.5))
+    np.copyto(label, np.uint8(LABEL["skin"]), where=head.alpha > F32(0.5))
     head.layer(features.cheeks)
     head.layer(features.sockets)
     head.layer(features.forehead_lines, p.forehead_lines[:, 0, 0] > 0)
@@ -182,11 +153,3 @@ def render_chunk(
     wear.hat(head)
     _shade(head, nx, ny)
     over(room, head.alpha, head.paint)
-
-    step = max(1, PIXELS_PER_CHUNK // 4 // size**2)  # three channels at once fill the cache sooner
-    for first in range(0, n, step):
-        rows = slice(first, first + step)
-        part = SimpleNamespace(**{name: getattr(p, name)[rows] for name in CAMERA})
-        _camera(images[rows], part, camera_noise(seed, indices[rows], (3, size, size)))
-    for value, mask in enumerate(masks):
-        np.equal(label, value, out=mask)

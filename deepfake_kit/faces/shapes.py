@@ -79,19 +79,10 @@ class View:
             return as_strided(plane, plane.shape[:-2] + rest + (height, width), plane.strides + plane.strides[-2:])
 
         X, Y, paint, label, alpha = (tiles(plane) for plane in (self.X, self.Y, self.paint, self.label, self.alpha))
-        part = View(
-            X[rows, top, left],
-            Y[rows, top, left],
-            self.px[rows],
-            paint[rows, :, top, left],
-            label[rows, top, left],
-            alpha[rows, top, left],
-            p,
-        )
+        at = (rows, top, left)
+        part = View(X[at], Y[at], self.px[rows], paint[rows, :, top, left], label[at], alpha[at], p)
         draw(part)
-        paint[rows, :, top, left] = part.paint
-        label[rows, top, left] = part.label
-        alpha[rows, top, left] = part.alpha
+        paint[rows, :, top, left], label[at], alpha[at] = part.paint, part.label, part.alpha
 
 
 def reaches(box: Callable, body: bool = False) -> Callable:
@@ -148,50 +139,34 @@ def stroke(distance: np.ndarray, half_width, px: np.ndarray) -> np.ndarray:
     """Coverage by a line along the zero of `distance`; lines thinner than a pixel turn faint."""
     wide = np.maximum(half_width, px * F32(0.5)).astype(F32)
     strength = np.minimum(2 * half_width / px, 1).astype(F32)
-    plane = np.abs(distance)
-    np.subtract(wide, plane, out=plane)
-    plane /= px
-    plane += F32(0.5)
-    unit(plane)
-    plane *= strength
-    return plane
+    return unit((wide - np.abs(distance)) / px + F32(0.5)) * strength
 
 
 def soft(distance: np.ndarray, width) -> np.ndarray:
     """Coverage with a soft edge `width` wide, as smoothstep: shadows, lens blur."""
-    plane = distance * (F32(-1) / width)
-    plane += F32(0.5)
-    unit(plane)
-    smooth = plane * F32(-2)
-    smooth += F32(3)
-    smooth *= plane
-    smooth *= plane
-    return smooth
+    plane = unit(distance * (F32(-1) / width) + F32(0.5))
+    return (plane * F32(-2) + F32(3)) * plane * plane
 
 
 def bump(x: np.ndarray, y: np.ndarray, rx, ry) -> np.ndarray:
     """Round hill of height 1 that is exactly 0 outside the ellipse of radii rx, ry."""
-    plane = x * (F32(1) / rx)
-    plane *= plane
-    other = y * (F32(1) / ry)
-    other *= other
-    plane += other
-    np.subtract(F32(1), plane, out=plane)
-    at_least(plane)
+    plane = at_least(F32(1) - _squares(x, y, rx, ry))
     plane *= plane
     return plane
 
 
 def ellipse(x: np.ndarray, y: np.ndarray, rx, ry) -> np.ndarray:
     """Approximate signed distance to an ellipse around 0: exact on its boundary."""
+    plane = np.sqrt(_squares(x, y, rx, ry)) - F32(1)
+    return plane * (np.minimum(rx, ry) * F32(0.7) + np.maximum(rx, ry) * F32(0.3))
+
+
+def _squares(x: np.ndarray, y: np.ndarray, rx, ry) -> np.ndarray:
     plane = x * (F32(1) / rx)
     plane *= plane
     other = y * (F32(1) / ry)
     other *= other
     plane += other
-    np.sqrt(plane, out=plane)
-    plane -= F32(1)
-    plane *= np.minimum(rx, ry) * F32(0.7) + np.maximum(rx, ry) * F32(0.3)
     return plane
 
 
@@ -268,15 +243,11 @@ def strands(position: np.ndarray) -> np.ndarray:
 
 def cells(x: np.ndarray, y: np.ndarray, size) -> tuple[np.ndarray, np.ndarray]:
     """Round bumps on a staggered lattice: height in [0, 1] and a random number for each cell."""
-    v = y * (F32(1) / F32(size) if np.isscalar(size) else F32(1) / size)
+    per_unit = F32(1) / (F32(size) if np.isscalar(size) else size)
+    v = y * per_unit
     row = np.floor(v)
     rows = row.astype(np.int32)
-    u = x * (F32(1) / F32(size) if np.isscalar(size) else F32(1) / size)
-    u += (rows & 1).astype(F32) * F32(0.5)
+    u = x * per_unit + (rows & 1).astype(F32) * F32(0.5)
     column = np.floor(u)
     key = ((rows & 63) << 6) | (column.astype(np.int32) & 63)
-    u -= column
-    u -= F32(0.5)
-    v -= row
-    v -= F32(0.5)
-    return bump(u, v, F32(0.72), F32(0.72)), cell_table().take(key)
+    return bump(u - column - F32(0.5), v - row - F32(0.5), F32(0.72), F32(0.72)), cell_table().take(key)
