@@ -14,16 +14,3 @@ from deepfake_kit.data.dataset import (
     names,
     source,
 )
-
-__all__ = [
-    "Dataset",
-    "Located",
-    "Place",
-    "StandInWarning",
-    "ensure",
-    "fingerprint",
-    "load",
-    "locate",
-    "names",
-    "source",
-]

@@ -15,10 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepfake_kit.detect.losses import single_center_loss
-from deepfake_kit.measure.scores import evaluate
 from deepfake_kit.training import descend, seeded
-
-__all__ = ["Fitted", "evaluate", "features", "fit", "predict", "side_of", "small_vit", "vit", "vit_lora"]
 
 
 def _seeded(generator: torch.Generator | None, device: torch.device | str = "cpu"):

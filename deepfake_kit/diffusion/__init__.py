@@ -8,22 +8,3 @@ from deepfake_kit.diffusion.training import TrainLog, train, train_step
 from deepfake_kit.diffusion.unet import UNet
 from deepfake_kit.images import to_model_range
 from deepfake_kit.training import EMA
-
-__all__ = [
-    "EMA",
-    "NoiseSchedule",
-    "Posterior",
-    "TrainLog",
-    "UNet",
-    "ddim_step",
-    "ddpm_step",
-    "posterior",
-    "predict_x0",
-    "q_sample",
-    "sample",
-    "sampling_times",
-    "to_model_range",
-    "train",
-    "train_step",
-    "trajectory",
-]

@@ -5,5 +5,3 @@ from __future__ import annotations
 from deepfake_kit.faces.attributes import ATTRIBUTES, IDENTITY_NAMES
 from deepfake_kit.faces.drawing import Counterfactual, Faces, counterfactual, draw, render
 from deepfake_kit.faces.features import REGIONS
-
-__all__ = ["ATTRIBUTES", "Counterfactual", "Faces", "IDENTITY_NAMES", "REGIONS", "counterfactual", "draw", "render"]

@@ -13,21 +13,3 @@ from deepfake_kit.federated.partition import (
 )
 from deepfake_kit.federated.plan import History, Plan
 from deepfake_kit.federated.training import combine, train
-
-__all__ = [
-    "History",
-    "Plan",
-    "class_counts",
-    "client_seed",
-    "combine",
-    "fedavg",
-    "flatten",
-    "load_vector",
-    "local_update",
-    "partition_dirichlet",
-    "partition_iid",
-    "partition_shards",
-    "partition_writers",
-    "train",
-    "unflatten",
-]

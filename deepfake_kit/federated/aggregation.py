@@ -11,18 +11,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = [
-    "AdamState",
-    "clip_updates",
-    "coordinate_median",
-    "fedadam_step",
-    "fedavg",
-    "flatten",
-    "reason_to_reject",
-    "unflatten",
-    "weighted_mean",
-]
-
 State = dict[str, Tensor]
 
 

@@ -20,10 +20,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from deepfake_kit.diffusion import NoiseSchedule, q_sample, to_model_range
-from deepfake_kit.federated.client import LocalOptimizer, client_seed
+from deepfake_kit.federated.client import client_seed, local_optimizer
 from deepfake_kit.federated.plan import Plan
-
-__all__ = ["BatchedWorker"]
 
 
 class _ForVmap(TorchFunctionMode):
@@ -124,7 +122,7 @@ class BatchedWorker:
 
     def _group(self, start, images, parts, schedule, round, clients, conditions) -> tuple[Tensor, Tensor]:
         stacked = _Stacked(self.model, start, len(clients))
-        optimizer = LocalOptimizer(stacked.trained, self.plan)
+        optimizer = local_optimizer(stacked.trained, self.plan)
         draws = _Draws(images, [parts[k] for k in clients], self.plan, round, clients)
         total: float | Tensor = 0.0
         for _ in range(self.plan.local_steps):

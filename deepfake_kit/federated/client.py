@@ -12,20 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.adamw import adamw
 
 from deepfake_kit.diffusion import NoiseSchedule, to_model_range, train_step
 from deepfake_kit.federated.plan import Plan
-
-__all__ = [
-    "FlatWeights",
-    "LocalOptimizer",
-    "Worker",
-    "add_proximal_gradient",
-    "client_seed",
-    "load_vector",
-    "local_update",
-]
 
 
 def client_seed(seed: int, round: int, client: int) -> int:
@@ -120,12 +109,8 @@ def add_proximal_gradient(parameters: Sequence[Tensor], anchors: Sequence[Tensor
                 parameter.grad.add_(parameter - anchor, alpha=mu)
 
 
-class LocalOptimizer:
-    """The clients' optimiser: torch's AdamW with its usual constants, or plain gradient descent; and FedProx.
-
-    The arithmetic is ``torch.optim``'s own, called as a function. Its classes do the same, but the first one
-    that is made imports torch's compiler, which takes longer than a small federated run; and :meth:`restart`
-    clears the moments for the next client without giving up their memory.
+def local_optimizer(parameters: Sequence[Tensor], plan: Plan) -> torch.optim.Optimizer:
+    """The clients' optimiser: AdamW with its usual constants, or plain gradient descent, with the plan's FedProx.
 
     Parameters
     ----------
@@ -135,59 +120,19 @@ class LocalOptimizer:
 
     Examples
     --------
-    >>> w = nn.Parameter(torch.tensor([3.0])); optimizer = LocalOptimizer([w], Plan(1, 1, 1, 0.1))
+    >>> w = nn.Parameter(torch.tensor([3.0])); optimizer = local_optimizer([w], Plan(1, 1, 1, 0.1))
     >>> w.sum().backward(); optimizer.step(); round(w.item(), 4)
     2.897
     """
-
-    def __init__(self, parameters: Sequence[Tensor], plan: Plan):
-        self.parameters, self.plan = list(parameters), plan
-        adam = plan.optimizer == "adamw"
-        self._first = [torch.zeros_like(p) for p in self.parameters] if adam else []
-        self._second = [torch.zeros_like(p) for p in self.parameters] if adam else []
-        self._steps = [torch.zeros((), device=p.device) for p in self.parameters] if adam else []
-        self._anchors = [p.detach().clone() for p in self.parameters] if plan.prox else []
-
-    @torch.no_grad()
-    def restart(self) -> None:
-        """Begin anew at the weights as they are: no moments, and FedProx's anchor here."""
-        if self._first:
-            torch._foreach_zero_(self._first + self._second + self._steps)
-        if self._anchors:
-            torch._foreach_copy_(self._anchors, self.parameters)
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients."""
-        for parameter in self.parameters:
-            parameter.grad = None
-
-    @torch.no_grad()
-    def step(self) -> None:
-        """Move every parameter that has a gradient."""
-        if self._anchors:
-            add_proximal_gradient(self.parameters, self._anchors, self.plan.prox)
-        moved = [i for i, p in enumerate(self.parameters) if p.grad is not None]
-        weights = [self.parameters[i] for i in moved]
-        gradients = [self.parameters[i].grad for i in moved]
-        if self.plan.optimizer == "sgd":
-            torch._foreach_add_(weights, gradients, alpha=-self.plan.lr)
-            return
-        adamw(
-            weights,
-            gradients,
-            [self._first[i] for i in moved],
-            [self._second[i] for i in moved],
-            [],
-            [self._steps[i] for i in moved],
-            fused=True,
-            amsgrad=False,
-            beta1=0.9,
-            beta2=0.999,
-            lr=self.plan.lr,
-            weight_decay=0.01,
-            eps=1e-8,
-            maximize=False,
-        )
+    parameters = list(parameters)
+    if plan.optimizer == "sgd":
+        optimizer = torch.optim.SGD(parameters, lr=plan.lr)
+    else:
+        optimizer = torch.optim.AdamW(parameters, lr=plan.lr, fused=True)
+    if plan.prox:
+        anchors = [p.detach().clone() for p in parameters]
+        optimizer.register_step_pre_hook(lambda *_: add_proximal_gradient(parameters, anchors, plan.prox))
+    return optimizer
 
 
 class Worker:
@@ -216,7 +161,6 @@ class Worker:
 
     def __init__(self, model: nn.Module, plan: Plan):
         self.model, self.plan, self.weights = model, plan, FlatWeights(model)
-        self._optimizer = LocalOptimizer([p for p in model.parameters() if p.requires_grad], plan)
         model.train()
 
     def __call__(
@@ -231,14 +175,15 @@ class Worker:
     ) -> tuple[Tensor, float]:
         """Arguments and results of :func:`local_update`."""
         self.weights.write(start)
-        self._optimizer.restart()  # nothing may pass from the client before
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        optimizer = local_optimizer(trained, self.plan)  # nothing may pass from the client before
         generator = torch.Generator(images.device).manual_seed(client_seed(self.plan.seed, round, client))
         total = 0.0
         for _ in range(self.plan.local_steps):
-            total = total + self._step(images, part, schedule, generator, conditions)
+            total = total + self._step(images, part, schedule, optimizer, generator, conditions)
         return self.weights.read(), float(total) / self.plan.local_steps
 
-    def _step(self, images, part, schedule, generator, conditions) -> Tensor:
+    def _step(self, images, part, schedule, optimizer, generator, conditions) -> Tensor:
         """Draw a batch and train on it once: all that a client must do, whoever coordinates it."""
         size = (self.plan.batch_size,)
         chosen = part[torch.randint(len(part), size, generator=generator, device=images.device)]
@@ -249,7 +194,7 @@ class Worker:
             def model(x, t):
                 return self.model(x, t, given)
 
-        return train_step(model, x0, schedule, self._optimizer, generator)
+        return train_step(model, x0, schedule, optimizer, generator)
 
 
 def local_update(

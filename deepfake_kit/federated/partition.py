@@ -14,8 +14,6 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["class_counts", "partition_dirichlet", "partition_iid", "partition_shards", "partition_writers"]
-
 
 def _count(name: str, value, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:

@@ -15,8 +15,6 @@ import math
 
 import numpy as np
 
-__all__ = ["privacy_spent"]
-
 
 def _orders() -> list[float]:
     """Orders of the Rényi divergence that are tried: the library's own, more near 1 (for a large epsilon) and

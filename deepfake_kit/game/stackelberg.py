@@ -236,21 +236,10 @@ def equilibrium(cost, printed: bool = False):
     for start in range(0, flat.size, _CHUNK):
         part = slice(start, start + _CHUNK)
         _refuse_outside("cost", flat[part], start if cost.ndim else None)
-        _solve_into(flat[part], slope, flat_price[part], flat_quality[part])
+        c = flat[part]
+        flat_quality[part] = q = np.minimum(slope / 2 / (c + np.sqrt(c) * np.sqrt(c + slope)), 1)
+        flat_price[part] = 2 * c * q
     return _finish(price, plain), _finish(quality, plain)
-
-
-def _solve_into(cost, slope, price, quality) -> None:
-    """Write the equilibrium of one cache-sized piece into `price` and `quality`."""
-    np.add(cost, slope, out=quality)
-    np.sqrt(quality, out=quality)
-    np.sqrt(cost, out=price)
-    quality *= price
-    quality += cost
-    np.divide(slope / 2, quality, out=quality)
-    np.minimum(quality, 1, out=quality)
-    np.multiply(cost, quality, out=price)
-    price += price
 
 
 def leader_utility(price, cost):

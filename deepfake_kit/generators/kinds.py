@@ -23,8 +23,6 @@ from deepfake_kit.images import to_unit
 from deepfake_kit.training import check_steps
 from deepfake_kit.valid import one_of
 
-__all__ = ["KINDS", "Kind", "settings_of", "training_faces"]
-
 #: Seeds of the invented populations; test faces come from others.
 PORTRAIT_SEED, FOOTAGE_SEED = 2101, 10
 SOURCE, TARGET = 25, 16

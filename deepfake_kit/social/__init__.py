@@ -4,14 +4,3 @@ from __future__ import annotations
 
 from deepfake_kit.social.pipeline import TRUEFACE_SIDE, platform_report, sensitivity, share, share_with_record, upload
 from deepfake_kit.social.platforms import PLATFORMS, platform_table
-
-__all__ = [
-    "PLATFORMS",
-    "TRUEFACE_SIDE",
-    "platform_report",
-    "platform_table",
-    "sensitivity",
-    "share",
-    "share_with_record",
-    "upload",
-]

@@ -1,95 +1,18 @@
-"""Content-addressed stores: what is read is what was written, or a named refusal.
-
-The IPFS daemon here is a small one on loopback that speaks the two block commands and can be told to lie. The same
-tests run against a real daemon too when the variable IPFS_API holds the address of its interface: passed with js-ipfs
-(npm: ipfs-core 0.18.1 behind ipfs-http-server 0.15.1), alone and offline; not yet tried with Kubo.
-"""
+"""Content-addressed stores: what is read is what was written, or a named refusal."""
 
 import hashlib
-import http.server
-import json
-import os
-import threading
-import urllib.parse
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepfake_kit.chain.store import BytesMismatch, BytesMissing, FolderStore, IPFSStore, cid, pack, sha256, unpack
-
-
-class Daemon(http.server.BaseHTTPRequestHandler):
-    """block/put and block/get of the IPFS interface, over a dictionary keyed by content identifier."""
-
-    def log_message(self, *args):
-        pass
-
-    def answer(self, code: int, body: bytes):
-        self.send_response(code)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_POST(self):
-        address = urllib.parse.urlsplit(self.path)
-        query = dict(urllib.parse.parse_qsl(address.query))
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if address.path == "/api/v0/block/put":
-            boundary = self.headers["Content-Type"].split("boundary=")[1].encode()
-            part = body.split(b"--" + boundary)[1]
-            head, data = part[: part.index(b"\r\n\r\n")], part[part.index(b"\r\n\r\n") + 4 : -2]
-            # What the real ones insist on: js-ipfs on a type and on "format", today's Kubo on "cid-codec".
-            assert b"\r\nContent-Type: application/octet-stream" in head
-            assert query["cid-codec"] == query["format"] == "raw" and query["mhtype"] == "sha2-256"
-            key = self.server.key or cid(hashlib.sha256(data).hexdigest())
-            self.server.blocks[key] = data
-            self.answer(200, json.dumps({"Key": key, "Size": len(data)}).encode())
-        elif self.server.broken:
-            self.answer(500, b'{"Message": "disk on fire", "Code": 0}')
-        elif query["arg"] in self.server.blocks:
-            self.answer(200, self.server.blocks[query["arg"]])
-        else:
-            self.answer(500, json.dumps({"Message": self.server.absent, "Code": 0, "Type": "error"}).encode())
+from deepfake_kit.chain.store import BytesMismatch, BytesMissing, FolderStore, pack, sha256, unpack
 
 
 @pytest.fixture
-def daemon():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Daemon)
-    server.blocks, server.broken, server.key = {}, False, None
-    server.absent = "block was not found locally (offline)"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture(params=["folder", "ipfs", "real ipfs"])
-def store(request, tmp_path):
-    if request.param == "real ipfs":
-        if "IPFS_API" not in os.environ:
-            pytest.skip("IPFS_API names no running daemon, for instance http://127.0.0.1:5001")
-        made = IPFSStore(os.environ["IPFS_API"], timeout=5)
-        made.change = None
-
-        def lose(digest):
-            made._ask("pin/rm", arg=cid(digest))
-            made._ask("block/rm", arg=cid(digest))
-
-        made.lose = lose
-        return made
-    if request.param == "folder":
-        made = FolderStore(tmp_path / "store")
-        made.change = lambda digest, data: made.path(digest).write_bytes(data)
-        made.lose = lambda digest: made.path(digest).unlink()
-        return made
-    server = request.getfixturevalue("daemon")
-    made = IPFSStore(f"http://127.0.0.1:{server.server_port}")
-    made.change = lambda digest, data: server.blocks.__setitem__(cid(digest), data)
-    made.lose = lambda digest: server.blocks.pop(cid(digest))
-    return made
+def store(tmp_path):
+    return FolderStore(tmp_path / "store")
 
 
 AWKWARD = [b"x", b"\r\n--\r\n", bytes(range(256)) * 300, b"\r\n", b"--" * 40]
@@ -103,10 +26,8 @@ def test_what_is_put_is_got(store, data):
 
 
 def test_changed_bytes_are_refused_on_every_read(store):
-    if store.change is None:
-        pytest.skip("a real daemon changes no block of its own accord; the small one here does")
     digest = store.put(b"an honest update")
-    store.change(digest, b"a poisoned update")
+    store.path(digest).write_bytes(b"a poisoned update")
     for _ in range(2):
         with pytest.raises(BytesMismatch) as caught:
             store.get(digest)
@@ -120,7 +41,7 @@ def test_changed_bytes_are_refused_on_every_read(store):
 def test_lost_bytes_are_named(store):
     digest = store.put(b"here today")
     assert digest in store
-    store.lose(digest)
+    store.path(digest).unlink()
     assert digest not in store
     with pytest.raises(BytesMissing, match=digest[:12]) as caught:
         store.get(digest)
@@ -147,65 +68,8 @@ def test_any_single_byte_changed_is_noticed(tmp_path_factory, data, position, fl
         store.get(digest)
 
 
-def test_content_identifiers_are_those_of_ipfs():
-    # Published vectors of raw CIDv1 blocks.
-    assert cid(sha256(b"")) == "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
-    assert cid(sha256(b"abc")) == "bafkreif2pall7dybz7vecqka3zo24irdwabwdi4wc55jznaq75q7eaavvu"
+def test_an_address_is_the_sha256_of_the_standard():
     assert sha256(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-4
-
-
-def test_ipfs_says_what_went_wrong(daemon):
-    store = IPFSStore(f"http://127.0.0.1:{daemon.server_port}/")
-    digest = store.put(b"block")
-    daemon.broken = True
-    with pytest.raises(OSError, match="500.*disk on fire"):
-        store.get(digest)
-    with pytest.raises(ValueError, match="data must be 1 to 1048576 bytes"):
-        store.put(bytes(2**20 + 1))
-    with pytest.raises(ValueError, match="data must be"):
-        store.put(b"")
-    with pytest.raises(ValueError, match="api must be an http"):
-        IPFSStore("ftp://somewhere")
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        "block was not found locally (offline): ipld: could not find bafk",  # Kubo without a network
-        "context deadline exceeded",  # Kubo with one
-        "Failed to get block: ENOENT: no such file or directory, open 'X.data'",  # js-ipfs without a network
-        "Failed to get block: request timed out",  # js-ipfs with one
-    ],
-)
-def test_a_missing_block_is_known_by_the_words_of_each_daemon(daemon, words):
-    daemon.absent = words
-    with pytest.raises(BytesMissing):
-        IPFSStore(f"http://127.0.0.1:{daemon.server_port}").get(sha256(b"never put"))
-
-
-def test_a_daemon_that_files_the_block_elsewhere_is_refused(daemon):
-    store = IPFSStore(f"http://127.0.0.1:{daemon.server_port}")
-    daemon.key = cid(sha256(b"something else"))
-    with pytest.raises(OSError, match="filed the block under " + daemon.key):
-        store.put(b"block")
-
-
-def test_a_whole_mebibyte_comes_back_or_is_refused_in_words(store):
-    """The real js-ipfs takes a little less than 1 MiB; whatever a daemon takes must come back whole."""
-    data = bytes(2**20)
-    try:
-        assert store.get(store.put(data)) == data
-    except OSError as refusal:
-        assert "answered 413" in str(refusal) and "maximum allowed" in str(refusal)
-    assert store.get(store.put(data[:-4096])) == data[:-4096]
-
-
-def test_a_daemon_that_is_not_there_is_an_oserror(daemon):
-    port = daemon.server_port
-    daemon.shutdown()
-    daemon.server_close()
-    with pytest.raises(OSError):
-        IPFSStore(f"http://127.0.0.1:{port}", timeout=1).put(b"x")
 
 
 def test_parameters_survive_packing():
