@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from itertools import groupby
 from pathlib import Path
 
 import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -48,3 +50,25 @@ def test_a_mark_without_its_check_is_found(code):
     prose = ['<a href="#check-02-two-steps">✓ two steps</a>, <a href="#check-ddtma-eq-1">✓ variance</a>']
     assert len(faults(prose, code, "02")) == 1
     assert len(faults(prose, "", "02")) == 2
+
+
+def boxes_in_a_row(cells) -> int:
+    """The most boxes (quoted paragraphs) that follow each other with nothing between."""
+    blocks = [
+        block.lstrip().startswith(">") if cell.cell_type == "markdown" else False
+        for cell in cells
+        for block in (re.split(r"\n\s*\n", cell.source.strip()) if cell.cell_type == "markdown" else [""])
+    ]
+    return max((len(list(run)) for boxed, run in groupby(blocks) if boxed), default=0)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_never_more_than_two_boxes_stand_in_a_row(path):
+    assert boxes_in_a_row(nbformat.read(path, as_version=4).cells) <= 2
+
+
+def test_a_row_of_boxes_is_counted():
+    box, prose, code = new_markdown_cell("> one\n\n> two"), new_markdown_cell("Prose."), new_code_cell("x = 1")
+    assert boxes_in_a_row([box, box]) == 4
+    assert boxes_in_a_row([box, prose, box, code, box]) == 2
+    assert boxes_in_a_row([prose, code]) == 0
