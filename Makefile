@@ -54,9 +54,10 @@ lab: environment  ## open the notebooks in JupyterLab
 serve:  ## look at the built book on http://127.0.0.1:8000
 	@$(PYTHON) -m http.server --bind 127.0.0.1 --directory "$$BUILD/html" 8000
 
-bench: environment  ## the benchmarks, one report each under _build/bench
+bench: environment  ## the benchmarks: ratios with their spread, one report each and a table under _build/bench
 	@mkdir -p "$$BUILD/bench"
 	@for script in tests/bench/bench_*.py; do echo "== $$script"; python $$script --out "$$BUILD/bench" || exit 1; done
+	@python tests/bench/ratios.py "$$BUILD/bench"
 
 colab: environment  ## copies of the notebooks for Colab (DEEPFAKE_BOOK_REPOSITORY=... make colab)
 	@python -m press colab "$$BUILD/colab/notebooks"

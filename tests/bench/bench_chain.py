@@ -12,10 +12,10 @@ counter, called through the same code: what remains is the machine's own cost of
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import time
 from pathlib import Path
+
+import ratios
 
 from deepfake_kit.chain.market import ETHER, TaskMarket
 from deepfake_kit.chain.store import sha256
@@ -94,21 +94,16 @@ def main() -> None:
         runs.append(life(options.transactions))
         anchors.append(anchor())
     seconds, count, each = min(runs, key=lambda run: run[0])
-    found = {
-        "transactions": count,
-        "seconds": round(seconds, 3),
-        "a second": round(count / seconds),
-        "seconds for 1000": round(1000 * seconds / count, 3),
-        "aim met": 1000 * seconds / count < 1,
-        "milliseconds a call": {call: round(ms, 3) for call, ms in each.items()},
-        "milliseconds of the smallest call (anchor)": round(min(anchors), 3),
-        "machine": platform.processor(),
-    }
-    text = json.dumps(found, indent=2)
-    print(text)
-    if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "bench_chain.json").write_text(text + "\n")
+    rows = [
+        ratios.row(
+            "a transaction of the task market",
+            "a call of the smallest contract there is, a counter",
+            [1e3 * taken / n / least for (taken, n, _), least in zip(runs, anchors, strict=True)],
+        )
+    ]
+    print(f"{count / seconds:.0f} transactions a second at best (aim: 1,000)")
+    listed = {call: round(ms, 3) for call, ms in each.items()}
+    ratios.write(options.out, "bench_chain", rows, a_second=count / seconds, milliseconds=listed)
 
 
 if __name__ == "__main__":

@@ -15,16 +15,14 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import os
-import platform
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+import ratios
 import torch
 
 from deepfake_kit import federated
@@ -209,7 +207,18 @@ def in_process(name: str) -> dict:
             raise AssertionError(f"ours and {way} disagree by {gap:g}")
     cpu = {way: np.array([used for _, used in found]) for way, found in times.items()}
     fastest = {way: min(wall for wall, _ in found) for way, found in times.items()}
+    wall = {way: [seconds for seconds, _ in found] for way, found in times.items()}
+    pairs = (
+        ("ours", "bare", "a round, client after client", "the bare local steps"),
+        ("ours", "deep_copies", "a round, client after client", "a loop of deep copies"),
+        ("ours_batched", "ours", "all 20 devices' local steps as one batch", "the same steps one after the other"),
+    )
+    rows = [
+        ratios.row(f"{work} ({name})", against, np.divide(wall[a], wall[b]), 0.5 if a == "ours_batched" else None)
+        for a, b, work, against in pairs
+    ]
     return {
+        "rows": rows,
         "fastest_round_seconds": fastest,
         "overhead": {
             "outside_the_steps_of_the_same_run": spread(share),
@@ -287,16 +296,9 @@ def main() -> None:
     parser.add_argument("--flower", default=os.environ.get("FLOWER_SIMULATION_PYTHON", ""))
     parser.add_argument("--sizes", nargs="+", default=list(PLANS), choices=list(PLANS))
     options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    report: dict = {
-        "clients": CLIENTS,
-        "torch": torch.__version__,
-        "machine": platform.machine(),
-        "cores": cores,
-        "our_threads": 1,
-    }
+    report: dict = {"clients": CLIENTS, "torch": torch.__version__, "cores": cores, "our_threads": 1}
     with tempfile.TemporaryDirectory() as folder:
         for name in options.sizes:
             plan = PLANS[name]
@@ -309,9 +311,8 @@ def main() -> None:
                 if options.flower
                 else "not run: --flower names no interpreter with flwr[simulation]",
             }
-    (options.out / "federated.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
-    json.dump(report, sys.stdout, indent=1)
-    print()
+    rows = [row for name in options.sizes for row in report[name].pop("rows")]
+    ratios.write(options.out, "bench_federated", rows, **report)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+import ratios
 import torch
 
 from deepfake_kit import federated
@@ -57,6 +58,7 @@ def measure(size: str, precision: str, engine: str, device: str) -> dict:
         "images_per_second": CLIENTS * plan.local_steps * plan.batch_size / best,
         "fastest_round_seconds": best,
         "first_round_seconds": history.seconds[0],
+        "round_seconds": history.seconds[1:],
         "whole_seconds": whole,
         "peak_memory_MB": peak / 2**20,
         "last_loss": history.losses[-1],
@@ -99,8 +101,15 @@ def main() -> None:
                 loop = next(r for r in report["rows"] if (r["size"], r["precision"]) == (size, precision))
                 row["times_one_at_a_time"] = row["images_per_second"] / loop["images_per_second"]
                 print(json.dumps(row), flush=True)
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "federated_batched.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
+    rows = []
+    for row in report["rows"]:
+        if row["engine"] != "loop":
+            same = (row["size"], row["precision"])
+            loop = next(r for r in report["rows"] if (r["size"], r["precision"], r["engine"]) == (*same, "loop"))
+            work = f"20 clients as one computation ({row['engine']}, {', '.join(same)})"
+            share = [ours / theirs for ours, theirs in zip(row["round_seconds"], loop["round_seconds"], strict=True)]
+            rows.append(ratios.row(work, "one client after the other", share, 0.5))
+    ratios.write(options.out, "bench_federated_batched", rows, engines=report.pop("rows"), **report)
     print(f"{report['device']}; GPU {report['gpu']}")
 
 
