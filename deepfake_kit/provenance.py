@@ -222,5 +222,5 @@ def code(cells: Iterable[str]) -> dict[str, str]:
             names |= imported(ast.parse(cell))
         except SyntaxError:  # a magic, such as that of the first cell
             continue
-    found = (name for name in reached(names) if name.split(".")[0] not in NOT_CODE)
+    found = (name for name in reached(names - {""}) if name.split(".")[0] not in NOT_CODE)
     return {name: module_code(name) for name in sorted(found)}

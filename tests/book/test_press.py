@@ -164,6 +164,35 @@ def test_a_changed_verdict_stops_the_build(book):
     )
 
 
+def test_a_kept_run_stands_on_the_page_and_its_network_is_measured_by_each_build(book):
+    lines = ['import torch\nrun.keep("net", {"w": torch.ones(1) * run.settings.points})', small_book.FIGURE]
+    lines[1] = lines[1].replace('a step.")', 'a step.", kept=True)')
+    lines += ['from deepfake_kit.game import stackelberg\nrun.claim("demo-eq-1", 3)']
+    lines += ['run.say("The line has {points} points.", kept=True, points=run.settings.points)']
+    measured = 'run.recheck("net", lambda state: state["w"].item(), "points", 0.1)'
+    small_book.write(book, "91_demo", *lines, measured, "run.compare()")
+    words = [sys.executable, "-m", "deepfake_kit", "run", "91_demo", "--profile", "long", "--keep"]
+    done = subprocess.run(words, cwd=book, env=small_book.environment(book), capture_output=True, text=True)
+    place = book / "results" / "long" / "91_demo"
+    assert done.returncode == 0 and f"kept in {place}" in done.stdout, done.stdout + done.stderr
+    assert {path.name for path in place.iterdir()} == {"kept.json", "line.png", "net.safetensors"}
+    assert str(book) not in (place / "kept.json").read_text()
+    done = press(book, "build")
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = page(book, "91_demo")
+    assert text.count("After an evening") == 2 and 'id="kept-91-figure-line"' in text and "same code" in text
+    assert "No bands are measured for 91_demo" in text
+
+    content = (place / "net.safetensors").read_bytes()
+    (place / "net.safetensors").write_bytes(content[:-2] + b"\x00\x00")  # another weight
+    done = press(book, "build")
+    assert done.returncode != 0 and "check 'kept-net' failed: residual 3" in done.stdout + done.stderr
+    (place / "net.safetensors").write_bytes(content)
+    small_book.write(book, "91_demo", *lines)
+    done = press(book, "build")
+    assert done.returncode != 0 and "the kept network 'net' is not measured again" in done.stdout + done.stderr
+
+
 def test_an_approved_measurement_that_nobody_makes_stops_the_build(book):
     small_book.write(book, "91_demo", small_book.FIGURE)
     done = press(book, "build")
