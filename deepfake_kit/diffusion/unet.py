@@ -100,7 +100,7 @@ class UNet(nn.Module):
     Raises
     ------
     ValueError
-        For an unknown precision, an odd or missing first width, or an image side that does not divide.
+        For an unknown precision, an odd or missing first width, other channels, or an image side that does not divide.
 
     Examples
     --------
@@ -160,6 +160,9 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
         """Noise in `x` [N, C, H, W] at steps `t` [N] long, given `condition` [N, condition_dim]."""
+        channels = self.out.out_channels // self.stem**2
+        if x.ndim != 4 or x.shape[1] != channels:
+            raise ValueError(f"x has shape {tuple(x.shape)}; this network takes [N, {channels}, H, W]")
         if x.shape[-1] % self.multiple or x.shape[-2] % self.multiple:
             raise ValueError(f"x has sides {tuple(x.shape[-2:])}; this network needs multiples of {self.multiple}")
         if (condition is None) != (self.condition is None):

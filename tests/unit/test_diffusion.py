@@ -458,6 +458,8 @@ def test_unet_in_bfloat16_stays_near_float32_and_keeps_the_output_type():
 def test_unet_names_bad_input():
     with pytest.raises(ValueError, match="multiples of 4"):
         small_net()(torch.zeros(1, 1, 30, 30), torch.tensor([0]))
+    with pytest.raises(ValueError, match=r"shape \(1, 3, 28, 28\); this network takes \[N, 1, H, W\]"):
+        small_net()(torch.zeros(1, 3, 28, 28), torch.tensor([0]))
     with pytest.raises(ValueError, match="precision is 'half'"):
         d.UNet(precision="half")
     with pytest.raises(ValueError, match="channels starts with 15"):
