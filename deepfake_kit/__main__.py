@@ -144,6 +144,7 @@ def _executed(about: settings.Chapter, profile: str, parameters: dict | None = N
     """Execute a chapter with a bar of its progress."""
     from tqdm import tqdm
 
+    from deepfake_kit.data import dataset
     from deepfake_kit.notebook import execute
 
     with tqdm(total=1, desc=f"{about.name} ({profile})", unit="cell", file=sys.stderr) as bar:
@@ -153,7 +154,14 @@ def _executed(about: settings.Chapter, profile: str, parameters: dict | None = N
             left = 60 * about.minutes[profile] - seconds
             bar.set_postfix_str(f"about {left:.0f} s left" if left > 0 else "longer than stated")
 
-        return execute.run(about.name, profile, parameters, progress=show, **options)
+        return execute.run(
+            about.name,
+            profile,
+            parameters,
+            progress=show,
+            check=lambda found: dataset.differences(found["data"]),
+            **options,
+        )
 
 
 def _run(options) -> int:

@@ -54,10 +54,14 @@ def work(root: Path, chapter: str, profile: str, key: str) -> None:
     fcntl.flock(lock, fcntl.LOCK_EX)  # tells `sweep` that it is in use
     try:
         path = execute.run(
-            chapter, profile, output=partial / "notebook.ipynb", notebooks=root / "notebooks", progress=report
+            chapter,
+            profile,
+            output=partial / "notebook.ipynb",
+            notebooks=root / "notebooks",
+            progress=report,
+            check=lambda found: differences(root, found, key),
         )
         found = results.collect(path)
-        hold_to_key(root, found, key)
         found["key"] = key
         found["notebook_sha256"] = file_sha256(path)
         (partial / "results.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
@@ -74,14 +78,8 @@ def work(root: Path, chapter: str, profile: str, key: str) -> None:
         os.close(lock)
 
 
-def hold_to_key(root: Path, found: dict, key: str) -> None:
-    """Refuse a run that is not what its key stands for.
-
-    Raises
-    ------
-    ValueError
-        If a source changed while the chapter ran, or the run read data that the key does not hold.
-    """
+def differences(root: Path, found: dict, key: str) -> list[str]:
+    """Where a run is not what its key stands for: a source that changed while it ran, data that are not in the key."""
     from deepfake_kit import pretrained
     from deepfake_kit.data import dataset
 
@@ -90,16 +88,8 @@ def hold_to_key(root: Path, found: dict, key: str) -> None:
     if keys.chapter_key(root, chapter, found["profile"]) != key:
         wrong.append("its notebook, the kit or its data changed while it ran; build again")
     listed = settings.load(chapter).data_sets(found["parameters"])
-    for row in found["data"]:
-        if row["name"] not in dataset.names():
-            continue  # made by the chapter itself
-        if row["name"] not in listed:
-            wrong.append(f"it read {row['name']}, which stands not under data: in chapters/{chapter}.yml")
-        lies = dataset.fingerprint(row["name"], split=row["split"])
-        if row["sha256"] != lies and not (row["stand_in"] and lies in (dataset.STAND_IN, dataset.MISSING)):
-            wrong.append(
-                f"{row['name']} {row['split']}: it read {row['sha256'][:12]}, but {lies[:12]} was found before"
-            )
+    for name in sorted({row["name"] for row in found["data"]} & set(dataset.names()) - set(listed)):
+        wrong.append(f"it read {name}, which stands not under data: in chapters/{chapter}.yml")
     listed = settings.load(chapter).weights.get(found["profile"], ())
     for row in found.get("weights", ()):
         if row["name"] not in listed:
@@ -108,8 +98,7 @@ def hold_to_key(root: Path, found: dict, key: str) -> None:
             )
         elif (lies := pretrained.fingerprint(row["name"])) != row["sha256"]:
             wrong.append(f"{row['name']}: it used {row['sha256'][:12]}, but {lies[:12]} was found before")
-    if wrong:
-        raise ValueError(f"chapter {chapter} did not run as asked, so nothing was kept: {'; '.join(wrong)}")
+    return wrong + dataset.differences(found["data"])
 
 
 def fresh(folder: Path) -> bool:

@@ -52,6 +52,7 @@ def run(
     limit_seconds: float | None = None,
     progress: Progress | None = None,
     kernel: str = "python3",
+    check: Callable[[dict], list[str]] | None = None,
 ) -> Path:
     """Execute a chapter and write the executed notebook.
 
@@ -75,12 +76,15 @@ def run(
         Called with (cells done, cells in all, seconds so far) after each cell.
     kernel : str
         Jupyter kernel to run in.
+    check : callable, optional
+        Called with what the finished run recorded, see :mod:`deepfake_kit.notebook.results`; returns what is wrong
+        with it, such as data other than those that lie here (:func:`deepfake_kit.data.dataset.differences`).
 
     Raises
     ------
     ValueError
         For an unknown chapter, profile or parameter, an output that is a folder or a source, a source that is none;
-        also if the finished notebook records another profile, seed or parameter than was asked for.
+        also if the finished notebook records another profile, seed or parameter than was asked for, or `check` objects.
     ChapterFailed
         If a cell fails, or the kernel dies, hangs or meets the limit.
     """
@@ -136,7 +140,8 @@ def run(
             raise ChapterFailed(f"chapter {chapter}: the kernel failed: {type(error).__name__}: {error}") from error
         notebook = normalised(nbformat.read(partial, as_version=4), keep_times=True)
         notebook.metadata.setdefault("deepfake_kit", {})["parameters"] = asked
-        _hold_to(notebook, chapter, asked)
+        with paths.variables(surroundings):  # where the data are looked for
+            _hold_to(notebook, chapter, asked, check)
         nbformat.write(notebook, partial)
         os.replace(partial, output)
     return output
@@ -179,11 +184,11 @@ def differences(found: dict, asked: dict) -> list[str]:
     ]
 
 
-def _hold_to(notebook, chapter: str, asked: dict) -> None:
+def _hold_to(notebook, chapter: str, asked: dict, check: Callable[[dict], list[str]] | None) -> None:
     from deepfake_kit.notebook import results
 
     found = results.read(notebook, chapter)
-    wrong = differences(found, asked)
+    wrong = differences(found, asked) + (check(found) if check else [])
     if found["chapter"] != chapter:
         wrong.insert(0, f"chapter: asked {chapter!r}, recorded {found['chapter']!r}")
     if wrong:
