@@ -27,6 +27,15 @@ FILES = {
     "requirejs/require.js": "widgets/require.js",
     "@jupyter-widgets/html-manager/dist/embed-amd.js": "widgets/embed-amd.js",
     "@jupyter-widgets/html-manager/LICENSE": "widgets/LICENSE",
+    **{
+        f"@fontsource-variable/{font}/{file}": f"fonts/{font}{place}"
+        for font in ("source-serif-4", "source-sans-3")
+        for file, place in (
+            (f"files/{font}-latin-wght-normal.woff2", ".woff2"),
+            (f"files/{font}-latin-wght-italic.woff2", "-italic.woff2"),
+            ("LICENSE", ".LICENSE"),
+        )
+    },
 }
 FONTS = "@jupyter-widgets/html-manager/dist"  # its *.woff2 files, the widgets' icons
 AXE = "axe-core/axe.min.js"  # inspects pages in the tests, is never part of the site

@@ -1,94 +1,296 @@
-"""Dress an executed notebook for the page: alternative texts, numbered captions, a table of verdicts a section."""
+"""Dress an executed notebook for the page: its opening, folded code, marks, numbers, a table of verdicts a section."""
 
 from __future__ import annotations
 
+import ast
+import base64
 import re
 from collections import Counter
+from copy import deepcopy
 
-from nbformat.v4 import new_code_cell, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from deepfake_kit.notebook import claims
-from deepfake_kit.notebook.run import METADATA_KEY
-from press import templates
+from deepfake_kit.notebook.run import NIGHT_KEY
+from press import keys, margin, numbers, opening, templates
+from press.opening import record, tags
 
 CAPTION = re.compile(r'<p class="kit-caption">.*?</p>', re.DOTALL)
+SECTION = re.compile(r"^## ", re.MULTILINE)
 
 
-def decorated(notebook, number: int):
+def decorated(notebook, number: int, shown: tuple[str, ...] = (), repository: str = "", name: str = ""):
     """The notebook of chapter `number` as Sphinx shall see it; its title begins with that number.
 
-    myst-nb takes alternative text and caption from a cell's metadata, not from the output's, and gives
+    Code is folded, but for the cells that define what `shown` names, those tagged ``open``, and the stubs of
+    exercises. myst-nb takes alternative text and caption from a cell's metadata, not from the output's, and gives
     them to every output of that cell. So a figure is put into a cell of its own, which shows no code.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+        The executed notebook; it is changed.
+    number : int
+        The chapter's number.
+    shown : tuple of str
+        What stays unfolded, by name.
+    repository, name : str
+        Address of the repository and name of the notebook, for the buttons; empty: no such button.
 
     Raises
     ------
     ValueError
-        If there is no title, or a cell holds two figures.
+        If there is no title, a cell holds two figures, or the text asks for a mark that no run made.
     """
-    cells = []
-    titles = (cell for cell in notebook.cells if cell.cell_type == "markdown" and cell.source.startswith("# "))
-    if not (title := next(titles, None)):
+    marks, records = _take_marks(notebook)
+    _number(notebook, number, {mark.anchor for mark in marks})
+    about = opening.read(notebook)
+    if not about.title:
         raise ValueError(f"chapter {number}: no Markdown cell begins with '# ' and a title")
-    title.source = f"# {number} · {title.source[2:]}"  # "chapter 4" in the text is found in the contents
-    for index, cell in enumerate(notebook.cells):
-        if cell.cell_type != "code":
-            cells.append(cell)
-            continue
-        cell.outputs = [output for output in cell.outputs if not _empty(output)]
-        places = [place for place, output in enumerate(cell.outputs) if _record(output).get("type") == "figure"]
-        if len(places) > 1:
-            raise ValueError(
-                f"cell {index} shows {len(places)} figures; one a cell, so that each keeps its own caption"
-            )
-        cells += _split(cell, places[0]) if places else [cell]
-    notebook.cells = _with_tables(cells)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not _empty(output)]
+            if sum(record(output).get("type") == "figure" for output in cell.outputs) > 1:
+                raise ValueError(f"cell {cell.id} shows two figures; one a cell, so that each keeps its own caption")
+    text = "\n".join([_text(cell) for cell in notebook.cells] + [about.lead])
+    named = {found[1] for found in margin.LINK.finditer(text)}
+    cells = _with_tables(notebook.cells, records, {mark.anchor: mark for mark in marks}, named)
+    cells = _opened(cells, about, number, repository, name)
+    cells = _folded(cells, shown)
+    stored = margin.store([mark for mark in marks if mark.anchor in named])
+    notebook.cells = [*cells, *([new_markdown_cell(stored, id="marks")] if stored else [])]
     return notebook
 
 
-def _with_tables(cells: list) -> list:
-    """The cells, and at the end of each section that judges claims one table of them."""
-    out, records = [], []
+def _text(cell) -> str:
+    """What a cell says in words, as Markdown."""
+    if cell.cell_type == "markdown":
+        return cell.source
+    return "\n".join(
+        output.data["text/markdown"] for output in cell.outputs if "text/markdown" in output.get("data", {})
+    )
+
+
+def _take_marks(notebook) -> tuple[list[margin.Mark], dict[str, list[dict]]]:
+    """The marks that the run made, taken out of its outputs, and by cell the records that came with them."""
+    marks, records = [], {}
+    for cell in notebook.cells:
+        kept = []
+        for output in cell.get("outputs", []):
+            mark = margin.read(output) if record(output).get("type") in ("claim", "check") else None
+            if mark:
+                marks.append(mark)
+                records.setdefault(cell.id, []).append({**record(output), "anchor": mark.anchor})
+            else:
+                kept.append(output)
+        if cell.cell_type == "code":
+            cell.outputs = kept
+    return marks, records
+
+
+def _number(notebook, number: int, known: set[str]) -> None:
+    """Number the displayed equations, and turn places of marks and references into links that Sphinx passes on."""
+    told = {
+        f"{kind}-{number:02d}-{about['id'].replace('_', '-')}": about["number"]
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if (about := record(output)).get("number") and (kind := numbers.KINDS.get(about["type"]))
+    }
+    count = 0
+
+    def tagged(found):
+        nonlocal count
+        count += 1
+        return f"$${found[1]}$$ (eq-{number}-{count})"  # Sphinx counts through the book; mend.py says 6.4
+
+    def linked(text):
+        text = numbers.REFERENCE.sub(
+            lambda found: f'<a class="kit-ref" href="#{found[1]}">{told.get(found[1], "?")}</a>', text
+        )
+        return margin.placed(text, known)
+
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = linked(numbers.EQUATION.sub(tagged, cell.source))
+        for output in cell.get("outputs", []):
+            if "text/markdown" in output.get("data", {}):
+                output.data["text/markdown"] = linked(output.data["text/markdown"])
+
+
+def _with_tables(cells: list, records: dict, marks: dict, named: set[str]) -> list:
+    """The cells, and at the end of each section that judges claims or checks equations one table of them."""
+    out, due = [], []
     for cell in [*cells, None]:
-        if records and (cell is None or cell.cell_type == "markdown" and re.search("^## ", cell.source, re.MULTILINE)):
-            rows = [(claims.find(record["id"]), record) for record in records]
-            counts = Counter(record["verdict"] for record in records)
-            box = templates.render("section.html", rows=rows, counts=counts)
-            shown = new_output("display_data", data={"text/html": box}, metadata={})
-            out.append(_shown_only(f"{out[-1].id}-claims"[-64:], [shown]))
-            records = []
+        if due and (cell is None or cell.cell_type == "markdown" and SECTION.search(cell.source)):
+            rows = [
+                (claims.find(one["id"]) if one["type"] == "claim" else None, one, marks[one["anchor"]]) for one in due
+            ]
+            counts = Counter(one["verdict"] for one in due if one["type"] == "claim")
+            checks = sum(one["type"] == "check" for one in due)
+            box = templates.render("section.html", rows=rows, counts=counts, checks=checks, named=named)
+            out.append(_shown_only(f"{out[-1].id}-claims"[-64:], [_html(box)]))
+            due = []
         if cell is not None:
             out.append(cell)
-            records += [_record(output) for output in cell.get("outputs", []) if _record(output).get("type") == "claim"]
+            due += records.get(cell.id, [])
     return out
 
 
-def _split(cell, place: int) -> list:
-    """The cell with what it shows before its figure, the figure, and what it shows after it."""
-    before, figure, after = cell.outputs[:place], cell.outputs[place], cell.outputs[place + 1 :]
-    record = _record(figure)
-    cell.outputs = before
-    alone = _shown_only(f"{cell.id}-figure"[-64:], [figure])
-    alone.metadata["mystnb"] = {
-        "image": {"alt": record["alt"]},
-        "figure": {
-            "name": f"fig-{record['chapter'][:2]}-{record['id'].replace('_', '-')}",
-            "caption": record["caption"],
-        },
-    }
+def _opened(cells: list, about: opening.Opening, number: int, repository: str, name: str) -> list:
+    """The cells with the chapter's opening in front, and without what moved there."""
+    first = next(
+        place for place, cell in enumerate(cells) if cell.cell_type == "markdown" and cell.source.startswith("# ")
+    )
+    head = [new_markdown_cell(f"# {number} · {about.title}", id="title-number")]  # found in the contents as well
+    if about.question:
+        head.append(_box("question", about.question))
+    if about.hero:
+        head.append(_figure(f"hero-{number:02d}", about.hero, f"hero-{number:02d}", about.answer))
+    elif about.answer:
+        head.append(_box("answer", about.answer))
+    if about.findings:
+        head.append(_box("findings", "**What we found**\n\n" + "\n".join(f"- {item}" for item in about.findings)))
+    head.append(
+        new_markdown_cell(
+            templates.render("opening.html", about=about, repository=repository, chapter=name, minutes=opening.minutes),
+            id="opening-facts",
+        )
+    )
+    lead = about.lead.strip()
+    rest = [*cells[:first], *([new_markdown_cell(lead, id="lead")] if lead else []), *cells[first + 1 :]]
+    kept = []
+    for cell in rest:
+        if "found" in tags(cell) and about.findings:
+            cell.outputs = [one for one in cell.outputs if record(one).get("type") != "sentence"]
+        if cell.cell_type == "markdown":
+            cell.source = opening.FACT.sub("", cell.source).strip()
+        if cell.cell_type == "code" or cell.source:
+            kept.append(cell)
+    return head + kept
+
+
+def _box(kind: str, text: str):
+    """A Markdown cell in a box of its own class."""
+    return new_markdown_cell(f":::{{container}} kit-{kind}\n{text}\n:::", id=f"opening-{kind}")
+
+
+def _folded(cells: list, shown: tuple[str, ...]) -> list:
+    """The cells with code folded: what follows each other without a word between shares one fold, below its output."""
+    out, due = [], []
+    sections = [
+        place for place, cell in enumerate(cells) if cell.cell_type == "markdown" and SECTION.search(cell.source)
+    ]
+    start = sections[0] if sections else 0
+
+    def fold(label: str = "Code", outputs=(), kind: str = "hide-input") -> None:
+        if due:
+            source = "\n\n\n".join(cell.source for cell in due)
+            lines = f"{label} · {sum(bool(line.strip()) for line in source.splitlines())} lines"
+            cell = new_code_cell(source, id=f"{due[0].id}-fold"[-64:], outputs=list(outputs), execution_count=1)
+            cell.metadata = {"tags": [kind], "mystnb": {"code_prompt_show": lines, "code_prompt_hide": lines}}
+            out.append(cell)
+            due.clear()
+
+    setup = []  # outputs of the set-up: the table of settings, a stand-in's notice
+    for place, cell in enumerate(cells):
+        if place == start:
+            fold("Set-up, parameters and settings", setup, "hide-cell" if setup else "hide-input")
+        if cell.cell_type != "code":
+            if place >= start:
+                fold()
+            out.append(cell)
+            continue
+        if "remove-cell" in tags(cell):
+            continue
+        outputs, cell.outputs = cell.outputs, []
+        stays, bare, alone = _stays_open(cell, shown), "remove-input" in tags(cell), cell.source.startswith("%%")
+        if stays or alone or cell.id.endswith("-claims"):
+            fold()
+        if stays:
+            cell.metadata.pop("tags", None)
+            out.append(cell)
+        elif not bare:
+            due.append(cell)
+            if place < start:
+                setup += outputs
+                continue
+        if outputs:
+            out += _shown(cell, outputs)
+        solution = "solution" in tags(cell)
+        if (outputs or solution or alone) and not bare and not stays:
+            told = [one["number"] for output in outputs if (one := record(output)).get("number")]
+            fold("Solution" if solution else f"Code of {told[0]}" if told else "Code")
+    fold()
+    return out
+
+
+def _stays_open(cell, shown: tuple[str, ...]) -> bool:
+    """Whether the page shows a cell's code: an equation or algorithm of the chapter, or an exercise's stub."""
+    if {"solution", "remove-input"} & set(tags(cell)):
+        return False
+    if "open" in tags(cell):
+        return True
+    if cell.source.startswith("%%"):
+        return False
+    tree = ast.parse("\n".join(keys.without_magics(cell.source)))
+    if any(isinstance(node, ast.Call) and getattr(node.func, "id", "") == "check" for node in ast.walk(tree)):
+        return True
+    return any(
+        getattr(node, "name", "") in shown
+        or any(
+            isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store) and part.id in shown
+            for part in ast.walk(node)
+        )
+        for node in tree.body
+    )
+
+
+def _shown(cell, outputs: list) -> list:
+    """What a cell shows, without its code: its figure stands in a cell of its own."""
+    place = next((k for k, output in enumerate(outputs) if record(output).get("type") == "figure"), None)
+    if place is None:
+        return [_shown_only(f"{cell.id}-shown"[-64:], outputs)]
+    before, figure, after = outputs[:place], outputs[place], outputs[place + 1 :]
+    about = record(figure)
+    anchor = f"fig-{about['chapter'][:2]}-{about['id'].replace('_', '-')}"
+    caption = f"**{about['number']}** {about['caption']}" if about.get("number") else about["caption"]
     for output in after:
         if "deepfake_kit_under" in output.get("metadata", {}):
             output.data["text/html"] = CAPTION.sub("", output.data["text/html"])
-    return [cell, alone, *([_shown_only(f"{cell.id}-after"[-64:], after)] if after else [])]
+    cells = [_shown_only(f"{cell.id}-before"[-64:], before)] if before else []
+    cells.append(_figure(f"{cell.id}-figure"[-64:], figure, anchor, caption))
+    return cells + ([_shown_only(f"{cell.id}-after"[-64:], after)] if after else [])
+
+
+def _figure(id: str, output, anchor: str, caption: str):
+    """A cell that shows one figure with its alternative text and caption; :func:`nights` holds its dark version."""
+    shown = deepcopy(output)
+    shown.metadata.pop(NIGHT_KEY, None)
+    cell = _shown_only(id, [shown])
+    cell.metadata["mystnb"] = {"image": {"alt": record(output)["alt"]}, "figure": {"name": anchor, "caption": caption}}
+    return cell
+
+
+def nights(notebook) -> dict[str, bytes]:
+    """The pictures for a dark page (WebP) by their figure's anchor; the opening's figure has one of its own."""
+    found = {}
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if NIGHT_KEY in output.get("metadata", {}):
+                number, id = record(output)["chapter"][:2], record(output)["id"].replace("_", "-")
+                for anchor in (f"fig-{number}-{id}", *([f"hero-{number}"] if "hero" in tags(cell) else [])):
+                    found[anchor] = base64.b64decode(output.metadata[NIGHT_KEY])
+    return found
+
+
+def _html(text: str):
+    return new_output("display_data", data={"text/html": text}, metadata={})
 
 
 def _shown_only(id: str, outputs: list):
     """A cell of which the page shows only the outputs."""
     # myst-nb skips a cell without source, outputs and all.
     return new_code_cell("pass", id=id, outputs=outputs, metadata={"tags": ["remove-input"]}, execution_count=1)
-
-
-def _record(output) -> dict:
-    return output.get("metadata", {}).get(METADATA_KEY) or {}
 
 
 def _empty(output) -> bool:

@@ -88,7 +88,8 @@ def every_page_exists(site: Path, results: list[dict], pages: list[str]) -> list
 def every_record_is_shown(site: Path, results: list[dict]) -> list[str]:
     """Each figure, table, explorable, check and claim of a run stands on its page, and no figure without a run."""
     problems = []
-    inside = {"figure": "img", "table": "table", "claim": "summary", "check": "summary"}  # marks that open, not boxes
+    marks = ["button", "th"]  # a sign at its sentence that opens, or a row of its section's table
+    inside = {"figure": "img", "table": "table", "claim": marks, "check": marks}
     for result, page, soup in chapters(site, results):
         expected = set()
         for record in result["records"]:
@@ -102,7 +103,7 @@ def every_record_is_shown(site: Path, results: list[dict]) -> list[str]:
             elif len(found) > 1:
                 problems.append(f"{page}: {place(record)}: #{name} stands on the page {len(found)} times")
             elif (tag := inside.get(record["type"])) and found[0].name != tag and not found[0].find(tag):
-                problems.append(f"{page}: {place(record)}: #{name} holds no <{tag}>")
+                problems.append(f"{page}: {place(record)}: #{name} holds no {tag}")
         sliders = sum(record["type"] == "explorable" for record in result["records"])
         views = len(soup.find_all("script", type=WIDGET_VIEW))
         if views < sliders:

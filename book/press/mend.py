@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from press import margin
+
 REPAIRS: tuple[tuple[str, re.Pattern, str], ...] = (
     (
         "live code is off, yet its address and a constant declared twice (a console error) stand on each page",
@@ -41,6 +43,11 @@ REPAIRS: tuple[tuple[str, re.Pattern, str], ...] = (
         r'\1 role="listitem"',
     ),
     (
+        "Sphinx numbers equations through the book, and its link to them is an arrow after the number",
+        re.compile(r'(id="equation-eq-(\d+)-(\d+)">\s*<span class="eqno">)\(\d+\)(?:<a class="headerlink".*?</a>)?'),
+        r"\1(\2.\3)",
+    ),
+    (
         "Markdown has no name for an erratum's box: it is the quotation that begins with these words",
         re.compile(r"<blockquote>(?=\s*(?:<div>\s*)?<p><strong>What the paper prints\.?</strong>)"),
         '<blockquote class="kit-erratum">',
@@ -48,19 +55,35 @@ REPAIRS: tuple[tuple[str, re.Pattern, str], ...] = (
 )
 
 
-def mend_page(html: str) -> str:
-    """Return one page with every repair of :data:`REPAIRS` made."""
+NIGHT = "_images/night"  # pictures for a dark page, by their figure's id
+FIGURE = re.compile(
+    r'(<figure\b[^>]*\bid="(?P<id>(?:fig|hero)-[^"]+)"(?:(?!</figure>).)*?)(?P<img><img\b[^>]*>)', re.DOTALL
+)
+
+
+def mend_page(html: str, nights: frozenset[str] = frozenset()) -> str:
+    """Return one page with every repair of :data:`REPAIRS` made, its marks set, its figures in both lights."""
     for _, pattern, replacement in REPAIRS:
         html = pattern.sub(replacement, html)
-    return html
+
+    def both(found):
+        if found["id"] not in nights or "only-light" in found["img"]:
+            return found[0]
+        day = re.sub(r' class="[^"]*"', "", found["img"]).replace("<img", '<img class="only-light"', 1)
+        night = re.sub(r'src="[^"]*"', f'src="../{NIGHT}/{found["id"]}.webp"', day).replace(
+            "only-light", "only-dark", 1
+        )
+        return found[1] + day + night.replace("<img", '<img loading="lazy"', 1)
+
+    return margin.opened(FIGURE.sub(both, html))
 
 
 def mend(site: Path) -> list[Path]:
     """Repair every page of ``site`` in place; return the pages that changed."""
-    changed = []
+    changed, nights = [], frozenset(path.stem for path in (Path(site) / NIGHT).glob("*.webp"))
     for path in sorted(Path(site).rglob("*.html")):
         before = path.read_text(encoding="utf-8")
-        after = mend_page(before)
+        after = mend_page(before, nights)
         if after != before:
             path.write_text(after, encoding="utf-8")
             changed.append(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 import nbformat
 
 from deepfake_kit.notebook.sources import stripped
+from press import numbers
 
 EMPTY = r"repository = \"\""  # as it stands in the notebook's JSON
 
@@ -26,7 +27,7 @@ def normalise(folder: Path, check: bool) -> int:
     changed = []
     for path in sorted(folder.glob("*.ipynb")):
         before = path.read_text(encoding="utf-8")
-        after = canonical(nbformat.reads(before, as_version=4))
+        after = canonical(numbers.renumbered(nbformat.reads(before, as_version=4), path.stem))
         if after != before:
             changed.append(path.name)
             if not check:

@@ -15,7 +15,7 @@ import nbformat
 import yaml
 
 from deepfake_kit import paths
-from deepfake_kit.notebook import claims, kept, report
+from deepfake_kit.notebook import claims, kept, report, settings
 from press import assets, decorate, gates, glossary, health, ledger, mend, pages, previews, sources, verdicts
 
 MARKS = (
@@ -134,7 +134,13 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
         executed = paths.build(root) / "executed" / plan["profile"] / name / row["key"]
         notebook = nbformat.read(executed / "notebook.ipynb", as_version=4)
         (downloads / f"{name}.ipynb").write_text(sources.stamped(nbformat.writes(notebook), address), encoding="utf-8")
-        nbformat.write(decorate.decorated(notebook, int(name[:2])), source / "notebooks" / f"{name}.ipynb")
+        for anchor, picture in decorate.nights(notebook).items():
+            dark = source / "_extra" / mend.NIGHT / f"{anchor}.webp"
+            dark.parent.mkdir(parents=True, exist_ok=True)
+            dark.write_bytes(picture)
+        shown = settings.load(name).shown
+        dressed = decorate.decorated(notebook, int(name[:2]), shown, address, name)
+        nbformat.write(dressed, source / "notebooks" / f"{name}.ipynb")
         result = json.loads((executed / "results.json").read_text(encoding="utf-8"))
         if found := kept.load(name, root):
             result["kept"] = [record for record in found.about["records"] if record["type"] == "claim"]

@@ -11,6 +11,10 @@ import html
 import io
 from collections.abc import Sequence
 
+from PIL import Image
+
+from deepfake_kit.notebook import style
+
 MAXIMUM_FRAMES = 60
 
 
@@ -48,14 +52,16 @@ def slider(frames: Sequence, labels: Sequence[str], name: str, alts: Sequence[st
         raise ValueError(f"frames must hold 2 to {MAXIMUM_FRAMES} pictures; got {len(frames)}")
     pages = []
     for frame, label, alt in zip(frames, labels, alts, strict=True):
-        source = base64.b64encode(_png(frame)).decode()
-        pages.append(
-            ipywidgets.HTML(
-                f'<div class="kit-frame"><p><strong>{html.escape(name)}: {html.escape(str(label))}</strong></p>'
-                f'<img src="data:image/png;base64,{source}" alt="{html.escape(alt, quote=True)}" '
-                f'style="width:100%;max-width:{width}px;background:white"></div>'
-            )
+        pictures = _pictures(frame)
+        shown = "".join(
+            f'<img class="{only if len(pictures) > 1 else ""}" alt="{html.escape(alt, quote=True)}" '
+            f'src="data:image/webp;base64,{base64.b64encode(picture).decode()}" '
+            f'style="width:100%;max-width:{width}px;{more}">'
+            # Only the book's own style sheet knows a dark page; everywhere else the day's picture is shown.
+            for picture, only, more in zip(pictures, ("only-light", "only-dark"), ("background:white", "display:none"))
         )
+        title = f"<p><strong>{html.escape(name)}: {html.escape(str(label))}</strong></p>"
+        pages.append(ipywidgets.HTML(f'<div class="kit-frame">{title}{shown}</div>'))
     stack = ipywidgets.Stack(pages, selected_index=0)
     handle = ipywidgets.IntSlider(
         min=0,
@@ -72,25 +78,27 @@ def slider(frames: Sequence, labels: Sequence[str], name: str, alts: Sequence[st
     return box
 
 
-def _png(frame) -> bytes:
-    """PNG bytes of a figure, of an array, or the bytes themselves; palette-reduced to keep pages light."""
-    from PIL import Image
-
+def _pictures(frame) -> list[bytes]:
+    """A frame as WebP, for a light page and for a dark one; of a picture without ink there is one for both."""
     if isinstance(frame, bytes):
-        return frame
-    stream = io.BytesIO()
-    if hasattr(frame, "savefig"):
-        import matplotlib.pyplot as plt
+        return [_webp(Image.open(io.BytesIO(frame)).convert("RGB"))]
+    if not hasattr(frame, "savefig"):
+        return [_webp(Image.fromarray(frame))]
+    import matplotlib.pyplot as plt
 
-        frame.savefig(stream, format="png", dpi=100)
-        plt.close(frame)
-        image = Image.open(stream).convert("RGB")
-    else:
-        image = Image.fromarray(frame)
-    if image.mode == "RGB":
-        # A palette makes the page a third as heavy. An octree keeps rare colours; the median cut lets a few blue dots
-        # on a large map turn green.
-        image = image.quantize(256, Image.Quantize.FASTOCTREE)
+    day, night = io.BytesIO(), io.BytesIO()
+    frame.savefig(day, format="png", dpi=100)
+    style.night(frame)
+    frame.savefig(night, format="png", dpi=100, facecolor="none")
+    plt.close(frame)
+    return [_webp(Image.open(day).convert("RGB")), _webp(Image.open(night))]
+
+
+def _webp(image: Image.Image) -> bytes:
+    """Lossless, its palette reduced: a third as heavy."""
+    if image.mode != "L":
+        # An octree keeps rare colours; the median cut lets a few blue dots on a large map turn green.
+        image = image.quantize(256, Image.Quantize.FASTOCTREE).convert(image.mode)
     stream = io.BytesIO()
-    image.save(stream, format="png", optimize=True)
+    image.save(stream, format="webp", lossless=True)
     return stream.getvalue()

@@ -7,6 +7,8 @@ import html
 import math
 import re
 
+NUMBERED = {"figure": "Fig.", "explorable": "Fig.", "table": "Table"}  # counted through a chapter, under these names
+
 
 def mark(anchor: str, verdict: str, sign: str, label: str, word: str, text: str) -> str:
     """One small mark that opens on click or Enter, without any script."""
@@ -43,8 +45,10 @@ def table(df, anchor: str, label: str, digits: int) -> str:
     )
 
 
-def made(what: str, caption: str, rows: dict[str, str], command: str, stand_ins: list[str], missing=()) -> str:
-    """What stands below a figure, table or explorable: its caption and, folded, how it was made."""
+def made(
+    what: str, number: str, caption: str, rows: dict[str, str], command: str, stand_ins: list[str], missing=()
+) -> str:
+    """What stands below a figure, table or explorable: number and caption and, folded, how it was made."""
     warning = (
         f'<p class="kit-stand-in"><strong>Stand-in data.</strong> {", ".join(sorted(set(stand_ins)))} could '
         "not be found; scikit-learn's digits took its place. Numbers here are not those of the real set.</p>"
@@ -57,7 +61,8 @@ def made(what: str, caption: str, rows: dict[str, str], command: str, stand_ins:
             "be had; a small network of this chapter took its place.</p>"
         )
     listed = "".join(f"<dt>{name}</dt><dd>{html.escape(str(text))}</dd>" for name, text in rows.items())
-    shown_caption = f'<p class="kit-caption">{inline(caption)}</p>' if caption else ""
+    head = f'<span class="caption-number">{number}</span> ' if number else ""
+    shown_caption = f'<p class="kit-caption">{head}{inline(caption)}</p>' if head or caption else ""
     return (
         f'{shown_caption}{warning}<details class="kit-provenance"><summary>How this {what} was made</summary>'
         f"<dl>{listed}</dl><p>Make it again:</p><pre>{html.escape(command)}</pre></details>"

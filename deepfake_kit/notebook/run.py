@@ -23,6 +23,7 @@ from deepfake_kit.cache import cache_folder, write_whole
 from deepfake_kit.notebook import bands, kept, marks, settings, style
 
 METADATA_KEY = "deepfake_kit"
+NIGHT_KEY = "deepfake_kit_night"  # the same picture for a dark page
 GLUE_MIME = "application/papermill.record/text/plain"
 
 
@@ -366,12 +367,16 @@ class Run:
             )
         if not caption.strip():
             raise ValueError(f"figure {id!r} needs a caption that states its finding")
-        png = io.BytesIO()
-        fig.savefig(png, format="png", dpi=150)
+        day, night = io.BytesIO(), io.BytesIO()
+        fig.savefig(day, format="png", dpi=150)
         width, height = (fig.get_size_inches() * 110).round().astype(int).tolist()
+        style.night(fig)
+        exact = not any(ax.images for ax in fig.axes)  # letters stay sharp, pictures light
+        fig.savefig(night, format="webp", dpi=150, facecolor="none", pil_kwargs={"lossless": exact, "quality": 90})
         plt.close(fig)
+        day, night = (base64.b64encode(picture.getvalue()).decode() for picture in (day, night))
         self._publish(
-            {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": alt},
+            {"image/png": day, "text/plain": alt},
             {
                 "type": "figure",
                 "id": id,
@@ -379,7 +384,7 @@ class Run:
                 "caption": caption,
                 "photographs_of_people": bool(show_photographs),
             },
-            {"image/png": {"width": width, "height": height}},
+            {"image/png": {"width": width, "height": height}, NIGHT_KEY: night},
         )
         self._under(id, "figure", caption)
         self._beside("figure", id, kept)
@@ -556,6 +561,8 @@ class Run:
     def _record(self, record: dict) -> dict:
         if any(old["type"] == record["type"] and old["id"] == record["id"] for old in self.records):
             raise ValueError(f"{record['type']} id {record['id']!r} is already used in this chapter")
+        if number := self._number(record):
+            record["number"] = number
         record = {
             **record,
             "chapter": self.chapter.name,
@@ -567,6 +574,14 @@ class Run:
         }
         self.records.append(record)
         return record
+
+    def _number(self, record: dict) -> str:
+        """What a figure, slider or table is called, e.g. "Fig. 6.4"; the settings and all else have no number."""
+        name = marks.NUMBERED.get(record["type"])
+        if not name or record["id"] == "settings":
+            return ""
+        count = sum(old.get("number", "").startswith(name) for old in self.records)
+        return f"{name} {int(self.chapter.number)}.{count + 1}"
 
     def _publish(self, data: dict, record: dict | None, metadata: dict | None = None) -> None:
         from IPython import get_ipython
@@ -629,9 +644,10 @@ class Run:
             "made": f"{self.records[-1]['seconds']:.0f} s after the chapter began",
         }
         missing = [row["name"] for row in self.networks if row["missing"]]
-        shown = marks.made(what, caption, rows, command, stand_ins, missing)
+        number = self.records[-1].get("number", "")
+        shown = marks.made(what, number, caption, rows, command, stand_ins, missing)
         self._publish(
-            {"text/html": shown, "text/plain": marks.plain(caption)},
+            {"text/html": shown, "text/plain": f"{number} {marks.plain(caption)}".strip()},
             None,
             {"deepfake_kit_under": {"id": id, "what": what}},
         )

@@ -41,6 +41,50 @@ def use() -> None:
     )
 
 
+def night(fig) -> None:
+    """Make a figure one for a dark page: grey ink turns over, colours brighten, pictures and maps stay as they are.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> fig, ax = plt.subplots()
+    >>> title = ax.set_title("black on white")
+    >>> night(fig)
+    >>> title.get_color()
+    (0.9, 0.9, 0.9, 1.0)
+    >>> plt.close(fig)
+    """
+    import numpy as np
+    from matplotlib.colors import to_rgba
+
+    def turned(colour):
+        r, g, b, a = to_rgba(colour)
+        if not a:
+            return "none"
+        grey = max(r, g, b) - min(r, g, b) < 0.1
+        return tuple(float(0.9 - 0.8 * x if grey else 0.25 + 0.75 * x) for x in (r, g, b)) + (float(a),)
+
+    kept = {fig.patch, *(ax.patch for ax in fig.axes)}
+    for ax in fig.axes:
+        if ax.images or any(part.get_array() is not None for part in ax.collections):
+            kept |= {*ax.texts, *ax.lines, *ax.patches, *ax.collections}  # drawn upon a picture, whose colours stay
+    parts = {part for part in fig.findobj() if part not in kept}
+    for part in list(parts):  # what findobj passes over
+        parts |= {getattr(part, name, None) for name in ("_bbox_patch", "arrow_patch")} - {None}
+    changes = []  # read first: a marker takes its line's colour
+    for part in parts:
+        filled = hasattr(part, "get_facecolor")
+        for name in ("facecolor", "edgecolor") if filled else ("color", "markerfacecolor", "markeredgecolor"):
+            found = getattr(part, f"get_{name}", lambda: "none")()
+            if not isinstance(found, str) or found not in ("none", "auto"):
+                many = np.ndim(found) == 2
+                changes.append((getattr(part, f"set_{name}"), [turned(x) for x in found] if many else turned(found)))
+    for change, colour in changes:
+        change(colour)
+    for ax in (fig, *fig.axes):
+        ax.patch.set_alpha(0)
+
+
 def sheet(images, columns: int):
     """Images laid out in rows of `columns`, as one picture for ``imshow``; places left over are white.
 

@@ -12,7 +12,7 @@ from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from press import browser, decorate, ledger
 
-from deepfake_kit.notebook import claims
+from deepfake_kit.notebook import claims, marks
 from deepfake_kit.notebook.run import METADATA_KEY
 
 
@@ -232,7 +232,8 @@ def test_nothing_is_cut_off(shown, width):
 
 def claim_cell(claim_id: str, verdict: str):
     record = {"type": "claim", "id": claim_id, "value": 0.25, "interval": [0.2, 0.3], "verdict": verdict}
-    mark = new_output("display_data", data={"text/html": "<details>"}, metadata={METADATA_KEY: record})
+    shown = marks.mark(f"check-{claim_id}", verdict, "✓", "a label", "said", "what was compared")
+    mark = new_output("display_data", data={"text/html": shown}, metadata={METADATA_KEY: record})
     return new_code_cell("run.claim()", outputs=[mark])
 
 
@@ -250,19 +251,18 @@ def test_a_section_ends_with_one_table_of_its_claims():
         ]
     )
     cells = decorate.decorated(notebook, 2).cells
-    assert [cell.source[:4] for cell in cells] == [
-        "# 2 ",
+    assert [cell.source.partition("\n")[0] for cell in cells[:1] + cells[2:]] == [
+        "# 2 · T",
         "## A",
-        "run.",
-        "run.",
+        "run.claim()",  # what follows each other shares one fold
         "pass",
         "## B",
         "x",
         "## C",
-        "run.",
+        "run.claim()",
         "pass",
     ]
     page = BeautifulSoup(cells[4].outputs[0].data["text/html"], "html.parser")
     assert "1 reproduced, 1 contradicted" in " ".join(page.find("summary").get_text().split())
-    assert [link["href"] for link in page.select("tbody th a")] == ["#check-ddtma-eq-1", "#check-ddtma-eq-2"]
+    assert [row.get("id") for row in page.select("tbody tr")] == ["check-ddtma-eq-1", "check-ddtma-eq-2"]
     assert "0.25 [0.2 to 0.3]" in page.get_text()

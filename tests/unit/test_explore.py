@@ -22,8 +22,8 @@ def test_each_frame_keeps_its_picture_and_words():
     handle, stack = box.children
     assert (handle.min, handle.max, handle.description) == (0, 2, "shade")
     for i, page in enumerate(stack.children):
-        png = base64.b64decode(re.search(r"base64,([^\"]+)", page.value)[1])
-        assert np.all(np.asarray(Image.open(io.BytesIO(png)).convert("L")) == 20 * i)
+        picture = base64.b64decode(re.search(r"base64,([^\"]+)", page.value)[1])
+        assert np.all(np.asarray(Image.open(io.BytesIO(picture)).convert("L")) == 20 * i)
         assert f'alt="{["dark", "grey", "light"][i]}"' in page.value
 
 
@@ -51,7 +51,7 @@ def test_lengths_are_checked(n, labels):
         explore.slider(frames(n), labels, "n", ["x"] * n)
 
 
-def test_figures_become_light_pngs():
+def test_figures_become_light_pictures():
     import matplotlib.pyplot as plt
 
     figures = []
@@ -64,6 +64,26 @@ def test_figures_become_light_pngs():
     assert not plt.get_fignums()
 
 
+def test_a_figures_frame_has_a_picture_for_a_dark_page():
+    """Black ink turns light there, the ground is left out; anywhere but on the book's page it stays hidden."""
+    import matplotlib.pyplot as plt
+
+    figures = []
+    for _ in range(2):
+        fig, ax = plt.subplots(figsize=(4, 3))
+        ax.plot([1, 2], color="black")
+        figures.append(fig)
+    page = explore.slider(figures, "ab", "n", "ab").children[1].children[0].value
+    assert re.findall(r'class="(only-\w+)"', page) == ["only-light", "only-dark"] and "display:none" in page
+    day, night = (
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(source))).convert("RGBA")).astype(int)
+        for source in re.findall(r"base64,([^\"]+)", page)
+    )
+    assert day[0, 0, 3] == 255 and night[0, 0, 3] == 0
+    ink = day[..., :3].max(-1) < 30
+    assert ink.any() and night[ink][:, :3].min() > 180 and night[ink][:, 3].min() > 180
+
+
 def test_a_few_dots_keep_their_colour_on_a_colourful_picture():
     across = np.linspace(0, 255, 200)
     picture = np.stack(
@@ -71,5 +91,5 @@ def test_a_few_dots_keep_their_colour_on_a_colourful_picture():
     ).astype(np.uint8)
     blue = np.array([0, 114, 178])
     picture[40:43, 60:63] = blue
-    shown = np.asarray(Image.open(io.BytesIO(explore._png(picture))).convert("RGB")).astype(int)
+    shown = np.asarray(Image.open(io.BytesIO(explore._pictures(picture)[0])).convert("RGB")).astype(int)
     assert np.abs(shown[40:43, 60:63] - blue).max() < 20

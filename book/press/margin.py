@@ -1,0 +1,111 @@
+"""Verdicts and checks as marks of one sign each, at the sentence or equation where the notebook asks for them.
+
+In a notebook ``[◦](#check-02-two-steps)`` says where the mark of a ``run.verify`` or ``run.claim`` belongs.
+:func:`placed` turns it into a link that Sphinx leaves alone, :func:`opened` into the mark, once the page is rendered.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass
+
+PLACE = re.compile(r"\[◦\]\(#(check-[\w.-]+)\)")
+SHOWN = re.compile(
+    r'<details class="kit-check kit-(?P<verdict>[\w-]+)" id="(?P<anchor>[^"]+)"><summary><span aria-hidden="true">'
+    r'(?P<sign>.)</span> (?P<label>.*?)<span class="kit-word">: (?P<word>[^<]*)</span></summary>'
+    r"<p>(?P<text>.*)</p></details>",
+    re.DOTALL,
+)
+LINK = re.compile(r'<a class="kit-mark" href="#(check-[^"]+)">◦</a>')
+STORED = re.compile(r'<span class="kit-stored" data-mark="([^"]+)" hidden>(.*?)</span><!-- stored -->\n?', re.DOTALL)
+ROW = 2  # so many marks may follow each other without a word between them
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a run said about one claim or check."""
+
+    anchor: str
+    verdict: str
+    sign: str
+    label: str
+    word: str
+    text: str
+
+    def button(self, anchored: bool) -> str:
+        """One sign that opens what was compared: by mouse, touch, Enter or focus, without a script."""
+        id = f' id="{self.anchor}"' if anchored else ""
+        name = html.escape(f"{plain(self.label)}: {self.word}", quote=True)
+        return (
+            f'<span class="kit-mark kit-{self.verdict}"{id}><button type="button" aria-label="{name}" '
+            f'aria-describedby="note-{self.anchor}">{self.sign}</button><span class="kit-note" role="note" '
+            f'id="note-{self.anchor}"><b>{self.label}: {self.word}.</b> {self.text}</span></span>'
+        )
+
+
+def plain(text: str) -> str:
+    """Words without tags and without the signs of a formula."""
+    return re.sub(r"<[^>]+>|\\[()]|\\", "", text)
+
+
+def read(output) -> Mark | None:
+    """The mark that an output shows."""
+    found = SHOWN.fullmatch(output.get("data", {}).get("text/html", "").strip())
+    return Mark(**found.groupdict()) if found else None
+
+
+def placed(text: str, known: set[str]) -> str:
+    """Markdown whose places for marks are links that Sphinx passes on; a place without a mark is refused.
+
+    Raises
+    ------
+    ValueError
+        If no run made the mark.
+    """
+
+    def link(found):
+        if found[1] not in known:
+            raise ValueError(f"{found[0]} leads nowhere: no run.verify or run.claim of this chapter makes #{found[1]}")
+        return f'<a class="kit-mark" href="#{found[1]}">◦</a>'
+
+    return PLACE.sub(link, text)
+
+
+def store(marks: list[Mark]) -> str:
+    """What :func:`opened` needs, as HTML for the end of the page."""
+    return "\n".join(
+        f'<span class="kit-stored" data-mark="{mark.anchor}" hidden>{mark.button(True)}</span><!-- stored -->'
+        for mark in marks
+    )
+
+
+def opened(page: str) -> str:
+    """A rendered page with each mark at its first place; a further link to it is a link."""
+    stored = {found[1]: found[2] for found in STORED.finditer(page)}
+    if not stored:
+        return page
+    page, seen = STORED.sub("", page), set()
+
+    def mark(found):
+        if found[1] not in stored:
+            return found[0]
+        if found[1] in seen:
+            sign = re.search(r">(.)</button>", stored[found[1]])[1]
+            return f'<a class="kit-again" href="#{found[1]}" aria-label="the mark above">{sign}</a>'
+        seen.add(found[1])
+        return stored[found[1]]
+
+    return LINK.sub(mark, page)
+
+
+def rows(text: str) -> list[int]:
+    """How many marks stand in each row of a Markdown text: one mark after the other, no word between.
+
+    Examples
+    --------
+    >>> rows("It holds [◦](#check-a). So does this [◦](#check-b), [◦](#check-c)")
+    [1, 2]
+    """
+    marked = re.sub(r"[^◦\w]+", "", PLACE.sub("◦", text))
+    return [len(row) for row in re.findall("◦+", marked)]

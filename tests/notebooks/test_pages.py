@@ -1,0 +1,159 @@
+"""What a chapter's page needs from its notebook: a question, an answer, marks at their place, numbers that hold."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from press import margin, numbers, opening
+from press.opening import tags
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+# Whoever tags one takes it off this list.
+LATER = {
+    "01_how_deepfakes_are_made",
+    "02_diffusion_math",
+    "04_stackelberg_game",
+    "05_tasks_on_a_chain",
+    "06_federated_diffusion",
+    "07_vit_lora",
+    "09_simclr_on_edge",
+    "10_dadfi",
+}
+
+
+def ready(path: Path) -> bool:
+    return '"found"' in path.read_text(encoding="utf-8")
+
+
+def read(path: Path):
+    return nbformat.read(path, as_version=4)
+
+
+def test_every_chapter_but_those_listed_is_held_to_the_rules():
+    assert {path.stem for path in NOTEBOOKS if not ready(path)} == LATER
+
+
+every = pytest.mark.parametrize("path", [path for path in NOTEBOOKS if ready(path)], ids=lambda path: path.stem)
+
+
+def missing(notebook) -> list[str]:
+    """What the opening lacks, in words."""
+    title = notebook.cells[0].source
+    found = [cell for cell in notebook.cells if "found" in tags(cell)]
+    heroes = [cell for cell in notebook.cells if "hero" in tags(cell)]
+    facts = {name for cell in notebook.cells for name, _ in opening.FACT.findall(cell.source)}
+    wrong = [] if opening.TITLE.match(title)["question"] else ["no question in italics under the title"]
+    wrong += [] if len(heroes) == 1 and "run.figure(" in heroes[0].source else ["one figure is tagged hero"]
+    wrong += [f"no paragraph **{name}.**" for name in ("Prerequisites", "Time") if name not in facts]
+    if len(found) != 1 or found[0].source.count("run.say(") != 1:
+        return [*wrong, "one cell tagged found says the answer and three findings"]
+    parts = re.split(r"\\n- ", found[0].source)
+    wrong += [] if len(parts) == 4 else [f"{len(parts) - 1} findings instead of three"]
+    return wrong + ["a finding without a computed number" for part in parts[1:] if "{" not in part]
+
+
+@every
+def test_it_opens_with_question_figure_answer_and_three_findings(path):
+    assert missing(read(path)) == []
+
+
+@every
+def test_numbers_hold_and_everything_shown_is_referred_to(path):
+    assert numbers.problems(path) == []
+
+
+@every
+def test_no_more_than_two_marks_in_a_row(path):
+    rows = {cell.id: max(margin.rows(cell.source), default=0) for cell in read(path).cells}
+    assert {id: count for id, count in rows.items() if count > margin.ROW} == {}
+
+
+@every
+def test_no_heading_without_text(path):
+    cells = read(path).cells
+    bare = []
+    for k, cell in enumerate(cells):
+        if cell.cell_type == "markdown":
+            rest = re.split(r"^#+ .*$", cell.source, flags=re.MULTILINE)[1:]
+            bare += [cell.id for part in rest[:-1] if not part.strip()]
+            follows = k + 1 < len(cells) and "run.say(" in cells[k + 1].source
+            bare += [cell.id] if rest and not rest[-1].strip() and not follows else []
+    assert bare == []
+
+
+# -- planted faults ------------------------------------------------------------------------------------
+
+
+def planted(tmp_path: Path, change) -> Path:
+    """Chapter 4 with one change, under its own name."""
+    source = next(path for path in NOTEBOOKS if path.stem.startswith("04"))
+    notebook = json.loads(source.read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        cell["source"] = "".join(cell["source"])
+    change(notebook["cells"])
+    path = tmp_path / source.name
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    return path
+
+
+def cell_with(cells: list, text: str, tag: str = "") -> dict:
+    return next(c for c in cells if text in c["source"] and (not tag or tag in c["metadata"].get("tags", [])))
+
+
+@pytest.mark.skipif(not ready(ROOT / "notebooks" / "04_stackelberg_game.ipynb"), reason="chapter 4 is not tagged")
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda cells: cells[0].update(source="# Title\n\nNo question."), "no question"),
+        (lambda cells: cell_with(cells, "run.figure(", "hero")["metadata"]["tags"].remove("hero"), "tagged hero"),
+        (lambda cells: cell_with(cells, "run.say(", "found")["metadata"]["tags"].remove("found"), "tagged found"),
+        (lambda cells: cell_with(cells, "**Time.**").update(source="x"), "**Time.**"),
+    ],
+)
+def test_an_opening_that_lacks_something_is_found(tmp_path, change, said):
+    assert any(said in words for words in missing(read(planted(tmp_path, change))))
+
+
+@pytest.mark.skipif(not ready(ROOT / "notebooks" / "04_stackelberg_game.ipynb"), reason="chapter 4 is not tagged")
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[Fig. 4.99](#fig-04-node-utility)", "should be Fig. 4.1"),
+        ("[Fig. 4.1](#fig-04-nothing)", "leads nowhere"),
+        ("By Eq. (4.99) it holds.", "does not exist"),
+    ],
+)
+def test_a_wrong_reference_is_found(tmp_path, text, said):
+    path = planted(tmp_path, lambda cells: cells[-1].update(source=cells[-1]["source"] + "\n\n" + text))
+    assert any(said in words for words in numbers.problems(path))
+
+
+@pytest.mark.skipif(not ready(ROOT / "notebooks" / "04_stackelberg_game.ipynb"), reason="chapter 4 is not tagged")
+def test_a_figure_that_nothing_refers_to_is_found(tmp_path):
+    def forget(cells):
+        for cell in cells:
+            cell["source"] = cell["source"].replace("(#fig-04-node-utility)", "(#s2)")
+
+    assert any("#fig-04-node-utility" in words for words in numbers.problems(planted(tmp_path, forget)))
+
+
+def test_three_marks_in_a_row_are_found():
+    assert margin.rows("It holds [◦](#check-a), [◦](#check-b); [◦](#check-c). More [◦](#check-d)") == [3, 1]
+
+
+def test_format_writes_the_numbers():
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_code_cell('run.table("settings", x)\nrun.figure("a_b", f)\nrun.explorable("c", w)'),
+            nbformat.v4.new_code_cell('run.table("d", x)'),
+            nbformat.v4.new_markdown_cell("[Fig. ](#exp-07-c), [Table 9](#tab-07-d) and [Fig. 1](#fig-07-a-b)"),
+        ]
+    )
+    assert numbers.renumbered(notebook, "07_x").cells[2].source == (
+        "[Fig. 7.2](#exp-07-c), [Table 7.1](#tab-07-d) and [Fig. 7.1](#fig-07-a-b)"
+    )
