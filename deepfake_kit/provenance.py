@@ -205,7 +205,7 @@ def essential(text: str) -> str:
 
 def code_digest(*texts: str) -> str:
     """Hash of what some source computes: 12 hexadecimal digits."""
-    return hashlib.sha256("\0".join(essential(text) for text in texts).encode()).hexdigest()[:12]
+    return hashlib.sha256("\n\n".join(essential(text) for text in texts).encode()).hexdigest()[:12]
 
 
 def module_code(name: str) -> str | None:

@@ -116,7 +116,7 @@ def _named_files(module: Path, kit: Path) -> set[Path]:
     for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
         if not (isinstance(node, ast.Constant) and isinstance(node.value, str) and 0 < len(node.value) < 80):
             continue
-        if node.value in BY_CHAPTER or "\n" in node.value or not node.value.strip("./ "):
+        if node.value in BY_CHAPTER or not node.value.isprintable() or not node.value.strip("./ "):
             continue
         for place in {kit, module.parent}:
             path = (place / node.value).resolve()
