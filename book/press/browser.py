@@ -38,6 +38,7 @@ FLAGS = (
 PREFIX = "/book/"  # served below a folder, as on Pages, so that a link from the root of the host shows
 WIDE, PHONE = 1280, 390
 HEIGHT = {WIDE: 900, PHONE: 844}
+SAMPLE = 3  # of many pages made by one function
 OWN_SCHEMES = ("data", "blob", "about")
 IMPACTS = ("serious", "critical")
 
@@ -282,6 +283,16 @@ def _try_to_open(page: object, url: str, visit: Visit) -> None:
         visit.errors.append(str(error))
 
 
+def looked_at(site: Path) -> list[str]:
+    """The pages that are looked at: all that do not merely send their visitor on, and the largest few of the kit's.
+
+    The kit's pages are many and made by one function.
+    """
+    found = [page for page in html_pages(site) if redirect(parse(site, page)) is None]
+    alike = sorted((page for page in found if page.startswith("kit/")), key=lambda page: (site / page).stat().st_size)
+    return [page for page in found if page not in alike[:-SAMPLE]]
+
+
 def inspect(
     site: Path, pages: Iterable[str] | None = None, *, axe: Path | None = None, browser: object | None = None
 ) -> list[Visit]:
@@ -292,7 +303,7 @@ def inspect(
     site : Path
         The folder of the rendered book.
     pages : iterable of str, optional
-        Paths inside ``site``; default: all pages that do not merely send their visitor on.
+        Paths inside ``site``; default: those of :func:`looked_at`.
     axe : Path, optional
         axe-core's script (:func:`press.assets.axe_script`); without it accessibility is not judged.
     browser : playwright.sync_api.Browser, optional
@@ -305,7 +316,7 @@ def inspect(
     """
     site = Path(site)
     if pages is None:
-        pages = [page for page in html_pages(site) if redirect(parse(site, page)) is None]
+        pages = looked_at(site)
     script = Path(axe).read_text(encoding="utf-8") if axe else None
     visits: list[Visit] = []
     start = open_browser() if browser is None else contextlib.nullcontext(browser)

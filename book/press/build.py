@@ -83,7 +83,7 @@ def _plan(root: Path, profile: str) -> dict:
         root / name
         for name in (
             "book",
-            "deepfake_kit/papers",
+            "deepfake_kit",  # the papers, and the kit's own pages
             "results",
             "_config.yml",
             "_toc.yml",

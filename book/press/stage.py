@@ -16,7 +16,23 @@ import yaml
 
 from deepfake_kit import paths
 from deepfake_kit.notebook import claims, kept, report, settings
-from press import assets, decorate, gates, glossary, health, ledger, mend, pages, previews, sources, verdicts
+from press import (
+    assets,
+    atlas,
+    code_links,
+    decorate,
+    feedback,
+    gates,
+    glossary,
+    health,
+    kit,
+    ledger,
+    mend,
+    pages,
+    previews,
+    sources,
+    verdicts,
+)
 
 MARKS = (
     ("book/index.md", "<!-- totals -->", ledger.totals),
@@ -24,6 +40,8 @@ MARKS = (
     ("book/health.md", "<!-- health -->", health.table),
     ("book/glossary.md", "<!-- glossary -->", glossary.words),
     ("book/glossary.md", "<!-- notation -->", glossary.notation),
+    ("book/kit.md", "<!-- kit -->", kit.rooms),
+    ("book/atlas.md", "<!-- atlas -->", atlas.tiles),
 )
 ANNOUNCEMENT = "Made at profile {profile}, not at the size of the book: its numbers judge no paper."
 
@@ -58,7 +76,7 @@ def render(root: Path, plan: dict, site: str) -> int:
         os.replace(source / "_build" / "html", folder / "html")
         # A reader who downloads the page gets the executed notebook, not its dressed copy.
         shutil.copytree(folder / "downloads", folder / "html" / "_sources" / "notebooks", dirs_exist_ok=True)
-        finish(folder / "html", results)
+        finish(folder / "html", results, repository(root))
         (folder / "html" / "results.json").write_text(json.dumps(results), encoding="utf-8")
         problems = gates.run(folder / "html", results, pages=pages.toc_pages(root / "_toc.yml"))
     if problems:
@@ -69,9 +87,11 @@ def render(root: Path, plan: dict, site: str) -> int:
     return 0
 
 
-def finish(site: Path, results: list[dict]) -> None:
+def finish(site: Path, results: list[dict], address: str = "") -> None:
     """What is done to the rendered pages before they are inspected."""
     mend.mend(site)
+    feedback.write(site, results, address)
+    code_links.link(site)
     previews.write(site)
 
 
@@ -129,7 +149,7 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
     (source / "notebooks").mkdir()
     downloads = source.parent / "downloads"
     downloads.mkdir()
-    results = []
+    results, thumbnails = [], {}
     for name, row in plan["chapters"].items():
         executed = paths.build(root) / "executed" / plan["profile"] / name / row["key"]
         notebook = nbformat.read(executed / "notebook.ipynb", as_version=4)
@@ -138,6 +158,7 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
             dark = source / "_extra" / mend.NIGHT / f"{anchor}.webp"
             dark.parent.mkdir(parents=True, exist_ok=True)
             dark.write_bytes(picture)
+        thumbnails |= atlas.pictures(notebook)
         shown = settings.load(name).shown
         dressed = decorate.decorated(notebook, int(name[:2]), shown, address, name)
         nbformat.write(dressed, source / "notebooks" / f"{name}.ipynb")
@@ -156,6 +177,9 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
         page = report.article(paper, results, book=True)
         (source / "book" / f"work-{paper}.md").write_text(page, encoding="utf-8")
     ledger.write(source / "_extra" / "book", results)
+    atlas.write(source / "_extra" / "book" / "atlas", thumbnails)
+    if "file: book/kit" in (source / "_toc.yml").read_text(encoding="utf-8"):
+        kit.write(source / kit.FILE)
     assets.copy(source, paths.build(root) / "third_party")
     return results
 

@@ -163,3 +163,21 @@
   }
   window.addEventListener("load", () => setTimeout(unfold, 50));
 })();
+
+// "Report a problem" names the cell that the reader last pointed at or reached, and stands beside it.
+document.addEventListener("DOMContentLoaded", () => {
+  "use strict";
+  const whole = document.querySelector("a.kit-report");
+  if (!whole) return;
+  const link = document.createElement("a");
+  link.className = "kit-report-cell";
+  link.textContent = "report this cell";
+  const follow = (event) => {
+    const cell = event.target.closest && event.target.closest("[data-kit-cell]");
+    if (!cell || cell.contains(link)) return;
+    link.href = whole.href.replace(encodeURIComponent("the whole page"), encodeURIComponent(cell.dataset.kitCell));
+    cell.append(link);
+  };
+  document.addEventListener("mouseover", follow);
+  document.addEventListener("focusin", follow);
+});

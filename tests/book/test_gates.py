@@ -210,6 +210,12 @@ HTML_FAULTS = [  # gate, what was on the page, what is planted, words of the pro
         2 * '<a class="book-term" href="../index.html#home">word</a>' + "<h1",
         "2 links explain home",
     ),
+    (
+        "code_leads_to_the_kit",
+        "<h1",
+        '<div class="highlight-ipython3"><pre>from deepfake_kit.diffusion import UNet</pre></div><h1',
+        "UNet is no link",
+    ),
     ("numbers_have_results", 'data-kit-value="kept"', 'data-kit-value="lost"', "the value 'lost'"),
     ("numbers_have_results", "74.3", "{kept:.1%}", "the placeholder {kept:.1%}"),
     ("numbers_have_results", "74.3", "{{ kept }}", "the placeholder {{ kept }}"),

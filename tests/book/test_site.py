@@ -63,11 +63,14 @@ def test_browser_passes(gate, visits):
 
 def test_every_page_was_visited_in_every_look(site, visits):
     seen = {(visit.page, visit.scheme, visit.width, visit.theme) for visit in visits}
-    for name in html_pages(site):
-        if redirect(parse(site, name)) is None:
-            for width, theme in browser.LOOKS:
-                assert (name, "http", width, theme) in seen
-            assert (name, "file", browser.WIDE, "light") in seen
+    names = browser.looked_at(site)
+    assert {name for name in html_pages(site) if redirect(parse(site, name)) is None} - set(names) <= set(
+        name for name in html_pages(site) if name.startswith("kit/")
+    )
+    for name in names:
+        for width, theme in browser.LOOKS:
+            assert (name, "http", width, theme) in seen
+        assert (name, "file", browser.WIDE, "light") in seen
 
 
 def test_formulas_are_set(site, base, page):
