@@ -10,6 +10,7 @@ import copy
 import io
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -85,6 +86,17 @@ def initialise(model: nn.Module, generator: torch.Generator | None, gain: float 
             weight.normal_(0, gain * fan_in**-0.5, generator=generator)
             if getattr(module, "bias", None) is not None:
                 module.bias.zero_()
+
+
+def dense(*widths: int) -> list[nn.Module]:
+    """Linear layers of these widths, a leaky rectifier between any two.
+
+    >>> dense(4, 2, 1)
+    [Linear(in_features=4, out_features=2, bias=True), LeakyReLU(negative_slope=0.2), Linear(in_features=2, \
+out_features=1, bias=True)]
+    """
+    layers = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.LeakyReLU(0.2))]
+    return layers[:-1]
 
 
 def fast_dtype(device: torch.device | str = "cpu") -> torch.dtype:

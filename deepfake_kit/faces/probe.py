@@ -72,7 +72,7 @@ def fit_probe(
     batch_size: int = 64,
     lr: float = 2e-3,
     noise: float = 0.02,
-    random: torch.Generator | None = None,
+    generator: torch.Generator | None = None,
 ) -> list[float]:
     """Train on drawn faces by least squares on standardised targets; returns the loss of each step.
 
@@ -88,7 +88,7 @@ def fit_probe(
     noise : float
         Standard deviation of noise added to the images; half of each batch is blurred as well. Generators blur and
         leave out camera noise, and the probe should not mind.
-    random : torch.Generator, optional
+    generator : torch.Generator, optional
 
     Raises
     ------
@@ -103,11 +103,11 @@ def fit_probe(
     optimizer = torch.optim.AdamW(probe.parameters(), lr=lr, weight_decay=0.02)
 
     def loss(step: int) -> Tensor:
-        index = torch.randint(len(truth), (batch_size,), generator=random)
+        index = torch.randint(len(truth), (batch_size,), generator=generator)
         x = drawn.images[index]
         half = batch_size // 2
         x = torch.cat([F.avg_pool2d(F.pad(x[:half], (1, 1, 1, 1), mode="replicate"), 3, 1), x[half:]])
-        x = (x + noise * torch.randn(x.shape, generator=random)).clamp(0, 1)
+        x = (x + noise * torch.randn(x.shape, generator=generator)).clamp(0, 1)
         with fast_arithmetic():
             read = probe(x)
         return F.mse_loss((read - probe.mean) / probe.deviation, truth[index])
@@ -124,8 +124,8 @@ def explained(probe: FaceProbe, drawn: Faces) -> dict[str, float]:
     return dict(zip(TARGET_NAMES, (1 - rest / total).tolist(), strict=True))
 
 
-def new_probe(random: torch.Generator | None = None) -> FaceProbe:
-    """A fresh probe whose weights come from `random`."""
+def new_probe(generator: torch.Generator | None = None) -> FaceProbe:
+    """A fresh probe whose weights come from `generator`."""
     probe = FaceProbe()
-    initialise(probe, random)
+    initialise(probe, generator)
     return probe

@@ -117,7 +117,7 @@ def fit_plan(
     batch_size: int = 128,
     lr: float = 1e-3,
     ema_decay: float = 0.995,
-    random: torch.Generator | None = None,
+    generator: torch.Generator | None = None,
 ) -> tuple[nn.Module, list[float]]:
     """Learn the code, then train its denoiser; returns the averaged model and the loss of each step.
 
@@ -142,7 +142,7 @@ def fit_plan(
         batch_size,
         lr,
         ema_decay,
-        random,
+        generator,
         warmup=min(50, steps // 4),
         decay=True,
     )
@@ -159,7 +159,7 @@ def fit_ddpm(
     lr: float = 1e-3,
     pixel_lr: float = 3e-3,
     ema_decay: float = 0.995,
-    random: torch.Generator | None = None,
+    generator: torch.Generator | None = None,
 ) -> tuple[TwoStages, list[float], list[float]]:
     """Train both stages, one after the other; returns the averaged model and the losses of plan and pixels.
 
@@ -169,11 +169,11 @@ def fit_ddpm(
         As :func:`fit_plan` and :func:`fit_pixels`.
     """
     check_steps(pixel_steps, pixel_batch_size)
-    plan, plan_losses = fit_plan(model.plan, images, steps, batch_size, lr, ema_decay, random)
+    plan, plan_losses = fit_plan(model.plan, images, steps, batch_size, lr, ema_decay, generator)
     model.pixels.learn_covariance(images, plan.basis)
     # The pixels take fewer steps, so their average forgets sooner.
     pixels, pixel_losses = fit_pixels(
-        model.pixels, images, pixel_steps, pixel_batch_size, pixel_lr, min(ema_decay, 0.99), random
+        model.pixels, images, pixel_steps, pixel_batch_size, pixel_lr, min(ema_decay, 0.99), generator
     )
     return TwoStages(plan, pixels), plan_losses, pixel_losses
 
@@ -182,7 +182,7 @@ def fit_ddpm(
 def sample_plan(
     model: TwoStages,
     n: int,
-    random: torch.Generator | None = None,
+    generator: torch.Generator | None = None,
     sampler: str = "ddim",
     steps: int | None = DDIM_STEPS,
 ) -> Tensor:
@@ -195,7 +195,7 @@ def sample_plan(
         sampler,
         steps,
         4.0,
-        generator=random,
+        generator=generator,
         device=model.plan.average.device,
     )
     return model.plan.decode(codes)
@@ -204,14 +204,14 @@ def sample_plan(
 def sample_ddpm(
     model: TwoStages,
     n: int,
-    random: torch.Generator | None = None,
+    generator: torch.Generator | None = None,
     sampler: str = "ddim",
     steps: int | None = DDIM_STEPS,
 ) -> Tensor:
     """Images [n, 3, S, S] in [0, 1]: DDIM in a few steps, or ``sampler="ddpm", steps=None`` for both full chains."""
     pixel_steps = None if steps is None else PIXEL_DDIM_STEPS
     return to_unit(
-        finish_pixels(model.pixels, sample_plan(model, n, random, sampler, steps), random, sampler, pixel_steps)
+        finish_pixels(model.pixels, sample_plan(model, n, generator, sampler, steps), generator, sampler, pixel_steps)
     )
 
 
@@ -222,11 +222,11 @@ def new_ddpm(
     depth: int,
     channels: tuple[int, ...],
     blocks: int,
-    random: torch.Generator | None,
+    generator: torch.Generator | None,
 ) -> TwoStages:
-    """Fresh networks whose weights come from `random`; they start by predicting no noise and no correction."""
+    """Fresh networks whose weights come from `generator`; they start by predicting no noise and no correction."""
     model = TwoStages(CodeDenoiser(size, components, width, depth), PixelDenoiser(size, channels, blocks, components))
-    initialise(model, random, gain=1.0)
+    initialise(model, generator, gain=1.0)
     plan, unet = model.plan, model.pixels.unet
     for layer in (
         plan.last,

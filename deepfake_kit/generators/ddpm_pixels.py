@@ -188,7 +188,7 @@ def fit_pixels(
     batch_size: int = 16,
     lr: float = 3e-3,
     ema_decay: float = 0.99,
-    random: torch.Generator | None = None,
+    generator: torch.Generator | None = None,
 ) -> tuple[nn.Module, list[float]]:
     """Train the U-Net of the second stage; returns the averaged model and the loss of each step.
 
@@ -209,10 +209,10 @@ def fit_pixels(
     average = EMA(model, ema_decay)
 
     def loss(step: int) -> Tensor:
-        x0 = model.normalise(batch(images, batch_size, random))
-        start = torch.rand(1, generator=random, device=x0.device)
+        x0 = model.normalise(batch(images, batch_size, generator))
+        start = torch.rand(1, generator=generator, device=x0.device)
         t = ((torch.arange(batch_size, device=x0.device) + start) / batch_size * PIXEL_STEPS).long()
-        noise = torch.randn(x0.shape, generator=random, device=x0.device)
+        noise = torch.randn(x0.shape, generator=generator, device=x0.device)
         return velocity_loss(model, x0, t.clamp(max=PIXEL_STEPS - 1), noise)
 
     losses = minimise(loss, optimizer, steps, schedule=plan, after=lambda step, value: average.update(model))
@@ -223,7 +223,7 @@ def fit_pixels(
 def finish_pixels(
     model: PixelDenoiser,
     planned: Tensor,
-    random: torch.Generator | None = None,
+    generator: torch.Generator | None = None,
     sampler: str = "ddim",
     steps: int | None = PIXEL_DDIM_STEPS,
 ) -> Tensor:
@@ -231,8 +231,8 @@ def finish_pixels(
     done = []
     for part in planned.split(128):  # bounds the memory of the U-Net
         data = model.normalise(part)
-        noise = torch.randn(data.shape, generator=random, device=data.device)
+        noise = torch.randn(data.shape, generator=generator, device=data.device)
         start = q_sample(data, PIXEL_STEPS - 1, noise, model.schedule)
-        path = trajectory(model, start, model.schedule, sampler, steps, generator=random)
+        path = trajectory(model, start, model.schedule, sampler, steps, generator=generator)
         done.append(model.restore(deque(path, maxlen=1).pop()[1]))
     return torch.cat(done)

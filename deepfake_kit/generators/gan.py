@@ -294,8 +294,8 @@ def _write_diary(average: GrowingGenerator, trained: GrowingGenerator, row: int,
 
 
 def fit_gan(
-    generator: nn.Module,
-    discriminator: nn.Module,
+    g: nn.Module,
+    d: nn.Module,
     images: Tensor,
     steps: int,
     batch_size: int = 32,
@@ -304,16 +304,16 @@ def fit_gan(
     r1_every: int = 8,
     grow: float = 0.0,
     ema_decay: float = 0.995,
-    random: torch.Generator | None = None,
+    generator: torch.Generator | None = None,
 ) -> GanLog:
     """Train generator and discriminator in turn; both networks are changed in place.
 
     Parameters
     ----------
-    generator : nn.Module
-        With ``draw(n, generator) -> image [-1, 1]``; also ``level=, fade=`` if `grow` > 0.
-    discriminator : nn.Module
-        ``(image) -> logit [N]``, likewise.
+    g : nn.Module
+        The generator, with ``draw(n, generator) -> image [-1, 1]``; also ``level=, fade=`` if `grow` > 0.
+    d : nn.Module
+        The discriminator, ``(image) -> logit [N]``, likewise.
     images : Tensor [M, 3, S, S]
         Real images in [0, 1].
     steps, batch_size : int
@@ -326,7 +326,7 @@ def fit_gan(
         averaged generator's diary is written.
     ema_decay : float
         Decay of the averaged generator, which is the one to sample from.
-    random : torch.Generator, optional
+    generator : torch.Generator, optional
         Source of batches and codes.
 
     Returns
@@ -338,37 +338,35 @@ def fit_gan(
     ValueError
         For images of another size than the networks', steps below 1, or a share outside [0, 1).
     """
-    check_images(images, generator.size)
+    check_images(images, g.size)
     check_steps(steps, batch_size)
     if not 0 <= grow < 1:
         raise ValueError(f"grow: got {grow}; valid: 0 up to but not 1")
-    shown = diary_steps(steps, generator.levels, grow) if grow > 0 else []
-    players = [
-        torch.optim.Adam(net.parameters(), lr=lr, betas=(0.0, 0.99), fused=True) for net in (discriminator, generator)
-    ]
+    shown = diary_steps(steps, g.levels, grow) if grow > 0 else []
+    players = [torch.optim.Adam(net.parameters(), lr=lr, betas=(0.0, 0.99), fused=True) for net in (d, g)]
     schedules = [torch.optim.lr_scheduler.CosineAnnealingLR(player, steps, 0.05 * lr) for player in players]
-    average, device = EMA(generator, ema_decay), images.device
+    average, device = EMA(g, ema_decay), images.device
     if shown:  # codes from a generator of their own: keeping a diary must not change the training
-        codes = generator.draw_codes(6, torch.Generator(device).manual_seed(6))
+        codes = g.draw_codes(6, torch.Generator(device).manual_seed(6))
     log = GanLog([], [], [], average.model)
     start = time.perf_counter()
     for step in range(steps):
-        level, fade = growth(step, steps, generator.levels, grow)
+        level, fade = growth(step, steps, g.levels, grow)
         stage = {"level": level, "fade": fade} if grow > 0 else {}
-        x = real_at(batch(images, batch_size, random), level, generator.levels, fade)
+        x = real_at(batch(images, batch_size, generator), level, g.levels, fade)
         with fast_arithmetic(device):
-            made = generator.draw(batch_size, random, **stage)
-            loss_d = discriminator_loss(discriminator(x, **stage), discriminator(made.detach(), **stage))
+            made = g.draw(batch_size, generator, **stage)
+            loss_d = discriminator_loss(d(x, **stage), d(made.detach(), **stage))
         total = loss_d
         if step % r1_every == 0:  # "lazy" penalty: Karras et al. 2020, appendix B
-            total = loss_d + r1_weight * r1_every * r1_penalty(discriminator, x, **stage)
+            total = loss_d + r1_weight * r1_every * r1_penalty(d, x, **stage)
         descend(total, players[0], step)
         with fast_arithmetic(device):
-            loss_g = generator_loss(discriminator(made, **stage))
+            loss_g = generator_loss(d(made, **stage))
         descend(loss_g, players[1], step)
-        average.update(generator)
+        average.update(g)
         for row in (row for row, at in enumerate(shown) if at == step):
-            _write_diary(average.model, generator, row, codes, **stage)
+            _write_diary(average.model, g, row, codes, **stage)
         for schedule in schedules:
             schedule.step()
         log.discriminator.append(float(loss_d.detach()))
@@ -378,10 +376,10 @@ def fit_gan(
 
 
 def new_gan(
-    size: int, channels: tuple[int, ...], latent: int, random: torch.Generator | None
+    size: int, channels: tuple[int, ...], latent: int, generator: torch.Generator | None
 ) -> tuple[GrowingGenerator, Discriminator]:
-    """A fresh pair of networks whose weights come from `random`."""
+    """A fresh pair of networks whose weights come from `generator`."""
     pair = GrowingGenerator(size, channels, latent), Discriminator(size, tuple(reversed(channels)))
     for net in pair:
-        initialise(net, random, gain=1.0)
+        initialise(net, generator, gain=1.0)
     return pair

@@ -121,7 +121,7 @@ def play(
     d_steps: int = 2,
     lr: float = 0.01,
     frozen: bool = False,
-    random: torch.Generator | None = None,
+    generator: torch.Generator | None = None,
 ) -> Game:
     r"""Train :math:`G(z) = a + bz` against a small network D on data from a normal distribution.
 
@@ -138,7 +138,7 @@ def play(
         Adam's step size of the discriminator; the generator takes half of it. Both fall to a tenth.
     frozen : bool
         Keep the generator as it is: the discriminator alone learns.
-    random : torch.Generator, optional
+    generator : torch.Generator, optional
 
     Returns
     -------
@@ -155,8 +155,8 @@ def play(
     net = nn.Sequential(nn.Linear(1, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 1))
     with torch.no_grad():
         for layer in net[::2]:
-            layer.weight.normal_(0, layer.in_features**-0.5, generator=random)
-            layer.bias.normal_(0, 0.5, generator=random)
+            layer.weight.normal_(0, layer.in_features**-0.5, generator=generator)
+            layer.bias.normal_(0, 0.5, generator=generator)
     first = torch.optim.Adam(net.parameters(), lr=lr, betas=(0.5, 0.99))
     second = torch.optim.Adam([a, log_b], lr=lr / 2, betas=(0.5, 0.99))
     game = Game([], [], [], [], [], net)
@@ -164,11 +164,11 @@ def play(
         for group, rate in ((first, lr), (second, lr / 2)):
             group.param_groups[0]["lr"] = rate * 0.1 ** (step / steps)
         for _ in range(d_steps):
-            real = target[0] + target[1] * torch.randn(batch_size, 1, generator=random)
-            fake = (a + log_b.exp() * torch.randn(batch_size, 1, generator=random)).detach()
+            real = target[0] + target[1] * torch.randn(batch_size, 1, generator=generator)
+            fake = (a + log_b.exp() * torch.randn(batch_size, 1, generator=generator)).detach()
             descend(F.softplus(-net(real)).mean() + F.softplus(net(fake)).mean(), first, step)
         if not frozen:
-            made = a + log_b.exp() * torch.randn(batch_size, 1, generator=random)
+            made = a + log_b.exp() * torch.randn(batch_size, 1, generator=generator)
             descend(F.softplus(-net(made)).mean(), second, step)
         _record(game, net, target, (a.item(), log_b.exp().item()))
     return game

@@ -1,14 +1,14 @@
 r"""Five small image generators behind one door: GAN, style-based GAN, VAE, DDPM and face swap.
 
-Each kind has default settings, a function that builds its untrained network, one that trains it, and one that samples.
+Each kind holds its settings, builds its untrained network, trains it, and samples from a trained one.
 :mod:`deepfake_kit.generators.zoo` trains them once and keeps the weights. They draw the book's invented people only.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -29,48 +29,156 @@ SOURCE, TARGET = 25, 16
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One kind of generator.
+class Gan:
+    """Settings of a kind, its `title` in figures, and what it does; every kind has these three methods."""
 
-    Attributes
-    ----------
-    title : str
-        Its name in figures.
-    defaults : dict
-        Settings and their values; all of them JSON.
-    build : callable (size, settings, random) -> nn.Module
-        The untrained network that will be sampled from.
-    train : callable (images, settings, random) -> nn.Module
-        A trained one.
-    sample : callable (model, n, random) -> Tensor [n, 3, S, S] in [0, 1]
-    """
+    title: ClassVar[str] = "GAN"
+    steps: int = 800
+    batch_size: int = 32
+    lr: float = 1e-3
+    channels: tuple[int, ...] = (96, 64, 32, 16)
+    latent: int = 64
+    grow: float = 0.4
+    r1_weight: float = 1.0
+    ema_decay: float = 0.99
 
-    title: str
-    defaults: dict
-    build: Callable
-    train: Callable
-    sample: Callable
+    def pair(self, size: int, generator: torch.Generator | None) -> tuple[nn.Module, nn.Module]:
+        """Untrained generator and discriminator."""
+        return new_gan(size, tuple(self.channels), self.latent, generator)
+
+    def build(self, size: int, generator: torch.Generator | None) -> nn.Module:
+        """The untrained network that will be sampled from."""
+        return self.pair(size, generator)[0]
+
+    def train(self, images: Tensor, generator: torch.Generator) -> nn.Module:
+        """A network trained on images [N, 3, S, S] in [0, 1]."""
+        g, d = (net.to(images.device) for net in self.pair(images.shape[-1], generator))
+        options = dict(grow=self.grow, ema_decay=self.ema_decay, generator=generator)
+        return fit_gan(g, d, images, self.steps, self.batch_size, self.lr, self.r1_weight, **options).ema
+
+    @staticmethod
+    def sample(model: nn.Module, n: int, generator: torch.Generator | None) -> Tensor:
+        """Fakes [n, 3, S, S] in [0, 1]."""
+        return to_unit(torch.cat([model.draw(len(part), generator) for part in torch.arange(n).split(256)]))
 
 
-def settings_of(kind: str, **changed) -> dict:
-    """The settings of a kind with some changed.
+@dataclass(frozen=True)
+class StyleGan(Gan):
+    title: ClassVar[str] = "style-based GAN"
+    steps: int = 360
+    lr: float = 1.5e-3
+    grow: float = 0.0
+    depth: int = 4
+
+    def pair(self, size: int, generator: torch.Generator | None) -> tuple[nn.Module, nn.Module]:
+        return new_style_gan(size, tuple(self.channels), self.latent, self.depth, generator)
+
+
+@dataclass(frozen=True)
+class Vae:
+    title: ClassVar[str] = "VAE"
+    steps: int = 1000
+    batch_size: int = 32
+    lr: float = 1e-3
+    width: int = 384
+    latent: int = 32
+    noise: float = 0.25
+
+    def build(self, size: int, generator: torch.Generator | None) -> nn.Module:
+        return new_vae(size, self.width, self.latent, generator)
+
+    def train(self, images: Tensor, generator: torch.Generator) -> nn.Module:
+        model = self.build(images.shape[-1], generator).to(images.device)
+        fit_vae(model, images, self.steps, self.batch_size, self.lr, self.noise, generator)
+        return model
+
+    @staticmethod
+    def sample(model: nn.Module, n: int, generator: torch.Generator | None) -> Tensor:
+        return to_unit(model.decode(model.draw_codes(n, generator)))
+
+
+@dataclass(frozen=True)
+class Ddpm:
+    title: ClassVar[str] = "DDPM"
+    steps: int = 1500
+    batch_size: int = 128
+    lr: float = 1e-3
+    components: int = 160
+    width: int = 256
+    depth: int = 3
+    channels: tuple[int, ...] = (32, 64)
+    blocks: int = 1
+    pixel_share: float = 0.2
+    pixel_batch_size: int = 16
+    pixel_lr: float = 3e-3
+    ema_decay: float = 0.995
+
+    def build(self, size: int, generator: torch.Generator | None) -> nn.Module:
+        widths = (self.components, self.width, self.depth, tuple(self.channels), self.blocks)
+        return new_ddpm(size, *widths, generator)
+
+    def train(self, images: Tensor, generator: torch.Generator) -> nn.Module:
+        model = self.build(images.shape[-1], generator).to(images.device)
+        steps = (self.steps, math.ceil(self.steps * self.pixel_share), self.batch_size, self.pixel_batch_size)
+        return fit_ddpm(model, images, *steps, self.lr, self.pixel_lr, self.ema_decay, generator)[0]
+
+    sample = staticmethod(sample_ddpm)
+
+
+@dataclass(frozen=True)
+class Swap:
+    title: ClassVar[str] = "face swap"
+    steps: int = 800
+    batch_size: int = 16
+    lr: float = 3e-3
+    width: int = 256
+    latent: int = 8
+    shared: bool = True
+    aligned: bool = True
+    warp_strength: float = 0.02
+    recolour_strength: float = 0.05
+
+    def build(self, size: int, generator: torch.Generator | None) -> nn.Module:
+        return new_swap(size, self.width, self.latent, self.shared, generator, self.aligned)
+
+    def train(self, images: list[Tensor], generator: torch.Generator) -> nn.Module:
+        """Two people swapped, from a list of both one's faces."""
+        model = self.build(images[0].shape[-1], generator).to(images[0].device)
+        strengths = (self.warp_strength, self.recolour_strength)
+        fit_swap(model, images, self.steps, self.batch_size, self.lr, *strengths, generator)
+        return model
+
+    @staticmethod
+    def sample(model: nn.Module, n: int, generator: torch.Generator | None) -> Tensor:
+        # A take number from the generator: frames of the source that no training has seen.
+        take = 1 + int(torch.randint(10_000, (1,), generator=generator))
+        frames = crop(footage(SOURCE, n, FOOTAGE_SEED, take=take, aligned=model.aligned).images, model.size)
+        return swap(model, frames.to(model.average.device), 0, 1)
+
+
+Kind = Gan | Vae | Ddpm | Swap
+KINDS: dict[str, type[Kind]] = {"gan": Gan, "style-gan": StyleGan, "vae": Vae, "ddpm": Ddpm, "swap": Swap}
+
+
+def settings_of(kind: str, **changed) -> Kind:
+    """A kind with some of its settings changed.
 
     Raises
     ------
     ValueError
-        For an unknown kind or setting (with the nearest valid name).
+        For an unknown kind or setting (with the nearest valid name), or steps below 1.
 
     Examples
     --------
-    >>> settings_of("vae", steps=10)["steps"]
-    10
+    >>> settings_of("vae", steps=10)
+    Vae(steps=10, batch_size=32, lr=0.001, width=384, latent=32, noise=0.25)
     """
-    defaults = KINDS[one_of("kind", kind, KINDS)].defaults
+    wanted = KINDS[one_of("kind", kind, KINDS)]
     for name in changed:
-        one_of(f"setting of {kind}", name, defaults)
-    settings = {**defaults, **changed}
-    check_steps(settings["steps"], settings["batch_size"])
-    return settings
+        one_of(f"setting of {kind}", name, [field.name for field in fields(wanted)])
+    made = wanted(**changed)
+    check_steps(made.steps, made.batch_size)
+    return made
 
 
 def training_faces(kind: str, n: int = 4000, size: int = 32) -> Tensor | list[Tensor]:
@@ -85,170 +193,3 @@ def training_faces(kind: str, n: int = 4000, size: int = 32) -> Tensor | list[Te
     if kind == "swap":
         return [crop(footage(person, n // 10, FOOTAGE_SEED).images, size) for person in (SOURCE, TARGET)]
     return portraits(n, PORTRAIT_SEED, size).images
-
-
-def _pair_gan(size: int, s: dict, random):
-    return new_gan(size, tuple(s["channels"]), s["latent"], random)
-
-
-def _pair_style(size: int, s: dict, random):
-    return new_style_gan(size, tuple(s["channels"]), s["latent"], s["depth"], random)
-
-
-def _train_pair(pair: Callable) -> Callable:
-    def train(images: Tensor, s: dict, random) -> nn.Module:
-        generator, discriminator = (net.to(images.device) for net in pair(images.shape[-1], s, random))
-        log = fit_gan(
-            generator,
-            discriminator,
-            images,
-            s["steps"],
-            s["batch_size"],
-            s["lr"],
-            s["r1_weight"],
-            grow=s["grow"],
-            ema_decay=s["ema_decay"],
-            random=random,
-        )
-        return log.ema
-
-    return train
-
-
-@torch.no_grad()
-def _sample_gan(model: nn.Module, n: int, random) -> Tensor:
-    return to_unit(torch.cat([model.draw(len(part), random) for part in torch.arange(n).split(256)]))
-
-
-def _build_vae(size: int, s: dict, random):
-    return new_vae(size, s["width"], s["latent"], random)
-
-
-def _train_vae(images: Tensor, s: dict, random) -> nn.Module:
-    model = _build_vae(images.shape[-1], s, random).to(images.device)
-    fit_vae(model, images, s["steps"], s["batch_size"], s["lr"], s["noise"], random)
-    return model
-
-
-@torch.no_grad()
-def _sample_vae(model: nn.Module, n: int, random) -> Tensor:
-    return to_unit(model.decode(model.draw_codes(n, random)))
-
-
-def _build_ddpm(size: int, s: dict, random):
-    return new_ddpm(size, s["components"], s["width"], s["depth"], tuple(s["channels"]), s["blocks"], random)
-
-
-def _train_ddpm(images: Tensor, s: dict, random) -> nn.Module:
-    model = _build_ddpm(images.shape[-1], s, random).to(images.device)
-    pixel_steps = math.ceil(s["steps"] * s["pixel_share"])
-    return fit_ddpm(
-        model,
-        images,
-        s["steps"],
-        pixel_steps,
-        s["batch_size"],
-        s["pixel_batch_size"],
-        s["lr"],
-        s["pixel_lr"],
-        s["ema_decay"],
-        random,
-    )[0]
-
-
-def _build_swap(size: int, s: dict, random):
-    return new_swap(size, s["width"], s["latent"], s["shared"], random, s["aligned"])
-
-
-def _train_swap(images: list[Tensor], s: dict, random) -> nn.Module:
-    model = _build_swap(images[0].shape[-1], s, random).to(images[0].device)
-    fit_swap(model, images, s["steps"], s["batch_size"], s["lr"], s["warp_strength"], s["recolour_strength"], random)
-    return model
-
-
-def _sample_swap(model: nn.Module, n: int, random) -> Tensor:
-    # A take number from the generator: frames of the source that no training has seen.
-    take = 1 + int(torch.randint(10_000, (1,), generator=random))
-    frames = crop(footage(SOURCE, n, FOOTAGE_SEED, take=take, aligned=model.aligned).images, model.size)
-    return swap(model, frames.to(model.average.device), 0, 1)
-
-
-KINDS: dict[str, Kind] = {
-    "gan": Kind(
-        "GAN",
-        {
-            "steps": 800,
-            "batch_size": 32,
-            "lr": 1e-3,
-            "channels": [96, 64, 32, 16],
-            "latent": 64,
-            "grow": 0.4,
-            "r1_weight": 1.0,
-            "ema_decay": 0.99,
-        },
-        lambda size, s, random: _pair_gan(size, s, random)[0],
-        _train_pair(_pair_gan),
-        _sample_gan,
-    ),
-    "style-gan": Kind(
-        "style-based GAN",
-        {
-            "steps": 360,
-            "batch_size": 32,
-            "lr": 1.5e-3,
-            "channels": [96, 64, 32, 16],
-            "latent": 64,
-            "depth": 4,
-            "grow": 0.0,
-            "r1_weight": 1.0,
-            "ema_decay": 0.99,
-        },
-        lambda size, s, random: _pair_style(size, s, random)[0],
-        _train_pair(_pair_style),
-        _sample_gan,
-    ),
-    "vae": Kind(
-        "VAE",
-        {"steps": 1000, "batch_size": 32, "lr": 1e-3, "width": 384, "latent": 32, "noise": 0.25},
-        _build_vae,
-        _train_vae,
-        _sample_vae,
-    ),
-    "ddpm": Kind(
-        "DDPM",
-        {
-            "steps": 1500,
-            "batch_size": 128,
-            "lr": 1e-3,
-            "components": 160,
-            "width": 256,
-            "depth": 3,
-            "channels": [32, 64],
-            "blocks": 1,
-            "pixel_share": 0.2,
-            "pixel_batch_size": 16,
-            "pixel_lr": 3e-3,
-            "ema_decay": 0.995,
-        },
-        _build_ddpm,
-        _train_ddpm,
-        sample_ddpm,
-    ),
-    "swap": Kind(
-        "face swap",
-        {
-            "steps": 800,
-            "batch_size": 16,
-            "lr": 3e-3,
-            "width": 256,
-            "latent": 8,
-            "shared": True,
-            "aligned": True,
-            "warp_strength": 0.02,
-            "recolour_strength": 0.05,
-        },
-        _build_swap,
-        _train_swap,
-        _sample_swap,
-    ),
-}

@@ -198,10 +198,10 @@ def mix_styles(w_a: Tensor, w_b: Tensor, n_styles: int, crossover: int) -> Tenso
 
 
 def new_style_gan(
-    size: int, channels: tuple[int, ...], latent: int, depth: int, random: torch.Generator | None
+    size: int, channels: tuple[int, ...], latent: int, depth: int, generator: torch.Generator | None
 ) -> tuple[StyleGenerator, Discriminator]:
-    """A fresh pair of networks whose weights come from `random`."""
+    """A fresh pair of networks whose weights come from `generator`."""
     pair = StyleGenerator(size, channels, latent, depth), Discriminator(size, tuple(reversed(channels)))
     for net in pair:
-        initialise(net, random, gain=1.0)
+        initialise(net, generator, gain=1.0)
     return pair

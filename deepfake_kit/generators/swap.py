@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepfake_kit.images import check_images, to_model, to_unit
-from deepfake_kit.training import batch, check_steps, fast_arithmetic, initialise, minimise
+from deepfake_kit.training import batch, check_steps, dense, fast_arithmetic, initialise, minimise
 
 
 class SwapModel(nn.Module):
@@ -56,26 +56,10 @@ class SwapModel(nn.Module):
         self.size, self.latent, self.people, self.shared, self.aligned = size, latent, people, shared, aligned
         pixels = 3 * size * size
         self.encoders = nn.ModuleList(
-            nn.Sequential(
-                nn.Flatten(),
-                nn.Linear(pixels, width),
-                nn.LeakyReLU(0.2),
-                nn.Linear(width, width),
-                nn.LeakyReLU(0.2),
-                nn.Linear(width, latent),
-            )
-            for _ in range(1 if shared else people)
+            nn.Sequential(nn.Flatten(), *dense(pixels, width, width, latent)) for _ in range(1 if shared else people)
         )
         self.decoders = nn.ModuleList(
-            nn.Sequential(
-                nn.Linear(latent, width),
-                nn.LeakyReLU(0.2),
-                nn.Linear(width, width),
-                nn.LeakyReLU(0.2),
-                nn.Linear(width, pixels),
-                nn.Unflatten(1, (3, size, size)),
-            )
-            for _ in range(people)
+            nn.Sequential(*dense(latent, width, width, pixels), nn.Unflatten(1, (3, size, size))) for _ in range(people)
         )
         self.register_buffer("average", torch.zeros(people, 3, size, size))
 
@@ -180,7 +164,7 @@ def fit_swap(
     lr: float = 2e-3,
     warp_strength: float = 0.02,
     recolour_strength: float = 0.05,
-    random: torch.Generator | None = None,
+    generator: torch.Generator | None = None,
 ) -> SwapLog:
     """Teach each decoder its own person: redraw the clean face from the warped and recoloured one.
 
@@ -196,7 +180,7 @@ def fit_swap(
         Adam's highest step size; half a cosine down to zero.
     warp_strength, recolour_strength : float
         Strength of the input augmentation; see :func:`warp` and :func:`recolour`.
-    random : torch.Generator, optional
+    generator : torch.Generator, optional
 
     Returns
     -------
@@ -221,9 +205,9 @@ def fit_swap(
         both = 0.0
         for person, one in enumerate(images):
             # Not mirrored: a code in which left and right are alike may swap them between two people.
-            clean = batch(one, batch_size, random, mirror=False)
-            seen = recolour(clean, recolour_strength, random) if recolour_strength else clean
-            seen = warp(seen, warp_strength, random) if warp_strength else seen
+            clean = batch(one, batch_size, generator, mirror=False)
+            seen = recolour(clean, recolour_strength, generator) if recolour_strength else clean
+            seen = warp(seen, warp_strength, generator) if warp_strength else seen
             with fast_arithmetic(clean.device):
                 made = model(seen, person, person)
             both = both + F.mse_loss(made.float(), clean) / len(images)
@@ -236,9 +220,9 @@ def fit_swap(
 
 
 def new_swap(
-    size: int, width: int, latent: int, shared: bool, random: torch.Generator | None, aligned: bool = True
+    size: int, width: int, latent: int, shared: bool, generator: torch.Generator | None, aligned: bool = True
 ) -> SwapModel:
-    """A fresh model of two people whose weights come from `random`."""
+    """A fresh model of two people whose weights come from `generator`."""
     model = SwapModel(size, width, latent, shared, aligned=aligned)
-    initialise(model, random)
+    initialise(model, generator)
     return model

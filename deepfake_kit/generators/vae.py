@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepfake_kit.images import check_images, to_model
-from deepfake_kit.training import batch, check_steps, fast_arithmetic, initialise, minimise
+from deepfake_kit.training import batch, check_steps, dense, fast_arithmetic, initialise, minimise
 
 
 class VAE(nn.Module):
@@ -40,22 +40,8 @@ class VAE(nn.Module):
     def __init__(self, size: int = 32, width: int = 384, latent: int = 32):
         super().__init__()
         self.size, self.latent, pixels = size, latent, 3 * size * size
-        self.encoder = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(pixels, width),
-            nn.LeakyReLU(0.2),
-            nn.Linear(width, width),
-            nn.LeakyReLU(0.2),
-            nn.Linear(width, 2 * latent),
-        )
-        self.decoder = nn.Sequential(
-            nn.Linear(latent, width),
-            nn.LeakyReLU(0.2),
-            nn.Linear(width, width),
-            nn.LeakyReLU(0.2),
-            nn.Linear(width, pixels),
-            nn.Unflatten(1, (3, size, size)),
-        )
+        self.encoder = nn.Sequential(nn.Flatten(), *dense(pixels, width, width, 2 * latent))
+        self.decoder = nn.Sequential(*dense(latent, width, width, pixels), nn.Unflatten(1, (3, size, size)))
         self.register_buffer("average", torch.zeros(3, size, size))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,7 +84,7 @@ def fit_vae(
     batch_size: int = 32,
     lr: float = 2e-3,
     noise: float = 0.2,
-    random: torch.Generator | None = None,
+    generator: torch.Generator | None = None,
 ) -> VaeLog:
     r"""Train by minimising :math:`\frac{1}{2s^2}\lVert x-\hat x\rVert^2 + \mathrm{KL}`.
 
@@ -114,7 +100,7 @@ def fit_vae(
     noise : float
         Standard deviation s of a pixel around its decoded value, in the model's range [-1, 1]; larger values keep less
         detail and make drawn codes more plausible.
-    random : torch.Generator, optional
+    generator : torch.Generator, optional
 
     Returns
     -------
@@ -132,10 +118,10 @@ def fit_vae(
     log, start = VaeLog([], [], []), time.perf_counter()
 
     def loss(step: int) -> Tensor:
-        x = batch(images, batch_size, random)
+        x = batch(images, batch_size, generator)
         with fast_arithmetic(images.device):
             mean, log_variance = model.encode(x)
-            z = mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=random, device=mean.device)
+            z = mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=generator, device=mean.device)
             made = model.decode(z)
         error = F.mse_loss(made.float(), x, reduction="none").sum(dim=(1, 2, 3)).mean()
         divergence = kl_to_standard_normal(mean, log_variance).mean()
@@ -150,10 +136,10 @@ def fit_vae(
     return log
 
 
-def new_vae(size: int, width: int, latent: int, random: torch.Generator | None) -> VAE:
-    """A fresh autoencoder whose weights come from `random`."""
+def new_vae(size: int, width: int, latent: int, generator: torch.Generator | None) -> VAE:
+    """A fresh autoencoder whose weights come from `generator`."""
     model = VAE(size, width, latent)
-    initialise(model, random, gain=1.0)
+    initialise(model, generator, gain=1.0)
     with torch.no_grad():
         # Otherwise the random pixels that an untrained last layer adds outlive the training as grain.
         model.decoder[-2].weight.mul_(0.1)

@@ -13,7 +13,7 @@ import os
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -137,7 +137,7 @@ def forger(
     facts = {
         "kind": kind,
         "seed": seed,
-        "settings": chosen,
+        "settings": json.loads(json.dumps(asdict(chosen))),  # as they are read back
         "size": some.shape[-1],
         "data_sha256": data_sha256(images),
         "code_sha256": code_sha256(),
@@ -148,7 +148,7 @@ def forger(
     if found is not None:
         return found
     start = time.perf_counter(), time.process_time()
-    model = KINDS[kind].train(images, chosen, torch.Generator(some.device).manual_seed(seed))
+    model = chosen.train(images, torch.Generator(some.device).manual_seed(seed))
     facts = {
         **facts,
         "seconds": time.perf_counter() - start[0],
@@ -195,7 +195,7 @@ def _recall(path: Path, facts: dict) -> Forger | None:
     if found != record.get("weights_sha256"):
         noted = str(record.get("weights_sha256"))
         return _refuse(path, f"its SHA-256 is {found[:12]}..., its record says {noted[:12]}...")
-    model = KINDS[facts["kind"]].build(facts["size"], facts["settings"], None)
+    model = settings_of(facts["kind"], **facts["settings"]).build(facts["size"], None)
     try:
         model.load_state_dict(load(weights))
     except (SafetensorError, RuntimeError) as error:

@@ -66,7 +66,7 @@ def test_generator_gradients_against_autograd(d):
 
 
 def test_the_one_dimensional_game_reaches_its_known_end():
-    game = gan_theory.play(1200, random=random(0))
+    game = gan_theory.play(1200, generator=random(0))
     late = slice(-100, None)
     assert np.mean(game.mean[late]) == pytest.approx(2, abs=0.08)
     assert np.mean(game.deviation[late]) == pytest.approx(0.5, abs=0.08)
@@ -77,7 +77,7 @@ def test_the_one_dimensional_game_reaches_its_known_end():
 
 
 def test_a_frozen_generator_stays_and_normal_density_is_scipys():
-    game = gan_theory.play(3, start=(1.0, 0.8), frozen=True, random=random(0))
+    game = gan_theory.play(3, start=(1.0, 0.8), frozen=True, generator=random(0))
     assert game.mean[-1] == 1.0 and game.deviation[-1] == pytest.approx(0.8)
     x = torch.linspace(-3, 3, 7)
     assert np.allclose(gan_theory.normal_density(x, 1.0, 0.8), stats.norm(1, 0.8).pdf(x.numpy()))
@@ -182,7 +182,7 @@ def test_growing_writes_a_diary_and_changes_nothing_by_it(monkeypatch):
     images = torch.rand(8, 3, 16, 16, generator=random(6))
 
     def fit():
-        return gan.fit_gan(*gan.new_gan(16, (8, 8, 8), 8, random(0)), images, 40, 4, grow=0.5, random=random(1)).ema
+        return gan.fit_gan(*gan.new_gan(16, (8, 8, 8), 8, random(0)), images, 40, 4, grow=0.5, generator=random(1)).ema
 
     grown = fit()
     assert grown.diary.shape == (3, 6, 3, 16, 16) and (grown.diary.amax((1, 2, 3, 4)) > 0).all()
@@ -193,7 +193,7 @@ def test_growing_writes_a_diary_and_changes_nothing_by_it(monkeypatch):
     monkeypatch.setattr(gan, "diary_steps", lambda *_: [])
     without = fit()
     assert all(torch.equal(a, b) for a, b in zip(grown.parameters(), without.parameters(), strict=True))
-    flat = gan.fit_gan(*gan.new_gan(16, (8, 8, 8), 8, random(0)), images, 4, 4, random=random(1)).ema
+    flat = gan.fit_gan(*gan.new_gan(16, (8, 8, 8), 8, random(0)), images, 4, 4, generator=random(1)).ema
     assert (flat.diary == 0).all()
     with pytest.raises(ValueError, match="grow"):
         gan.fit_gan(*gan.new_gan(16, (8, 8, 8), 8, random(0)), images, 4, 4, grow=1.0)
@@ -212,7 +212,7 @@ def test_the_gan_learns_a_mean_colour():
     images = target[None, :, None, None].expand(32, 3, 8, 8).clone()
     net, d = gan.new_gan(8, (16, 16), 8, random(0))
     before = (to_unit(net.draw(64, random(1))).mean((0, 2, 3)) - target).abs().max()
-    log = gan.fit_gan(net, d, images, 150, 16, ema_decay=0.9, random=random(0))
+    log = gan.fit_gan(net, d, images, 150, 16, ema_decay=0.9, generator=random(0))
     after = (to_unit(log.ema.draw(64, random(1))).mean((0, 2, 3)) - target).abs().max()
     assert after < 0.1 < before
 
@@ -265,7 +265,7 @@ def test_divergence_against_torchs():
 def test_the_vae_reconstructs_better_than_the_average_face():
     images = portraits(200, seed=3).images
     model = vae.new_vae(32, 64, 8, random(0))
-    vae.fit_vae(model, images, 150, 16, random=random(1))
+    vae.fit_vae(model, images, 150, 16, generator=random(1))
     with torch.no_grad():
         x = to_model(portraits(50, seed=4).images)
         error = F.mse_loss(model.decode(model.encode(x)[0]), x)
@@ -355,7 +355,7 @@ def test_the_u_net_learns_what_no_linear_guess_can():
     net = ddpm.new_ddpm(8, 1, 8, 1, (16, 16), 1, random(0)).pixels
     vectors = torch.pca_lowrank(to_model(images).flatten(1), 1, niter=4)[2]
     net.learn_covariance(images, vectors.T)
-    model, losses = pixels.fit_pixels(net, images, 120, 16, random=random(3))
+    model, losses = pixels.fit_pixels(net, images, 120, 16, generator=random(3))
     assert np.mean(losses[-20:]) < 0.97 * np.mean(losses[:10])
     assert not model.training and not any(p.requires_grad for p in model.parameters())  # the average, not the network
     assert not torch.equal(model.unet.out.weight, net.unet.out.weight)
@@ -369,7 +369,7 @@ def small_ddpm():
     untrained = ddpm.new_ddpm(32, 60, 64, 1, (16, 16), 1, random(0))
     untrained.plan.learn_code(images)
     model = ddpm.new_ddpm(32, 60, 64, 1, (16, 16), 1, random(0))
-    model, plan_losses, pixel_losses = ddpm.fit_ddpm(model, images, 300, 20, 64, 8, random=random(1))
+    model, plan_losses, pixel_losses = ddpm.fit_ddpm(model, images, 300, 20, 64, 8, generator=random(1))
     return untrained, model.eval(), plan_losses, pixel_losses
 
 
@@ -524,7 +524,7 @@ def test_coverage_by_brute_force():
 def test_probe_reads_skin_and_its_targets_are_the_drawn_numbers():
     drawn, new = portraits(400, seed=1), portraits(100, seed=2)
     probe = face_probe.new_probe(random(0))
-    face_probe.fit_probe(probe, drawn, 120, 32, random=random(1))
+    face_probe.fit_probe(probe, drawn, 120, 32, generator=random(1))
     explained = face_probe.explained(probe, new)
     assert explained["skin_level"] > 0.5
     read = probe(new.images)[:, face_probe.TARGET_NAMES.index("skin_level")].detach().numpy()
@@ -567,7 +567,7 @@ def test_chapter_1_trains_what_a_later_chapter_asks_for_without_saying_more():
         "ddpm": book.ddpm_steps,
         "swap": book.swap_steps,
     }
-    assert chapter == {kind: KINDS[kind].defaults["steps"] for kind in KINDS}
+    assert chapter == {kind: KINDS[kind].steps for kind in KINDS}
 
 
 @pytest.mark.parametrize(
@@ -604,6 +604,6 @@ def test_an_unaligned_swap_films_unaligned_frames(monkeypatch):
     monkeypatch.setattr(kinds, "footage", lambda *a, **k: asked.append(k["aligned"]) or studio.footage(*a, **k))
     for aligned in (True, False):
         settings = kinds.settings_of("swap", width=8, aligned=aligned)
-        model = kinds.KINDS["swap"].build(32, settings, torch.Generator().manual_seed(0))
-        kinds.KINDS["swap"].sample(model, 1, torch.Generator().manual_seed(0))
+        model = settings.build(32, torch.Generator().manual_seed(0))
+        settings.sample(model, 1, torch.Generator().manual_seed(0))
     assert asked == [True, False]

@@ -40,19 +40,19 @@ LABELS = torch.tensor([0, 1, 0, 1, 0, 1])
 def _gan(lr, break_it):
     pair = gan.new_gan(16, (4, 4, 4), 4, random())
     break_it(pair[1])
-    log = gan.fit_gan(*pair, pictures(), 4, 4, lr=lr, grow=0.5, random=random(1))
+    log = gan.fit_gan(*pair, pictures(), 4, 4, lr=lr, grow=0.5, generator=random(1))
     return [*pair, log.ema], log.discriminator + log.generator
 
 
 def _theory(lr, break_it):
-    game = gan_theory.play(4, start=(math.nan if break_it is poison else -2.0, 0.5), lr=lr, random=random())
+    game = gan_theory.play(4, start=(math.nan if break_it is poison else -2.0, 0.5), lr=lr, generator=random())
     return [game.discriminator], game.mean + game.deviation + game.value
 
 
 def _vae(lr, break_it):
     net = vae.new_vae(16, 4, 3, random())
     break_it(net)
-    log = vae.fit_vae(net, pictures(), 4, 4, lr=lr, random=random(1))
+    log = vae.fit_vae(net, pictures(), 4, 4, lr=lr, generator=random(1))
     return [net], log.error + log.divergence
 
 
@@ -60,21 +60,21 @@ def _pixels(lr, break_it):
     net = pixels.PixelDenoiser(16, (8, 8), 1, 4)
     training.initialise(net, random())
     break_it(net)
-    average, losses = pixels.fit_pixels(net, pictures(), 4, 4, lr=lr, random=random(1))
+    average, losses = pixels.fit_pixels(net, pictures(), 4, 4, lr=lr, generator=random(1))
     return [net, average], losses
 
 
 def _plan(lr, break_it):
     net = ddpm.new_ddpm(16, 4, 8, 1, (8, 8), 1, random()).plan
     break_it(net)
-    average, losses = ddpm.fit_plan(net, pictures(), 4, 4, lr=lr, random=random(1))
+    average, losses = ddpm.fit_plan(net, pictures(), 4, 4, lr=lr, generator=random(1))
     return [net, average], losses
 
 
 def _swap(lr, break_it):
     net = swap.new_swap(16, 4, 4, True, random())
     break_it(net)
-    log = swap.fit_swap(net, [pictures(), pictures(seed=2)], 4, 4, lr=lr, random=random(1))
+    log = swap.fit_swap(net, [pictures(), pictures(seed=2)], 4, 4, lr=lr, generator=random(1))
     return [net], log.error
 
 
@@ -149,7 +149,7 @@ def _dadfi(lr, break_it, objective="dadfi"):
 def _face_probe(lr, break_it):
     net = face_probe.new_probe(random())
     break_it(net)
-    return [net], face_probe.fit_probe(net, portraits(8, seed=1), 4, 4, lr=lr, random=random(1))
+    return [net], face_probe.fit_probe(net, portraits(8, seed=1), 4, 4, lr=lr, generator=random(1))
 
 
 LOOPS = {
