@@ -171,23 +171,30 @@ def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
-def check_images(images: Tensor, size: int | None = None) -> None:
-    """Refuse anything but a non-empty float batch [N, 3, H, W] in [0, 1], square, of the given size.
+def check_images(images, size: int | None = None, *, name: str = "images", square: bool = True) -> None:
+    """Refuse anything but a float batch [N, 3, H, W] of finite values in [0, 1], `square` unless told otherwise.
 
     Raises
     ------
     ValueError
-        Naming what was given and what is valid.
+        For another type, shape, side than `size`, or a value outside [0, 1]; the message begins with `name`.
+
+    Examples
+    --------
+    >>> check_images(torch.zeros(1, 3, 8, 8), 8)
     """
-    if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] != images.shape[3] or len(images) == 0:
-        raise ValueError(f"images: got shape {tuple(images.shape)}; valid: [N, 3, S, S] with N >= 1")
-    if size is not None and images.shape[-1] != size:
-        raise ValueError(f"images: got side {images.shape[-1]}; this network was made for {size}")
-    if not torch.is_floating_point(images):
-        raise ValueError(f"images: got dtype {images.dtype}; valid: floating point in [0, 1]")
-    low, high = float(images.min()), float(images.max())
+    valid = f"[N, 3, {'S, S' if square else 'H, W'}]"
+    if not isinstance(images, Tensor) or not images.is_floating_point():
+        given = f"dtype {images.dtype}" if isinstance(images, Tensor) else type(images).__name__
+        raise ValueError(f"{name}: got {given}; valid: a float tensor {valid} in [0, 1]")
+    shape = tuple(images.shape)
+    if len(shape) != 4 or shape[1] != 3 or min(shape) < 1 or (square and shape[2] != shape[3]):
+        raise ValueError(f"{name}: got shape {shape}; valid: {valid} with N >= 1")
+    if size is not None and shape[-1] != size:
+        raise ValueError(f"{name}: got side {shape[-1]}; this network was made for {size}")
+    low, high = (float(end) for end in images.detach().aminmax())
     if not (low >= 0 and high <= 1):
-        raise ValueError(f"images: got values from {low:g} to {high:g}; valid: [0, 1]")
+        raise ValueError(f"{name}: got values from {low:g} to {high:g}; valid: finite values in [0, 1]")
 
 
 def to_model(images: Tensor) -> Tensor:
@@ -215,25 +222,3 @@ def to_model_range(images: Tensor) -> Tensor:
     [-1.0, 1.0]
     """
     return images.float().div(127.5).sub(1) if images.dtype == torch.uint8 else images
-
-
-def check_pictures(name: str, images) -> None:
-    """Refuse anything but a float tensor [N, 3, H, W] of finite values in [0, 1].
-
-    Raises
-    ------
-    ValueError
-        For another type, dtype or shape, or a value outside [0, 1]; the message begins with `name`.
-
-    Examples
-    --------
-    >>> check_pictures("images", torch.zeros(1, 3, 8, 8))
-    """
-    if not isinstance(images, Tensor) or not images.is_floating_point():
-        given = f"dtype {images.dtype}" if isinstance(images, Tensor) else type(images).__name__
-        raise ValueError(f"{name}: got {given}; valid: a float tensor [N, 3, H, W] in [0, 1]")
-    if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < 1:
-        raise ValueError(f"{name}: got shape {tuple(images.shape)}; valid: [N, 3, H, W]")
-    if images.numel() and not bool(((images >= 0) & (images <= 1)).all()):
-        low, high = float(images.min()), float(images.max())
-        raise ValueError(f"{name}: got values from {low:g} to {high:g}; valid: finite values in [0, 1]")

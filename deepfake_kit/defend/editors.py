@@ -95,7 +95,7 @@ class _Editor(nn.Module):
 
 def check_side(images: Tensor, least: int = 8) -> None:
     """Refuse anything but float images [N, 3, S, S] in [0, 1] whose side three halvings divide."""
-    check_images(images.detach())
+    check_images(images)
     if images.shape[-1] % 8 or images.shape[-1] < least:
         raise ValueError(f"images: got side {images.shape[-1]}; valid: a multiple of 8 from {least} on")
 
@@ -120,7 +120,14 @@ def _norm(width: int) -> nn.InstanceNorm2d:
     return nn.InstanceNorm2d(width, affine=True)
 
 
-class _Residual(nn.Module):
+def stage(a: int, b: int, stride: int = 1, norm=_norm) -> list[nn.Module]:
+    """A convolution [N, a, H, W] to [N, b, H / stride, W / stride], its norm, and the rectifier."""
+    return [_conv(a, b, stride), norm(b), nn.ReLU()]
+
+
+class Residual(nn.Module):
+    """Two convolutions with norms, added to what went in."""
+
     def __init__(self, width: int):
         super().__init__()
         self.body = nn.Sequential(_conv(width, width), _norm(width), nn.ReLU(), _conv(width, width), _norm(width))
@@ -150,20 +157,10 @@ class StarGAN(_Editor):
     def __init__(self, width: int = 16, blocks: int = 3):
         super().__init__()
         w = width
-        self.down = nn.Sequential(
-            _conv(3 + len(EDITS), w),
-            _norm(w),
-            nn.ReLU(),
-            _conv(w, 2 * w, 2),
-            _norm(2 * w),
-            nn.ReLU(),
-            _conv(2 * w, 4 * w, 2),
-            _norm(4 * w),
-            nn.ReLU(),
-        )
-        self.middle = nn.Sequential(*[_Residual(4 * w) for _ in range(blocks)])
-        self.up1 = nn.Sequential(_conv(4 * w, 2 * w), _norm(2 * w), nn.ReLU())
-        self.up2 = nn.Sequential(_conv(2 * w, w), _norm(w), nn.ReLU())
+        self.down = nn.Sequential(*stage(3 + len(EDITS), w), *stage(w, 2 * w, 2), *stage(2 * w, 4 * w, 2))
+        self.middle = nn.Sequential(*[Residual(4 * w) for _ in range(blocks)])
+        self.up1 = nn.Sequential(*stage(4 * w, 2 * w))
+        self.up2 = nn.Sequential(*stage(2 * w, w))
         self.out = _conv(w, 3)
 
     def forward(self, x: Tensor, wish: Tensor) -> Tensor:
@@ -199,18 +196,7 @@ class StarGANv2(_Editor):
     def __init__(self, width: int = 16, style: int = 16):
         super().__init__()
         w = width
-        self.down = nn.Sequential(
-            _conv(3, w),
-            _norm(w),
-            nn.ReLU(),
-            _conv(w, 2 * w, 2),
-            _norm(2 * w),
-            nn.ReLU(),
-            _conv(2 * w, 4 * w, 2),
-            _norm(4 * w),
-            nn.ReLU(),
-            _Residual(4 * w),
-        )
+        self.down = nn.Sequential(*stage(3, w), *stage(w, 2 * w, 2), *stage(2 * w, 4 * w, 2), Residual(4 * w))
         self.style = nn.Sequential(nn.Linear(len(EDITS), style), nn.ReLU(), nn.Linear(style, style))
         self.layers = nn.ModuleList(
             [_Styled(4 * w, 4 * w, style), _Styled(4 * w, 2 * w, style), _Styled(2 * w, w, style)]
@@ -349,17 +335,10 @@ class EditProbe(nn.Module):
 
     def __init__(self, width: int = 12):
         super().__init__()
-        self.body = nn.Sequential(
-            _conv(3, width, 2),
-            nn.ReLU(),
-            _conv(width, 2 * width, 2),
-            nn.ReLU(),
-            _conv(2 * width, 4 * width, 2),
-            nn.ReLU(),
-            nn.AdaptiveAvgPool2d(4),
-            nn.Flatten(),
-            nn.Linear(64 * width, len(EDITS)),
-        )
+        widths = ((3, width), (width, 2 * width), (2 * width, 4 * width))
+        layers = [layer for a, b in widths for layer in (_conv(a, b, 2), nn.ReLU())]
+        end = (nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(64 * width, len(EDITS)))
+        self.body = nn.Sequential(*layers, *end)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.body(to_model(images))

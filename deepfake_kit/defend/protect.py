@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deepfake_kit.defend.editors import check_side
-from deepfake_kit.images import check_images
+from deepfake_kit.defend.editors import Residual, check_side, stage
+from deepfake_kit.images import check_images, to_model
 from deepfake_kit.training import NotFinite, check_steps, descend, seeded
 from deepfake_kit.valid import one_of
 
@@ -137,21 +137,6 @@ def pgd(
     return z
 
 
-class _Block(nn.Module):
-    def __init__(self, width: int):
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(width, width, 3, 1, 1),
-            nn.InstanceNorm2d(width, affine=True),
-            nn.ReLU(),
-            nn.Conv2d(width, width, 3, 1, 1),
-            nn.InstanceNorm2d(width, affine=True),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
-
-
 class Generator(nn.Module):
     r"""The paper's generator: three convolutions, four residual blocks, three upsamplings, instance norm between.
 
@@ -181,19 +166,14 @@ class Generator(nn.Module):
         self.epsilon, self.bounded = epsilon, bounded
         layers: list[nn.Module] = []
         for a, b in ((3, width), (width, 2 * width), (2 * width, 4 * width)):
-            layers += [nn.Conv2d(a, b, 4, 2, 1), nn.InstanceNorm2d(b, affine=True), nn.ReLU()]
-        layers += [_Block(4 * width) for _ in range(4)]
+            layers += stage(a, b, 2)
+        layers += [Residual(4 * width) for _ in range(4)]
         for a, b in ((4 * width, 2 * width), (2 * width, width), (width, width)):
-            layers += [
-                nn.Upsample(scale_factor=2),
-                nn.Conv2d(a, b, 3, 1, 1),
-                nn.InstanceNorm2d(b, affine=True),
-                nn.ReLU(),
-            ]
+            layers += [nn.Upsample(scale_factor=2), *stage(a, b)]
         self.body = nn.Sequential(*layers, nn.Conv2d(width, 3, 3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        raw = self.body(images * 2 - 1)
+        raw = self.body(to_model(images))
         return self.epsilon * torch.tanh(raw) if self.bounded else 0.1 * raw
 
     def protect(self, images: Tensor) -> Tensor:
@@ -220,7 +200,7 @@ class Recognizer(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.body(images * 2 - 1)
+        return self.body(to_model(images))
 
 
 def recogniser_loss(true_logits: Tensor, false_logits: Tensor) -> Tensor:
@@ -329,14 +309,7 @@ def train_dadfi(
     one_of("objective", objective, OBJECTIVES)
     check_side(images, 16)
     check_steps(steps, batch_size)
-    weights = [1.0] * len(editors) if weights is None else list(weights)
-    if not len(weights) == len(taught) == len(editors) > 0:
-        raise ValueError(
-            f"editors, taught and weights: got lengths {len(editors)}, {len(taught)} and {len(weights)}; "
-            "valid: equal and at least 1"
-        )
-    if wrong := [tuple(z.shape) for z in taught if z.shape != images.shape]:
-        raise ValueError(f"taught: got shape {wrong[0]}; valid: that of images, {tuple(images.shape)}")
+    weights = _weights(editors, images, taught, weights)
     gen, ide_x, ide_y, opt_gen, opt_ide = new_players(epsilon, width, bounded, lr, seed)
     random = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -375,6 +348,17 @@ def train_dadfi(
         descend(loss, opt_gen, step)
         history.append(row)
     return gen.eval().requires_grad_(False), history
+
+
+def _weights(editors, images: Tensor, taught: Sequence[Tensor], weights: Sequence[float] | None) -> list[float]:
+    """One weight an editor, if there is one taught batch an editor too, each of the images' shape."""
+    weights = [1.0] * len(editors) if weights is None else list(weights)
+    if not len(weights) == len(taught) == len(editors) > 0:
+        lengths = f"{len(editors)}, {len(taught)} and {len(weights)}"
+        raise ValueError(f"editors, taught and weights: got lengths {lengths}; valid: equal and at least 1")
+    if wrong := [tuple(z.shape) for z in taught if z.shape != images.shape]:
+        raise ValueError(f"taught: got shape {wrong[0]}; valid: that of images, {tuple(images.shape)}")
+    return weights
 
 
 def protect(generator: Generator, images: Tensor) -> Tensor:

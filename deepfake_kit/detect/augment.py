@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from deepfake_kit.images import check_images
 from deepfake_kit.valid import one_of
 
 GREY = (0.299, 0.587, 0.114)
@@ -100,7 +101,7 @@ class Augment:
         ValueError
             For another shape or range, or a crop larger than the images.
         """
-        check_views(images)
+        check_images(images)
         if self.crop > min(images.shape[2:]):
             raise ValueError(f"crop: got {self.crop}; valid: at most the images' side {min(images.shape[2:])}")
         x = random_crop(images, self.crop, generator) if self.crop else images
@@ -217,11 +218,3 @@ def _chosen(x: Tensor, probability: float, generator) -> Tensor:
 
 def _to_grey(x: Tensor) -> Tensor:
     return (x * x.new_tensor(GREY)[:, None, None]).sum(1, keepdim=True)
-
-
-def check_views(images: Tensor) -> None:
-    """Raise ValueError unless images are float [N, 3, S, S] in [0, 1]."""
-    if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
-        raise ValueError(f"images: got {images.dtype} {tuple(images.shape)}; valid: float [N, 3, S, S] in [0, 1]")
-    if images.numel() and not (float(images.min()) >= 0 and float(images.max()) <= 1):
-        raise ValueError(f"images: got values from {float(images.min()):g} to {float(images.max()):g}; valid: 0 to 1")

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deepfake_kit.detect.augment import Augment, check_views
+from deepfake_kit.detect.augment import Augment
 from deepfake_kit.detect.losses import nt_xent
+from deepfake_kit.images import check_images
 from deepfake_kit.training import minimise
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -89,7 +90,7 @@ def pretrain(
     >>> len(pretrain(net, torch.rand(4, 3, 16, 16), Augment(), steps=2, batch_size=2, generator=torch.Generator()))
     2
     """
-    check_views(images)
+    check_images(images)
     if not 2 <= batch_size <= len(images):
         raise ValueError(f"batch_size: got {batch_size}; valid: 2 to the number of images, {len(images)}")
     if steps < 1:
@@ -149,7 +150,7 @@ def supervise(
     ...           batch_size=4, generator=torch.Generator()).out_features
     1
     """
-    check_views(images)
+    check_images(images)
     _check_labels(labels, len(images))
     head = nn.Linear(net.width, 1).to(images.device)
     optimiser = torch.optim.Adam([*net.parameters(), *head.parameters()], lr=lr, weight_decay=1e-6)
@@ -173,7 +174,7 @@ def embed(net: nn.Module, images: Tensor, batch_size: int = 32) -> Tensor:
     >>> embed(PhiNet(0.2, t0=2, layers=2), torch.rand(3, 3, 16, 16)).shape
     torch.Size([3, 8])
     """
-    check_views(images)
+    check_images(images)
     net.eval()
     return torch.cat([net(normalise(part)) for part in images.split(batch_size)])
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepfake_kit.detect.losses import single_center_loss
+from deepfake_kit.images import check_images
 from deepfake_kit.training import descend, seeded
 
 
@@ -223,10 +224,9 @@ def _fixed_crops(images: Tensor, side: int) -> list[Tensor]:
 
 
 def _check(images: Tensor, side: int) -> None:
-    if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] != images.shape[3] or images.shape[2] < side:
+    check_images(images)
+    if images.shape[2] < side:
         raise ValueError(f"images: got shape {tuple(images.shape)}; valid: [N, 3, S, S] with S >= {side}")
-    if not images.is_floating_point():
-        raise ValueError(f"images: got dtype {images.dtype}; valid: float in [0, 1]")
 
 
 @dataclass(frozen=True)

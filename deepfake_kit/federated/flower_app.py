@@ -70,6 +70,9 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
+CHOICES = ("rounds", "local_steps", "batch_size", "lr", "seed", "optimizer", "prox", "rule")  # those of a `Plan`
+
+
 class Setup(NamedTuple):
     """What every participant makes for itself from the run's settings."""
 
@@ -107,23 +110,13 @@ def setup(config: dict, clients: int) -> Setup:
         one_of("run setting", key, DEFAULTS)
     c = {**DEFAULTS, **config}
     found = data.load(c["data"], "train", limit=c["n-images"])
-    parts = (
-        federated.partition_dirichlet(found.labels, clients, c["alpha"], c["seed"])
-        if c["alpha"]
-        else federated.partition_iid(len(found), clients, c["seed"])
-    )
+    if c["alpha"]:
+        parts = federated.partition_dirichlet(found.labels, clients, c["alpha"], c["seed"])
+    else:
+        parts = federated.partition_iid(len(found), clients, c["seed"])
     with seeded(c["seed"]):
         model = UNet(channels=(c["width"],), blocks=1, stem=2, attention=False, precision="float32")
-    plan = Plan(
-        rounds=c["rounds"],
-        local_steps=c["local-steps"],
-        batch_size=c["batch-size"],
-        lr=c["lr"],
-        seed=c["seed"],
-        optimizer=c["optimizer"],
-        prox=c["prox"],
-        rule=c["rule"],
-    )
+    plan = Plan(**{name: c[name.replace("_", "-")] for name in CHOICES})
     return Setup(model, found.images, parts, NoiseSchedule.linear(c["diffusion-steps"]), plan)
 
 
@@ -146,15 +139,9 @@ def _train(message, context):
     client, clients = (int(context.node_config[key]) for key in ("partition-id", "num-partitions"))
     made = setup(dict(context.run_config), clients)
     round = int(message.content["config"]["server-round"]) - 1  # Flower counts rounds from 1
+    start, part = as_weights(message.content["arrays"]), made.parts[client]
     weights, loss = federated.local_update(
-        made.model,
-        as_weights(message.content["arrays"]),
-        made.images,
-        made.parts[client],
-        made.schedule,
-        made.plan,
-        round,
-        client,
+        made.model, start, made.images, part, made.schedule, made.plan, round, client
     )
     metrics = MetricRecord({"num-examples": len(made.parts[client]), "loss": loss, "client": client})
     return Message(content=RecordDict({"arrays": as_arrays(weights), "metrics": metrics}), reply_to=message)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deepfake_kit.images import check_pictures
+from deepfake_kit.images import check_images
 from deepfake_kit.valid import finite
 
 
@@ -48,8 +48,8 @@ def grain(images: Tensor) -> Tensor:
 
 
 def _check_pair(x: Tensor, y: Tensor, least: int) -> None:
-    check_pictures("x", x)
-    check_pictures("y", y)
+    check_images(x, name="x", square=False)
+    check_images(y, name="y", square=False)
     if x.shape != y.shape or min(x.shape[2:]) < least:
         raise ValueError(
             f"x, y: got shapes {tuple(x.shape)} and {tuple(y.shape)}; valid: equal, sides of at least {least}"

@@ -90,7 +90,6 @@ def run(
     """
     import nbformat
     import papermill
-    from papermill.exceptions import PapermillExecutionError
 
     settings.load(chapter)
     one_of("profile", profile, settings.PROFILES)
@@ -106,38 +105,25 @@ def run(
     values = {name: value for name, value in asked.items() if value != defaults[name]}
     built = paths.build(notebooks.parent)
     output = checked_output(output or built / "runs" / f"{chapter}-{profile}.ipynb", notebooks)
-    began = time.monotonic()
     watchdog = Watchdog(limit_seconds)
     use_engine()
     surroundings = {name: "1" for name in THREAD_VARIABLES} | paths.fixed() | paths.home(built)
     with _partial(output) as partial:
-        try:
-            with paths.variables(surroundings), watchdog:
-                papermill.execute_notebook(
-                    # papermill fills its parameters into braces, here those of a folder's name.
-                    str(source).replace("{", "{{").replace("}", "}}"),
-                    str(partial).replace("{", "{{").replace("}", "}}"),
-                    parameters=values,
-                    engine_name="kit",
-                    kernel_name=kernel,
-                    language="python",  # editors may leave it out of the file
-                    cwd=str(notebooks),
-                    progress_bar=False,
-                    report=progress or _silent,
-                    watchdog=watchdog,
-                    request_save_on_cell_execute=False,
-                )
-        except PapermillExecutionError as error:
-            raise ChapterFailed(_explain(chapter, error.exec_count, error.source, error.traceback)) from None
-        except Exception as error:
-            if watchdog.why:
-                after = f"after {time.monotonic() - began:.0f} s"
-                raise ChapterFailed(f"chapter {chapter} was stopped {after}: {watchdog.why}") from None
-            if type(error).__name__ == "DeadKernelError":
-                raise ChapterFailed(
-                    f"chapter {chapter}: the kernel died after {watchdog.cell} cells; most often memory ran out"
-                ) from None
-            raise ChapterFailed(f"chapter {chapter}: the kernel failed: {type(error).__name__}: {error}") from error
+        with _explained(chapter, watchdog), paths.variables(surroundings), watchdog:
+            papermill.execute_notebook(
+                # papermill fills its parameters into braces, here those of a folder's name.
+                str(source).replace("{", "{{").replace("}", "}}"),
+                str(partial).replace("{", "{{").replace("}", "}}"),
+                parameters=values,
+                engine_name="kit",
+                kernel_name=kernel,
+                language="python",  # editors may leave it out of the file
+                cwd=str(notebooks),
+                progress_bar=False,
+                report=progress or _silent,
+                watchdog=watchdog,
+                request_save_on_cell_execute=False,
+            )
         notebook = normalised(nbformat.read(partial, as_version=4), keep_times=True)
         notebook.metadata.setdefault("deepfake_kit", {})["parameters"] = asked
         with paths.variables(surroundings):  # where the data are looked for
@@ -145,6 +131,27 @@ def run(
         nbformat.write(notebook, partial)
         os.replace(partial, output)
     return output
+
+
+@contextlib.contextmanager
+def _explained(chapter: str, watchdog: Watchdog) -> Iterator[None]:
+    """Whatever stops a chapter, as `ChapterFailed` in words."""
+    from papermill.exceptions import PapermillExecutionError
+
+    began = time.monotonic()
+    try:
+        yield
+    except PapermillExecutionError as error:
+        raise ChapterFailed(_explain(chapter, error.exec_count, error.source, error.traceback)) from None
+    except Exception as error:
+        if watchdog.why:
+            after = f"after {time.monotonic() - began:.0f} s"
+            raise ChapterFailed(f"chapter {chapter} was stopped {after}: {watchdog.why}") from None
+        if type(error).__name__ == "DeadKernelError":
+            raise ChapterFailed(
+                f"chapter {chapter}: the kernel died after {watchdog.cell} cells; most often memory ran out"
+            ) from None
+        raise ChapterFailed(f"chapter {chapter}: the kernel failed: {type(error).__name__}: {error}") from error
 
 
 def checked_output(output: str | os.PathLike, notebooks: Path) -> Path:

@@ -22,7 +22,7 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from deepfake_kit.images import check_pictures, open_picture
+from deepfake_kit.images import check_images, open_picture
 from deepfake_kit.measure.images import psnr, ssim
 from deepfake_kit.social.platforms import ALTERNATIVES, PLATFORMS, Platform, platform_table
 from deepfake_kit.valid import one_of, whole
@@ -109,7 +109,7 @@ def _pass(
     images: torch.Tensor, platform: str, rule: Platform, seed: int, upload_side: int, quality: int | None
 ) -> tuple[torch.Tensor, pd.DataFrame]:
     """Send a batch through `rule`, with the random draws of `platform`."""
-    check_pictures("images", images)
+    check_images(images, square=False)
     whole("seed", seed, 0, 2**64 - 1)
     whole("upload_side", upload_side, 1, 2**31)
     if quality is not None:
@@ -240,7 +240,7 @@ def sensitivity(images: torch.Tensor, seed: int, *, upload_side: int = TRUEFACE_
 
 def _damage(images: torch.Tensor, platform: str, rule: Platform, seed: int, upload_side: int) -> dict[str, float]:
     """Means over a batch that went through `rule`."""
-    check_pictures("images", images)
+    check_images(images, square=False)
     if min(images.shape[2:]) < 11:
         raise ValueError(f"images: got shape {tuple(images.shape)}; valid: sides of at least 11 pixels")
     shared, record = _pass(images, platform, rule, seed, upload_side, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import statistics
 import subprocess
@@ -146,3 +147,37 @@ def test_citation_file_is_valid_and_of_this_version():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert citation["version"] == project["version"] == deepfake_kit.__version__
     assert citation["license"] == project["license"]
+
+
+def lines_of(node: ast.AST, text: list[str]) -> int:
+    """Lines of code: without docstrings, comments and blanks."""
+    told = set()
+    for inner in ast.walk(node):
+        first = inner.body[0] if isinstance(inner, ast.Module | ast.ClassDef | ast.FunctionDef) else None
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+            told |= set(range(first.lineno, first.end_lineno + 1))
+    rest = (text[i - 1].strip() for i in range(node.lineno, node.end_lineno + 1) if i not in told)
+    return sum(bool(line) and not line.startswith("#") for line in rest)
+
+
+def too_long(source: str, name: str) -> list[str]:
+    text, tree = source.splitlines(), ast.parse(source)
+    found = [f"{name}: {len(text)} lines; at most {LINES}"] if len(text) > LINES else []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (n := lines_of(node, text)) > CODE:
+            found.append(f"{name}, {node.name}: {n} lines of code; at most {CODE}")
+    return found
+
+
+LINES, CODE = 400, 60
+
+
+def test_no_file_and_no_function_is_longer_than_a_reader_holds():
+    kit = ROOT / "deepfake_kit"
+    files = sorted(kit.rglob("*.py"))
+    assert [row for path in files for row in too_long(path.read_text(), str(path.relative_to(kit)))] == []
+    # The rule sees one line too many, and counts no docstring.
+    body = "".join(f"    x = {i}\n" for i in range(CODE - 1))
+    assert too_long(f'def f():\n    """Told.\n\n    More.\n    """\n{body}', "a") == []
+    assert too_long(f"def f():\n{body}    y = 1\n", "a") == [f"a, f: {CODE + 1} lines of code; at most {CODE}"]
+    assert len(too_long("# x\n" * (LINES + 1), "a")) == 1 and too_long("# x\n" * LINES, "a") == []

@@ -149,7 +149,7 @@ def test_numbers_that_are_no_tensors_are_checked_too(bad):
 def test_every_public_function_is_in_a_table():
     """A new loss or metric must be tried, too: functions of tensors that return numbers."""
     makers = {"residual", "insert_zeros", "enlarge", "overlap", "natural_noise", "frequencies", "spike_suppression"}
-    makers |= {"edit_mask", "check_pictures", "placements", "finite"}
+    makers |= {"edit_mask", "check_images", "placements", "finite"}
     for module in (losses, edits, images, scores, sets, spectra, batches):
         for name, of in vars(module).items():
             if (
