@@ -18,6 +18,12 @@ from deepfake_kit.notebook import settings, sources
 KIT = provenance.PACKAGE
 # Every run goes through these and what they import, whatever the notebook imports.
 ALWAYS = ("notebook.run", "notebook.execute", "notebook.results")
+BY_METHOD = (
+    "",
+    "notebook.run",
+    "notebook.opened",
+    "notebook.long",
+)  # the package and the run: what a notebook names of them
 # Folders with one file a chapter or a row a claim: only the chapter's own part counts.
 BY_CHAPTER = {"chapters", "exercises", "papers"}
 
@@ -87,7 +93,7 @@ def reachable(code: list[str], kit: Path = KIT, number: str = "") -> list[Path]:
     methods |= {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
 
     def imports(name: str, tree: ast.AST) -> set[str]:
-        return provenance.imported(_called(tree, methods) if name in ("", "notebook.run") else tree, kit)
+        return provenance.imported(_called(tree, methods) if name in BY_METHOD else tree, kit)
 
     named = {name for tree in trees for name in provenance.imported(tree, kit)}
     for path in provenance.reached({*ALWAYS, *named}, kit, imports).values():

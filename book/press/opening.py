@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from deepfake_kit.notebook.run import METADATA_KEY
+from deepfake_kit.notebook.page import METADATA_KEY
 
 TITLE = re.compile(r"# (?P<title>.+)\n+(?:\*(?P<question>[^*].*?)\*\n+)?(?P<lead>.*)", re.DOTALL)
 FACT = re.compile(r"^\*\*(Prerequisites|Time)\.\*\*\s*(.+?)(?:\n\s*\n|\Z)", re.DOTALL | re.MULTILINE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deepfake_kit.notebook.run import METADATA_KEY
+from deepfake_kit.notebook.page import METADATA_KEY
 
 
 def collect(path: Path) -> dict:

@@ -7,22 +7,16 @@ sees the caption and, folded away, how the thing was made.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import html
 import io
 import json
-import os
 import time
-from functools import cached_property
-from pathlib import Path
 from types import SimpleNamespace
 
 from deepfake_kit import provenance
-from deepfake_kit.cache import cache_folder, write_whole
-from deepfake_kit.notebook import bands, kept, marks, settings, style
+from deepfake_kit.notebook import bands, marks, settings, style
+from deepfake_kit.notebook.long import LongWork
 
-METADATA_KEY = "deepfake_kit"
 NIGHT_KEY = "deepfake_kit_night"  # the same picture for a dark page
 GLUE_MIME = "application/papermill.record/text/plain"
 
@@ -64,7 +58,7 @@ def start(chapter: str, profile: str = "book", seed: int = 0, **parameters) -> R
     return Run(found, profile, seed, parameters, values, device)
 
 
-class Run:
+class Run(LongWork):
     """One run of one chapter; made by :func:`start`."""
 
     def __init__(
@@ -94,63 +88,6 @@ class Run:
         )
 
     # -- what goes in ------------------------------------------------------------------
-
-    def load(self, name: str, split: str = "train", **options):
-        """Load a data set with :func:`deepfake_kit.data.load` and remember which bytes were used."""
-        import warnings
-
-        from deepfake_kit import data
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", data.StandInWarning)  # `take` tells the reader, without this file's path
-            return self.take(data.load(name, split, **options))
-
-    def take(self, found):
-        """Remember which bytes a :class:`deepfake_kit.data.Dataset` holds, and return it. A stand-in says so.
-
-        For a set that was not opened by :meth:`load`, such as a chapter's own stand-in.
-        """
-        self.data.append(
-            {
-                "name": found.name,
-                "split": found.split,
-                "count": len(found.images),
-                "sha256": found.sha256,
-                "stand_in": bool(found.stand_in),
-                "description": found.description,
-                "photographs_of_people": bool(getattr(found, "photographs_of_people", False)),
-            }
-        )
-        shown = {"text/plain": ""}
-        if found.stand_in:
-            text = f"{found.name} ({found.split}) was not found on this machine. In its place: {found.description}."
-            notice = f'<p class="kit-stand-in"><strong>Stand-in data.</strong> {html.escape(text)}</p>'
-            shown = {"text/html": notice, "text/plain": f"Stand-in data. {text}"}
-        self._publish(shown, {"type": "data", "id": f"{found.name}-{found.split}", **self.data[-1]})
-        return found
-
-    def weights(self, name: str):
-        """Find pretrained weights with :func:`deepfake_kit.pretrained.load` and remember which bytes were used.
-
-        Returns None, and tells the reader, where they cannot be had: the chapter then takes a small network of its own.
-        """
-        from deepfake_kit import pretrained
-
-        try:
-            found = pretrained.load(name)
-        except pretrained.Missing as error:
-            found, reason = None, str(error)
-        row = {"name": name, "missing": found is None, "source": found.source if found else ""}
-        self.networks.append({**row, "sha256": found.sha256 if found else pretrained.MISSING})
-        shown = {"text/plain": ""}
-        if found is None:
-            text = f"{name} could not be had. In its place: the small network of this chapter."
-            notice = (
-                f'<p class="kit-stand-in" title="{html.escape(reason)}"><strong>Stand-in network.</strong> {text}</p>'
-            )
-            shown = {"text/html": notice, "text/plain": f"Stand-in network. {text}\n{reason}"}
-        self._publish(shown, {"type": "weights", "id": name, **self.networks[-1]})
-        return found
 
     def settings_table(self):
         """Show the chapter's settings, one column a profile, with units and reasons."""
@@ -190,141 +127,6 @@ class Run:
             work()
             taken.append(time.perf_counter() - began)
         return min(taken)
-
-    # -- long work ---------------------------------------------------------------------
-
-    def checkpoint(self, name: str, *parts):
-        """Where a long training keeps its state, so that a run that was killed goes on; None at `smoke` and `book`.
-
-        Parameters
-        ----------
-        name : str
-            The training's name, unique in the chapter.
-        *parts
-            See :class:`deepfake_kit.training.Checkpoint`; trainers take it as ``checkpoint=``.
-        """
-        from deepfake_kit.training import Checkpoint
-
-        file = self._resumable(name)
-        if file is None:
-            return None
-        self._checkpoints.append(Checkpoint(file, *parts))
-        return self._checkpoints[-1]
-
-    def once(self, name: str, work):
-        """The value of ``work()``; at the profiles of hours it is stored, so that a run that was killed goes on.
-
-        Parameters
-        ----------
-        name : str
-            The work's name, unique in the chapter.
-        work : callable () -> tensors, numbers and texts, or lists and dictionaries of them
-            It draws from generators of its own.
-        """
-        import torch
-
-        file = self._resumable(name)
-        if file is None:
-            return work()
-        if file.is_file():
-            kept_work = torch.load(file, weights_only=True)
-            self._began -= kept_work["seconds"]
-            return kept_work["value"]
-        began = time.perf_counter()
-        value, content = work(), io.BytesIO()
-        torch.save({"value": value, "seconds": time.perf_counter() - began}, content)
-        write_whole(file, content.getvalue())
-        return value
-
-    def _resumable(self, name: str) -> Path | None:
-        """The file of a piece of long work: another one once the code before it, its settings or its data change."""
-        if self.profile not in (settings.KEPT, "paper"):
-            return None
-        cells = self._cells()
-        named = {key: x for key, x in vars(self.settings).items() if any(key in cell for cell in cells)}
-        facts = [cells, provenance.code(cells), named, self.profile, self.seed, self.parameters, self.data]
-        key = hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:16]
-        cache = Path(os.environ.get("DEEPFAKE_KIT_CACHE") or cache_folder())
-        file = cache / "runs" / self.chapter.name / f"{name}-{key}.pt"
-        for old in file.parent.glob(f"{name}-{'?' * 16}.pt"):
-            if old != file:
-                old.unlink()
-        return file
-
-    def _cells(self) -> list[str]:
-        """What the cells executed so far compute, the one that runs included."""
-        from IPython import get_ipython
-
-        shell = get_ipython()
-        lines = []
-        for cell in dict.fromkeys(shell.user_ns.get("In", []) if shell is not None else []):
-            with contextlib.suppress(SyntaxError):  # somebody's slip, which computed nothing
-                lines.append(provenance.essential(cell))
-        return [text for text in lines if text and not text.startswith(("profile = ", "seed = ", "repository = "))]
-
-    def keep(self, name: str, state: dict) -> None:
-        """Keep a small network with the results of a ``--keep`` run; at other runs only see that it could be kept.
-
-        Parameters
-        ----------
-        name : str
-            The network's name, unique in the chapter.
-        state : dict of Tensor
-            Its `state_dict`; kept as float16.
-
-        Raises
-        ------
-        ValueError
-            If it would take more than 4 MB, or a weight does not fit into float16.
-        """
-        content = kept.network_bytes(name, state)
-        if place := os.environ.get(kept.FOLDER):
-            write_whole(Path(place) / f"{name}.safetensors", content)
-        digest = hashlib.sha256(content).hexdigest()
-        record = {"type": "network", "id": name, "bytes": len(content), "sha256": digest}
-        self._publish({"text/plain": ""}, record)
-
-    @cached_property
-    def long(self) -> kept.Kept | None:
-        """The kept run of this chapter; None where there is none, or none with these parameters, and in itself."""
-        found = None if self.profile == settings.KEPT else kept.load(self.chapter.name)
-        same = found and all(found.about["parameters"].get(name) == x for name, x in self.parameters.items())
-        return found if same else None
-
-    def kept(self, id: str):
-        """What the kept run recorded under an id, see :meth:`deepfake_kit.notebook.kept.Kept.get`; None without one."""
-        return self.long.get(id) if self.long else None
-
-    def recheck(self, name: str, measure, number: str, band: float):
-        """Measure the kept network anew, and stop the run if the number kept with it lies beyond a band.
-
-        Parameters
-        ----------
-        name : str
-            A network that :meth:`keep` kept.
-        measure : callable (state dict) -> float
-            Loads it (its settings are ``run.long.settings``) and measures it on a slice.
-        number : str
-            The id of the kept number.
-        band : float
-            Largest allowed difference.
-
-        Returns
-        -------
-        float or None
-            None where there is no kept run, or where a stand-in is all the data there is.
-
-        Raises
-        ------
-        AssertionError
-            If the numbers differ by more.
-        """
-        if not self.long or any(row["stand_in"] for row in self.data):
-            return None
-        again = float(measure(self.kept(name)))
-        how = f"{number.replace('_', ' ')} of the kept network, measured anew, against the kept number"
-        self.verify(f"kept-{name}", again - self.kept(number), band, how)
-        return again
 
     # -- what comes out ----------------------------------------------------------------
 
@@ -551,103 +353,4 @@ class Run:
         record = {"type": "compare", "id": "run", "outside": sum("OUTSIDE" in line for line in lines)}
         self._publish(
             {"text/html": f'<div class="kit-compare" id="{anchor}">{shown}</div>', "text/plain": plain}, record
-        )
-
-    # -- how it is shown ---------------------------------------------------------------
-
-    def _anchor(self, kind: str, id: str) -> str:
-        return f"{kind}-{self.chapter.number}-{id.replace('_', '-')}"
-
-    def _record(self, record: dict) -> dict:
-        if any(old["type"] == record["type"] and old["id"] == record["id"] for old in self.records):
-            raise ValueError(f"{record['type']} id {record['id']!r} is already used in this chapter")
-        if number := self._number(record):
-            record["number"] = number
-        record = {
-            **record,
-            "chapter": self.chapter.name,
-            "profile": self.profile,
-            "seed": self.seed,
-            "seconds": round(time.perf_counter() - self._began + sum(x.spent for x in self._checkpoints), 3),
-            "peak_memory_mb": round(provenance.peak_memory_mb(), 1),
-            **({"cells": self._cells_digest()} if self.profile == settings.KEPT else {}),
-        }
-        self.records.append(record)
-        return record
-
-    def _number(self, record: dict) -> str:
-        """What a figure, slider or table is called, e.g. "Fig. 6.4"; the settings and all else have no number."""
-        name = marks.NUMBERED.get(record["type"])
-        if not name or record["id"] == "settings":
-            return ""
-        count = sum(old.get("number", "").startswith(name) for old in self.records)
-        return f"{name} {int(self.chapter.number)}.{count + 1}"
-
-    def _publish(self, data: dict, record: dict | None, metadata: dict | None = None) -> None:
-        from IPython import get_ipython
-        from IPython.display import publish_display_data
-
-        metadata = dict(metadata or {})
-        if record is not None:
-            metadata[METADATA_KEY] = self._record(record)
-        shell = get_ipython()
-        # A terminal would print an empty line for a record that only a notebook keeps.
-        if shell is not None and (hasattr(shell, "kernel") or data.get("text/plain")):
-            publish_display_data(data, metadata)
-
-    def _when(self, id: str, kind: str) -> str:
-        """How long the kept run took to a record, how long this one did, and what has changed since."""
-        then, now = self.long.record(id, kind), self.records[-1]["seconds"]
-        changed = self.long.changed() + ["this chapter's cells"] * (then["cells"] != self._cells_digest())
-        since = f"changed since then: {', '.join(changed)}" if changed else "by the same code"
-        minutes = f"{then['seconds'] / 60:.0f} minutes" if then["seconds"] > 99 else f"{then['seconds']:.0f} seconds"
-        return f"{minutes} into the kept run; here, {now:.0f} seconds into this one; {since}"
-
-    def _cells_digest(self) -> str:
-        return hashlib.sha256("\n".join(self._cells()).encode()).hexdigest()[:12]
-
-    def _beside(self, kind: str, id: str, wanted: bool, digits: int = 4) -> None:
-        """Show what the kept run has under the same id."""
-        record = self.long.record(id, kind) if wanted and self.long else None
-        if record is None:
-            return
-        anchor = self._anchor("kept", f"{kind}-{id}")
-        shown = marks.kept(kind, record, self.long.get(id), anchor, self._when(id, kind), digits)
-        text = f"After an evening: {marks.plain(record['caption'])}"
-        self._publish({"text/html": shown, "text/plain": text}, {"type": "kept", "id": f"{kind}-{id}"})
-
-    def _under(self, id: str, what: str, caption: str) -> None:
-        """Show caption and provenance below a figure, table or explorable."""
-        stand_ins = [row["name"] for row in self.data if row["stand_in"]]
-        data = (
-            "; ".join(
-                f"{row['name']} {row['split']}: {row['description']}, sha256 {row['sha256'][:12]}"
-                f"{' (stand-in)' if row['stand_in'] else ''}"
-                for row in self.data
-            )
-            or "none"
-        )
-        networks = [f"{row['name']} {row['sha256'][:12]} {row['source']}".strip() for row in self.networks]
-        machine = self.environment
-        versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-        knobs = "".join(f" -p {name}={value}" for name, value in {"seed": self.seed, **self.parameters}.items())
-        command = f"deepfake-kit run {self.chapter.name} --profile {self.profile}{knobs}"
-        rows = {
-            "profile": f"{self.profile}, seed {self.seed}",
-            "data": data,
-            **({"weights": "; ".join(networks)} if networks else {}),
-            "settings": ", ".join(f"{name} {value}" for name, value in vars(self.settings).items()),
-            "code": f"git {machine['git']}",
-            "libraries": versions,
-            "machine": f"{machine['accelerator'] or machine['processor']}, {machine['system']}, "
-            f"{machine['threads']} thread(s)",
-            "made": f"{self.records[-1]['seconds']:.0f} s after the chapter began",
-        }
-        missing = [row["name"] for row in self.networks if row["missing"]]
-        number = self.records[-1].get("number", "")
-        shown = marks.made(what, number, caption, rows, command, stand_ins, missing)
-        self._publish(
-            {"text/html": shown, "text/plain": f"{number} {marks.plain(caption)}".strip()},
-            None,
-            {"deepfake_kit_under": {"id": id, "what": what}},
         )

@@ -13,7 +13,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from press import browser, decorate, ledger
 
 from deepfake_kit.notebook import claims, marks
-from deepfake_kit.notebook.run import METADATA_KEY
+from deepfake_kit.notebook.page import METADATA_KEY
 
 
 @pytest.fixture(scope="module")

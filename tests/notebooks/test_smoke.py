@@ -44,7 +44,7 @@ def test_every_picture_comes_with_words_and_nothing_is_said_on_the_side(executed
     """A figure drawn in one cell and shown in the next would appear twice, the first time without words."""
     import nbformat
 
-    from deepfake_kit.notebook.run import METADATA_KEY
+    from deepfake_kit.notebook.page import METADATA_KEY
 
     for cell in nbformat.read(executed(name), as_version=4).cells:
         for output in cell.get("outputs", []):
