@@ -172,7 +172,7 @@ _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
 def check_images(images, size: int | None = None, *, name: str = "images", square: bool = True) -> None:
-    """Refuse anything but a float batch [N, 3, H, W] of finite values in [0, 1], `square` unless told otherwise.
+    """Refuse anything but a float batch [N, 3, H, W] of finite values in [0, 1]; square and not empty, unless told so.
 
     Raises
     ------
@@ -188,11 +188,12 @@ def check_images(images, size: int | None = None, *, name: str = "images", squar
         given = f"dtype {images.dtype}" if isinstance(images, Tensor) else type(images).__name__
         raise ValueError(f"{name}: got {given}; valid: a float tensor {valid} in [0, 1]")
     shape = tuple(images.shape)
-    if len(shape) != 4 or shape[1] != 3 or min(shape) < 1 or (square and shape[2] != shape[3]):
-        raise ValueError(f"{name}: got shape {shape}; valid: {valid} with N >= 1")
+    odd = square and (shape[2:3] != shape[3:] or shape[0] < 1)
+    if len(shape) != 4 or shape[1] != 3 or min(shape[2:]) < 1 or odd:
+        raise ValueError(f"{name}: got shape {shape}; valid: {valid}{' with N >= 1' if square else ''}")
     if size is not None and shape[-1] != size:
         raise ValueError(f"{name}: got side {shape[-1]}; this network was made for {size}")
-    low, high = (float(end) for end in images.detach().aminmax())
+    low, high = (float(end) for end in images.detach().aminmax()) if images.numel() else (0, 1)
     if not (low >= 0 and high <= 1):
         raise ValueError(f"{name}: got values from {low:g} to {high:g}; valid: finite values in [0, 1]")
 

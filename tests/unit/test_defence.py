@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from deepfake_kit.defend import protect
+from deepfake_kit.defend.editors import Residual
 from deepfake_kit.measure import edits as ed
 
 
@@ -100,7 +101,7 @@ def test_hinge_loss_takes_the_largest_value_of_each_image():
 
 def test_generator_has_the_printed_parts():
     net = protect.Generator(0.025)
-    assert sum(isinstance(m, protect._Block) for m in net.modules()) == 4
+    assert sum(isinstance(m, Residual) for m in net.modules()) == 4
     assert sum(getattr(m, "stride", None) == (2, 2) for m in net.body) == 3
     assert sum(isinstance(m, torch.nn.Upsample) for m in net.body) == 3
     x = torch.rand(2, 3, 32, 32, generator=random())
