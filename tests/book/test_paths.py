@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -29,8 +30,30 @@ def ready_made(folder: Path) -> None:
     (folder / ".venv" / "installed").write_text(hashlib.sha256(lock).hexdigest())
 
 
+@pytest.fixture
+def read_only():
+    """Shut folders, by mounts where root would write all the same; gives what a command there begins with."""
+    shut = []
+
+    def shutting(*folders) -> list[str]:
+        if os.geteuid():
+            shut.extend(map(str, folders))
+            subprocess.run(["chmod", "-R", "a-w", *shut], check=True)
+            return []
+        mounts = "".join(
+            f"mount --bind {f} {f} && mount -o remount,ro,bind {f} && " for f in map(shlex.quote, map(str, folders))
+        )
+        words = ["unshare", "--mount", "sh", "-c", f'{mounts} exec "$@"', "sh"]
+        lent = shutil.which("unshare") and subprocess.run([*words, "true"], capture_output=True).returncode == 0
+        return words if lent else []
+
+    yield shutting
+    if shut:
+        subprocess.run(["chmod", "-R", "u+w", *shut], check=True)
+
+
 @pytest.mark.slow
-def test_make_book_in_an_odd_place_without_a_home(tmp_path):
+def test_make_book_in_an_odd_place_that_is_read_only_with_a_home_that_is_too(tmp_path, read_only):
     """Name, home, the build's folder and the data at once; the checkout itself is left as it was."""
     folder = small_book.make_book(tmp_path / NAME)
     for name in ("Makefile", "pyproject.toml"):
@@ -46,13 +69,15 @@ def test_make_book_in_an_odd_place_without_a_home(tmp_path):
     load = 'images = run.load("fashion-mnist", "test", limit=5)'
     small_book.write(folder, "92_other", load, small_book.FIGURE)
     before = {name: digest for name, digest in stage.manifest(folder).items() if "__pycache__" not in name}
+    home = tmp_path / "the home"
+    home.mkdir()
     done = subprocess.run(
-        ["make", "book"],
+        [*read_only(folder, home), "make", "-C", str(folder), "book"],
         cwd=folder,
         env={
             **{key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VENV", "XDG_CACHE_HOME")},
             "PYTHON": sys.executable,
-            "HOME": str(tmp_path / "no such home"),
+            "HOME": str(home),
             "DEEPFAKE_BOOK_BUILD": "../else where/it is built",
             "DEEPFAKE_KIT_DATA": "../data sets",
             "DEEPFAKE_KIT_OFFLINE": "1",
@@ -67,7 +92,7 @@ def test_make_book_in_an_odd_place_without_a_home(tmp_path):
     assert "A straight line that rises" in page and "Stand-in data." in page
     after = {name: digest for name, digest in stage.manifest(folder).items() if "__pycache__" not in name}
     assert after == {**before, ".environment.lock": after.get(".environment.lock")} or after == before
-    assert not (tmp_path / "no such home").exists()
+    assert not list(home.iterdir())
 
 
 def idx(path: Path, shape: tuple[int, ...]) -> None:

@@ -351,7 +351,9 @@ def test_what_is_written_through_the_published_folder_is_undone(book):
     """Jupyter Book's own command writes into `_build/html`; the finished site is another folder."""
     shown = book / "_build" / "html"
     good = stage.manifest(shown)
-    (shown / "notebooks" / "91_demo.html").write_text("another program's page")
+    start = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", "."]
+    subprocess.run(start, cwd=book, env=small_book.environment(book), check=True, capture_output=True)
+    assert "How this figure was made" not in page(book, "91_demo"), "it has written nothing there"
     (shown / "extra.html").write_text("another program's page")
     (shown / "results.json").unlink()
     done = press(book, "build")
