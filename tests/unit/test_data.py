@@ -563,7 +563,7 @@ def test_fingerprint_needs_no_torch():
         "import sys; from deepfake_kit import data; data.fingerprint('kmnist'); data.locate('kmnist'); "
         "sys.exit('torch' in sys.modules)"
     )
-    root = Path(data.__file__).parents[1]
+    root = Path(data.__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(root)}).returncode == 0
 
 
