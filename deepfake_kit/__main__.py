@@ -171,11 +171,12 @@ def _run(options) -> int:
     from deepfake_kit.notebook import bands, kept, results
 
     about, parameters = _checked(options)
+    code = kept.code(about.name) if options.keep else {}
     networks = tempfile.TemporaryDirectory()
     with networks, paths.variables({kept.FOLDER: networks.name} if options.keep else {}):
         path = _executed(about, options.profile, parameters, limit_seconds=options.limit, output=options.output)
         if options.keep:
-            print(f"kept in {kept.write(path, Path(networks.name), kept.folder(options.chapter))}")
+            print(f"kept in {kept.write(path, Path(networks.name), kept.folder(options.chapter), code)}")
     found = results.collect(path)
     kinds = ("figure", "table", "explorable", "claim", "check")
     counts = ", ".join(f"{sum(r['type'] == kind for r in found['records'])} {kind}s" for kind in kinds)

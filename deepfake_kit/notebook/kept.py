@@ -109,6 +109,15 @@ def network_bytes(name: str, state: dict) -> bytes:
     return content
 
 
+def code(chapter: str) -> dict[str, str]:
+    """The hashes of the kit's modules that a chapter's source reaches, see :func:`deepfake_kit.provenance.code`."""
+    from deepfake_kit.notebook.execute import notebooks_folder
+    from deepfake_kit.notebook.sources import read_source
+
+    cells = read_source(notebooks_folder() / f"{chapter}.ipynb").cells
+    return provenance.code(cell.source for cell in cells if cell.cell_type == "code")
+
+
 def pictures(executed: Path) -> dict[str, bytes]:
     """The figures of an executed notebook by id, each the bytes of a PNG."""
     import base64
@@ -122,7 +131,7 @@ def pictures(executed: Path) -> dict[str, bytes]:
     }
 
 
-def write(executed: Path, networks: Path, folder: Path) -> Path:
+def write(executed: Path, networks: Path, folder: Path, code: dict[str, str]) -> Path:
     """Keep an executed notebook's results in `folder`, in place of those that lie there.
 
     Parameters
@@ -131,6 +140,8 @@ def write(executed: Path, networks: Path, folder: Path) -> Path:
         A notebook executed at profile ``long``.
     networks : Path
         Where the run left its networks, see :meth:`deepfake_kit.notebook.run.Run.keep`.
+    code : dict
+        The hashes of the code it reaches, taken before it began: an edit meanwhile is a change since. See :func:`code`.
 
     Raises
     ------
@@ -161,9 +172,8 @@ def write(executed: Path, networks: Path, folder: Path) -> Path:
             record["file"] = f"{record['id']}.safetensors"
             shutil.copy(networks / record["file"], new)
         records.append(record)
-    cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     about = {name: found[name] for name in ("chapter", "profile", "seed", "parameters", "settings", "environment")}
-    about |= {"data": found["data"], "seconds": records[-1]["seconds"], "code": provenance.code(cells)}
+    about |= {"data": found["data"], "seconds": records[-1]["seconds"], "code": code}
     text = json.dumps({**about, "records": records}, indent=1, ensure_ascii=False)
     (new / "kept.json").write_text(text + "\n", encoding="utf-8")
     if folder.exists():

@@ -16,8 +16,7 @@ import os
 import sys
 from pathlib import Path
 
-from deepfake_kit import provenance
-from deepfake_kit.notebook import bands, execute, results, sources
+from deepfake_kit.notebook import bands, execute, kept, results
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,13 +39,12 @@ def measure(chapter: str, profile: str, seeds: int, folder: Path) -> dict:
     found = [bands.numbers(each["records"]) for each in runs]
     timed = sorted(id for id, x in found[0].items() if bands.varies([x, again.get(id, x)]))
     same = [id for id in found[0] if id not in timed and all(id in each for each in found)]
-    notebook = sources.read_source(ROOT / "notebooks" / f"{chapter}.ipynb")
     return {
         "seeds": list(range(seeds)),
         "threads": "1 with even seeds, 2 with odd ones",
         "versions": runs[0]["environment"]["versions"],
         "parameters": {name: x for name, x in runs[0]["parameters"].items() if name not in ("seed", "profile")},
-        "code": provenance.code(cell.source for cell in notebook.cells if cell.cell_type == "code"),
+        "code": kept.code(chapter),
         "no_band": timed,
         "numbers": {id: [float(f"{each[id]:.7g}") for each in found] for id in same},
     }

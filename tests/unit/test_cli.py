@@ -22,6 +22,10 @@ CHAPTER = settings.chapters()[0]
         (["run", "02_diffusion_math", "-p", "dataset=fashon-mnist"], "did you mean 'fashion-mnist'"),
         (["run", "02_diffusion_math", "-p", "dataset=nope"], "valid: fashion-mnist, kmnist, emnist, "),
         (["ledger", "nobody"], "unknown paper"),
+        (["run", CHAPTER, "--keep"], "--keep: got --profile book with no parameters; valid: --profile long"),
+        (["run", CHAPTER, "--keep", "--profile", "long", "-p", "seed=1"], "with {'seed': 1}"),
+        (["reproduce", "ddtma-eq24"], "did you mean "),
+        (["reproduce", "ddtma-eq-24", "--profile", "lng"], "did you mean 'long'"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(words, said, capsys):
@@ -49,6 +53,15 @@ def test_a_place_that_cannot_be_written_is_one_line_and_status_1(tmp_path, capsy
 def test_debug_shows_the_traceback():
     with pytest.raises(ValueError, match="unknown paper"):
         main(["--debug", "ledger", "nobody"])
+
+
+def test_a_row_that_no_run_speaks_to_says_why(capsys):
+    from deepfake_kit.notebook import claims
+
+    row = next(row for row in claims.load("ddtma")[1] if row.verdict == "not-comparable")
+    assert main(["reproduce", row.id]) == 0
+    said = capsys.readouterr().out
+    assert row.label in said and "verdict: not-comparable" in said and row.reason in said
 
 
 def test_ledger_counts_every_row(capsys):
@@ -80,4 +93,4 @@ def test_doctor_goes_on_after_a_set_that_it_may_not_look_at(monkeypatch, capsys)
     monkeypatch.setattr(data, "locate", locate)
     assert main(["doctor"]) == 0
     shown = capsys.readouterr().out
-    assert "  kmnist: [Errno 13] Permission denied" in shown and "  ffhq-thumbnails: " in shown and "chapters:" in shown
+    assert "  kmnist: [Errno 13] Permission denied" in shown and "  trueface: " in shown and "chapters:" in shown
