@@ -7,8 +7,11 @@ only the stored arrays and the operators' names are wanted, for which the format
 from __future__ import annotations
 
 import io
+import json
+import math
 import re
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 import numpy as np
 import torch
@@ -137,3 +140,85 @@ def efficientnet_lite0(files: dict[str, bytes]) -> dict[str, Tensor]:
         raise ValueError(f"{len(state)} arrays, {len(ours)} expected")
     pairs = zip(ours, state.values(), strict=True)
     return {name: value.clone() for name, value in pairs if not name.endswith("num_batches_tracked")}
+
+
+def tfjs(files: dict[str, bytes]) -> dict[str, np.ndarray]:
+    """Arrays of TensorFlow.js files: for each manifest (JSON) its binary, where a number of 8 bits is scale * q + min.
+
+    Raises
+    ------
+    ValueError
+        If a binary is shorter or longer than its manifest says.
+    """
+    found = {}
+    for name, text in files.items():
+        if not name.endswith(".json"):
+            continue
+        for group in json.loads(text):
+            data, at = b"".join(files[str(PurePosixPath(name).with_name(path))] for path in group["paths"]), 0
+            for one in group["weights"]:
+                packed = one.get("quantization")
+                kind = np.dtype(packed["dtype"] if packed else one["dtype"]).newbyteorder("<")
+                count = math.prod(one["shape"])
+                if at + count * kind.itemsize > len(data):
+                    raise ValueError(f"{name}: {one['name']} ends at byte {at + count * kind.itemsize} of {len(data)}")
+                array = np.frombuffer(data, kind, count, at).astype(np.float32).reshape(one["shape"])
+                at += count * kind.itemsize
+                found[one["name"]] = (
+                    array * np.float32(packed["scale"]) + np.float32(packed["min"]) if packed else array
+                )
+            if at != len(data):
+                raise ValueError(f"{name}: {len(data) - at} bytes are left over")
+    return found
+
+
+def _as_torch(arrays: dict[str, np.ndarray], rename: dict[str, str]) -> dict[str, Tensor]:
+    """TensorFlow's names and orders of axes as torch's: filters [H,W,in,out], matrices [in,out]."""
+    out = {}
+    for name, array in arrays.items():
+        for old, new in rename.items():
+            name = re.sub(old, new, name)
+        layer, _, part = name.rpartition("/")
+        layer = layer.replace("/", ".")
+        if part == "depthwise_filter":
+            out[f"{layer}.0.weight"] = array.transpose(2, 3, 0, 1)
+        elif part == "pointwise_filter":
+            out[f"{layer}.1.weight"] = array.transpose(3, 2, 0, 1)
+        elif part == "filters":
+            out[f"{layer}.weight"] = array.transpose(3, 2, 0, 1)
+        elif part == "weights":
+            out[f"{layer}.weight"] = array.T
+        else:
+            out[f"{layer}.1.bias" if f"{layer}.1.weight" in out else f"{layer}.bias"] = array
+    return {name: torch.from_numpy(np.ascontiguousarray(array, np.float32)) for name, array in out.items()}
+
+
+def face_attributes(files: dict[str, bytes]) -> dict[str, Tensor]:
+    """face-api's networks for age and gender and for expression, as one network here."""
+    first, second = (tfjs({n: d for n, d in files.items() if word in n}) for word in ("age_gender", "expression"))
+    return _as_torch(first, {}) | _as_torch(second, {r"^dense(\d)/": r"dense/\1/", r"^fc/": "expression/"})
+
+
+def face_embedder(files: dict[str, bytes]) -> dict[str, Tensor]:
+    """face-api's recognition network; y = scale * (conv(x) + bias) + shift becomes one convolution with a bias."""
+    arrays = tfjs(files)
+    folded = {"fc/weights": arrays["fc"]}
+    for name in arrays:
+        if name.endswith("/conv/filters"):
+            layer = name.removesuffix("/conv/filters")
+            scale, shift = arrays[f"{layer}/scale/weights"], arrays[f"{layer}/scale/biases"]
+            folded[f"{layer}/filters"] = arrays[name] * scale
+            folded[f"{layer}/bias"] = arrays[f"{layer}/conv/bias"] * scale + shift
+    return _as_torch(folded, {})
+
+
+def rivagan(files: dict[str, bytes]) -> dict[str, Tensor]:
+    """RivaGAN's encoder and decoder from their ONNX files; kernels one frame deep become flat."""
+    out = {}
+    for part in ("encoder", "decoder"):
+        data = next(data for name, data in files.items() if part in name)
+        for name, array in read_onnx(data)[0].items():
+            if name.startswith("_"):
+                flat = array.reshape(*array.shape[:2], *array.shape[3:]) if array.ndim == 5 else array
+                out[f"{part}.{name[1:]}"] = torch.tensor(flat, dtype=torch.float32)
+    return out

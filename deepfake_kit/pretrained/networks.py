@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from deepfake_kit.pretrained import small
 from deepfake_kit.valid import one_of
 
 
@@ -69,5 +70,11 @@ def _timm(architecture: str, **options) -> nn.Module:
     return timm.create_model(architecture, **options)
 
 
-BUILDERS = {"clip-vit-b16": clip_vit_b16, "efficientnet-lite0": efficientnet_lite0}
+BUILDERS = {
+    "clip-vit-b16": clip_vit_b16,
+    "efficientnet-lite0": efficientnet_lite0,
+    "face-attributes": small.FaceAttributes,
+    "face-embedder": small.FaceEmbedder,
+    "rivagan": small.Watermark,
+}
 WHOLE = {"clip-vit-b16": {"head": True}, "efficientnet-lite0": {"head": True}}  # options that leave no weight out
