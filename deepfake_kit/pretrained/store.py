@@ -124,9 +124,9 @@ def load(name: str, download: bool | None = None) -> Weights:
 
     Examples
     --------
-    >>> load("clip-vit-b61", download=False)
+    >>> load("clip-vit-b61", download=False)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    ValueError: unknown weights 'clip-vit-b61'; did you mean 'clip-vit-b16'? valid: clip-vit-b16, efficientnet-lite0
+    ValueError: unknown weights 'clip-vit-b61'; did you mean 'clip-vit-b16'? valid: clip-vit-b16, ...
     """
     _about(name)
     path = _lies(name) or _fetched(name, download)
