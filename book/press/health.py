@@ -19,7 +19,7 @@ def table(results: list[dict]) -> str:
 
 def _sets(result: dict) -> dict[str, list[str]]:
     """What was read: weights with their hash, data sets with splits, counts and whether a stand-in took the place."""
-    sets: dict[str, list[str]] = {row["name"]: [row["sha256"][:12]] for row in result.get("weights", ())}
+    sets: dict[str, list[str]] = {}
     for row in result["data"]:
         words = f"{row['split']} {row['count']:,}{' (stand-in)' if row['stand_in'] else ''}"
         if words not in sets.setdefault(row["name"], []):

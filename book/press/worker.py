@@ -91,13 +91,11 @@ def differences(root: Path, found: dict, key: str) -> list[str]:
     for name in sorted({row["name"] for row in found["data"]} & set(dataset.names()) - set(listed)):
         wrong.append(f"it read {name}, which stands not under data: in chapters/{chapter}.yml")
     listed = settings.load(chapter).weights.get(found["profile"], ())
-    for row in found.get("weights", ()):
+    for row in [row for row in found["data"] if row["name"] in pretrained.names()]:
         if row["name"] not in listed:
-            wrong.append(
-                f"it used {row['name']}, which stands not under weights: {found['profile']} in chapters/{chapter}.yml"
-            )
+            wrong.append(f"it used {row['name']}, not listed in chapters/{chapter}.yml, weights: {found['profile']}")
         elif (lies := pretrained.fingerprint(row["name"])) != row["sha256"]:
-            wrong.append(f"{row['name']}: it used {row['sha256'][:12]}, but {lies[:12]} was found before")
+            wrong.append(f"{row['name']}: it used {row['sha256'][:12]}, but {lies[:12]} is found now")
     return wrong + dataset.differences(found["data"])
 
 

@@ -45,21 +45,14 @@ def table(df, anchor: str, label: str, digits: int) -> str:
     )
 
 
-def made(
-    what: str, number: str, caption: str, rows: dict[str, str], command: str, stand_ins: list[str], missing=()
-) -> str:
+def made(what: str, number: str, caption: str, rows: dict[str, str], command: str, stand_ins: list[str]) -> str:
     """What stands below a figure, table or explorable: number and caption and, folded, how it was made."""
     warning = (
-        f'<p class="kit-stand-in"><strong>Stand-in data.</strong> {", ".join(sorted(set(stand_ins)))} could '
-        "not be found; scikit-learn's digits took its place. Numbers here are not those of the real set.</p>"
+        f'<p class="kit-stand-in"><strong>Stand-in data.</strong> {", ".join(sorted(set(stand_ins)))} could not be '
+        "found, and something smaller took its place. Numbers here are not those of the real one.</p>"
         if stand_ins
         else ""
     )
-    if missing:
-        warning += (
-            f'<p class="kit-stand-in"><strong>Stand-in network.</strong> {", ".join(sorted(set(missing)))} could not '
-            "be had; a small network of this chapter took its place.</p>"
-        )
     listed = "".join(f"<dt>{name}</dt><dd>{html.escape(str(text))}</dd>" for name, text in rows.items())
     head = f'<span class="caption-number">{number}</span> ' if number else ""
     shown_caption = f'<p class="kit-caption">{head}{inline(caption)}</p>' if head or caption else ""

@@ -55,8 +55,11 @@ class Opened(Page):
             found = pretrained.load(name)
         except pretrained.Missing as error:
             found, reason = None, str(error)
-        row = {"name": name, "missing": found is None, "source": found.source if found else ""}
-        self.networks.append({**row, "sha256": found.sha256 if found else pretrained.MISSING})
+        stand_in = {"sha256": pretrained.MISSING, "description": "could not be had"}
+        row = {"sha256": found.sha256, "description": f"weights from {found.source}"} if found else stand_in
+        count = sum(x.numel() for x in found.tensors.values()) if found else 0
+        about = {"name": name, "split": "weights", "count": count, "photographs_of_people": False}
+        self.data.append({**about, **row, "stand_in": found is None})
         shown = {"text/plain": ""}
         if found is None:
             text = f"{name} could not be had. In its place: the small network of this chapter."
@@ -64,5 +67,5 @@ class Opened(Page):
                 f'<p class="kit-stand-in" title="{html.escape(reason)}"><strong>Stand-in network.</strong> {text}</p>'
             )
             shown = {"text/html": notice, "text/plain": f"Stand-in network. {text}\n{reason}"}
-        self._publish(shown, {"type": "weights", "id": name, **self.networks[-1]})
+        self._publish(shown, {"type": "data", "id": f"{name}-weights", **self.data[-1]})
         return found

@@ -22,7 +22,6 @@ class Page:
     settings: SimpleNamespace
     environment: dict
     data: list[dict]
-    networks: list[dict]
     records: list[dict]
 
     def _anchor(self, kind: str, id: str) -> str:
@@ -97,7 +96,6 @@ class Page:
             )
             or "none"
         )
-        networks = [f"{row['name']} {row['sha256'][:12]} {row['source']}".strip() for row in self.networks]
         machine = self.environment
         versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
         knobs = "".join(f" -p {name}={value}" for name, value in {"seed": self.seed, **self.parameters}.items())
@@ -105,7 +103,6 @@ class Page:
         rows = {
             "profile": f"{self.profile}, seed {self.seed}",
             "data": data,
-            **({"weights": "; ".join(networks)} if networks else {}),
             "settings": ", ".join(f"{name} {value}" for name, value in vars(self.settings).items()),
             "code": f"git {machine['git']}",
             "libraries": versions,
@@ -113,9 +110,8 @@ class Page:
             f"{machine['threads']} thread(s)",
             "made": f"{self.records[-1]['seconds']:.0f} s after the chapter began",
         }
-        missing = [row["name"] for row in self.networks if row["missing"]]
         number = self.records[-1].get("number", "")
-        shown = marks.made(what, number, caption, rows, command, stand_ins, missing)
+        shown = marks.made(what, number, caption, rows, command, stand_ins)
         self._publish(
             {"text/html": shown, "text/plain": f"{number} {marks.plain(caption)}".strip()},
             None,

@@ -21,10 +21,7 @@ def measured(results: list[dict]) -> dict[str, dict]:
         One dictionary a chapter, as :func:`deepfake_kit.notebook.results.collect` makes it.
     """
     return {
-        record["id"]: {
-            **record,
-            "stand_in": any(row["stand_in"] for row in result["data"]) or record["verdict"] in claims.OPEN,
-        }
+        record["id"]: {**record, "stand_in": any(row["stand_in"] for row in result["data"])}
         for result in results
         for record in result["records"]
         if record["type"] == "claim"

@@ -18,8 +18,8 @@ def collect(path: Path) -> dict:
     Returns
     -------
     dict
-        ``chapter, profile, seed, parameters, environment, data, weights, seconds, peak_memory_mb, began, cells,
-        records``; each record holds its ``type``, ``id`` and the ``cell`` it came from.
+        ``chapter, profile, seed, parameters, environment, data, seconds, peak_memory_mb, began, cells, records``;
+        each record holds its ``type``, ``id`` and the ``cell`` it came from.
 
     Raises
     ------
@@ -64,15 +64,10 @@ def read(notebook, name: str) -> dict:
             for record in records
             if record["type"] == "data"
         ],
-        "weights": [
-            {key: record[key] for key in ("name", "sha256", "source", "missing")}
-            for record in records
-            if record["type"] == "weights"
-        ],
         "status": "passed",
         "began": about.get("began"),
         "seconds": about.get("seconds"),
         "peak_memory_mb": max(record["peak_memory_mb"] for record in records),
         "cells": cells,
-        "records": [record for record in records if record["type"] not in ("start", "data", "weights")],
+        "records": [record for record in records if record["type"] not in ("start", "data")],
     }

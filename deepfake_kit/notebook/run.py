@@ -72,7 +72,6 @@ class Run(LongWork):
         self.device = device
         self.environment = provenance.environment()
         self.data: list[dict] = []
-        self.networks: list[dict] = []
         self.records: list[dict] = []
         self._began = time.perf_counter()
         self._checkpoints: list = []  # their trainings' seconds in killed runs count as this one's
@@ -275,7 +274,7 @@ class Run(LongWork):
 
         row = claims.find(claim_id)
         verdict = claims.compare(claim_id, value, interval, empty)
-        if needs and any(known["name"] == needs and known["missing"] for known in self.networks):
+        if needs and any(row["name"] == needs and row["stand_in"] for row in self.data):
             verdict, note = claims.OPEN[-1], f"Its verdict needs {needs}, which could not be had. {note}".strip()
         ours, *ends = (marks.numbers(x) for x in (value, *(interval or ())))
         void = None if empty is None else marks.numbers(empty)

@@ -9,6 +9,7 @@ import pytest
 import small_book
 from press import keys
 
+from deepfake_kit import pretrained
 from deepfake_kit.notebook import claims, settings, sources
 
 CLAIM = 'run.claim("demo-eq-1", 3)'
@@ -23,12 +24,15 @@ def place(tmp_path, monkeypatch):
     shutil.copytree(keys.KIT, kit, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "requirements.lock").write_text("torch==2.13.0\n")
     (kit / "papers" / "demo.yml").write_text(small_book.CLAIMS)
-    about = small_book.CHAPTER.format(title="Demonstration").replace("data: []", 'data: ["fashion-mnist"]')
+    about = small_book.CHAPTER.format(title="Demonstration").replace(
+        "data: []", 'data: ["fashion-mnist"]\nweights: {book: [clip-vit-b16]}'
+    )
     (kit / "chapters" / "91_demo.yml").write_text(about)
     small_book.write(folder, "91_demo", "from deepfake_kit.game import stackelberg", CLAIM)
     monkeypatch.setattr(settings, "FOLDER", kit / "chapters")
     monkeypatch.setattr(claims, "FOLDER", kit / "papers")
     monkeypatch.setattr(keys, "_fingerprint", lambda name: f"bytes of {name}")
+    monkeypatch.setattr(pretrained, "ensure", lambda name: f"bytes of {name}")
     claims.load.cache_clear()
     yield folder
     claims.load.cache_clear()
@@ -56,6 +60,10 @@ def replace(name, old, new):
     return plant
 
 
+def other_weights(place, monkeypatch):
+    monkeypatch.setattr(pretrained, "ensure", lambda name: "missing")
+
+
 def other_data(place, monkeypatch):
     monkeypatch.setattr(keys, "_fingerprint", lambda name: "stand-in")
 
@@ -79,6 +87,7 @@ KIT = "deepfake_kit/"
         replace(KIT + "papers/demo.yml", "printed: 3", "printed: 4"),
         replace("notebooks/91_demo.ipynb", "seed = 0", "seed = 1"),
         other_data,
+        other_weights,
     ],
     ids="notebook kit run under-run lock settings claim parameter data".split(),
 )
@@ -156,6 +165,13 @@ def test_what_editors_do_to_a_source_does_no_harm(place, kind):
             del cell["id"]
         path.write_text(json.dumps({**notebook, "nbformat_minor": 2}))
     assert len(key(place)) == 20
+
+
+def test_the_package_reaches_weights_only_where_they_are_named(place):
+    start = "import deepfake_kit as kit\nrun = kit.start('91_demo')\n"
+    for more, reached in (("", False), ("kit.weights('rivagan')", True), ("run.weights('rivagan')", True)):
+        found = {path.parent.name for path in keys.reachable([start + more], place / "deepfake_kit")}
+        assert ("pretrained" in found) == reached, more
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import sys
@@ -11,10 +12,10 @@ import pytest
 import small_book
 from press import worker
 
-from deepfake_kit import provenance
+from deepfake_kit import pretrained, provenance
 from deepfake_kit.__main__ import main
 from deepfake_kit.data import dataset
-from deepfake_kit.notebook import execute
+from deepfake_kit.notebook import execute, settings
 
 CHAPTER = "04_stackelberg_game"
 SOURCE = small_book.ROOT / "notebooks" / f"{CHAPTER}.ipynb"
@@ -139,6 +140,24 @@ def test_a_set_that_the_chapter_does_not_list_is_an_error(monkeypatch):
     found = {"chapter": "02_diffusion_math", "profile": "book", "parameters": {"dataset": "kmnist"}, "data": [ROW]}
     wrong = worker.differences(provenance.PACKAGE, found, "k")
     assert wrong == ["it read fashion-mnist, which stands not under data: in chapters/02_diffusion_math.yml"]
+
+
+@pytest.mark.parametrize(
+    ("listed", "lies", "said"),
+    [
+        (["rivagan"], "5f" * 32, []),
+        (["rivagan"], "77" * 32, ["rivagan: it used 5f5f5f5f5f5f, but 777777777777 is found now"]),
+        ([], "5f" * 32, ["it used rivagan, not listed in chapters/02_diffusion_math.yml, weights: book"]),
+    ],
+)
+def test_weights_other_than_those_of_the_key_are_an_error(monkeypatch, listed, lies, said):
+    about = dataclasses.replace(settings.load("02_diffusion_math"), weights={"book": listed})
+    monkeypatch.setattr(settings, "load", lambda chapter: about)
+    monkeypatch.setattr(pretrained, "fingerprint", lambda name: lies)
+    monkeypatch.setattr(worker.keys, "chapter_key", lambda root, chapter, profile: "k")
+    row = {"name": "rivagan", "split": "weights", "sha256": "5f" * 32, "stand_in": False}
+    found = {"chapter": "02_diffusion_math", "profile": "book", "parameters": FASHION, "data": [row]}
+    assert worker.differences(provenance.PACKAGE, found, "k") == said
 
 
 def test_a_source_edited_while_it_ran_is_an_error(monkeypatch):

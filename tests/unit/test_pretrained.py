@@ -193,6 +193,40 @@ def test_images_are_prepared_as_the_network_was_trained(tiny):
     assert kit.weights("small").prepare(torch.full((1, 3, 2, 2), 0.75)).unique().tolist() == [0.5]
 
 
+# In a run of a chapter
+
+
+def test_a_run_remembers_weights_and_says_where_it_had_to_do_without(tiny, monkeypatch):
+    from deepfake_kit.notebook import claims
+
+    row = next(
+        row
+        for paper in claims.papers()
+        for row in claims.load(paper)[1]
+        if isinstance(row.printed, float | int) and not row.random and not row.empty and row.evidence != "reading"
+    )
+    run = kit.start("02_diffusion_math", "smoke")
+    assert run.weights("small").sha256 == store.digest(TENSORS)
+    assert run.data[-1]["sha256"] == store.digest(TENSORS) and run.data[-1]["count"] == 8
+    assert not run.data[-1]["stand_in"] and "tiny-weights==1.0" in run.data[-1]["description"]
+    run.claim(row.id, row.printed, needs="small")
+    assert run.records[-1]["verdict"] in ("reproduced", "adds-up")
+
+    monkeypatch.setenv("DEEPFAKE_KIT_OFFLINE", "1")
+    store.cache.cache_folder().joinpath("weights", "small.safetensors").unlink()
+    run, shown = kit.start("02_diffusion_math", "smoke"), []
+    publish = run._publish
+    monkeypatch.setattr(run, "_publish", lambda data, *more: (shown.append(data), publish(data, *more)))
+    assert run.weights("small") is None and run.data[-1]["stand_in"]
+    assert "Stand-in network" in shown[-1]["text/html"] and "small could not be had" in shown[-1]["text/plain"]
+    run.claim(row.id, row.printed, needs="small")
+    assert run.records[-1]["verdict"] == "not-attempted" and "needs small" in run.records[-1]["note"]
+    from press import verdicts
+
+    result = {"chapter": "02_diffusion_math", "profile": "book", "data": run.data, "records": run.records}
+    assert not [line for line in verdicts.problems([result]) if row.id in line]
+
+
 # Thirty damaged or swapped files, thirty clear errors
 
 FILES = {INSIDE: PUBLISHED}
