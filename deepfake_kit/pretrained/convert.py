@@ -20,29 +20,31 @@ from torch import Tensor
 _TYPES = {1: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8", 10: "<f2", 11: "<f8"}  # TensorProto.DataType
 
 
+def _varints(packed: memoryview) -> Iterator[tuple[int, int]]:
+    """Whole numbers of seven bits a byte, the last byte of each below 128, and where each ends."""
+    value = shift = 0
+    for at, byte in enumerate(packed, 1):
+        value, shift = value | (byte & 127) << shift, shift + 7
+        if byte < 128:
+            yield value, at
+            value = shift = 0
+
+
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     """Number and content of each field of a protobuf message: a whole number, or the bytes."""
     at = 0
-
-    def varint() -> int:
-        nonlocal at
-        value, shift = 0, 0
-        while True:
-            byte = message[at]
-            at, value, shift = at + 1, value | (byte & 127) << shift, shift + 7
-            if byte < 128:
-                return value
-
     while at < len(message):
-        number, kind = divmod(varint(), 8)
+        key, used = next(_varints(message[at : at + 10]))
+        at, (number, kind) = at + used, divmod(key, 8)
+        size, used = (8, 0) if kind == 1 else (4, 0) if kind == 5 else next(_varints(message[at : at + 10]))
+        at += used
         if kind == 0:
-            yield number, varint()
+            yield number, size
             continue
-        size = {1: 8, 5: 4}.get(kind) or varint()
         if kind not in (1, 2, 5) or at + size > len(message):
             raise ValueError(f"field {number} at byte {at} of {len(message)} is cut or of an unknown kind")
+        yield number, message[at : at + size]
         at += size
-        yield number, message[at - size : at]
 
 
 def read_onnx(data: bytes) -> tuple[dict[str, np.ndarray], list[tuple[str, str, list[str]]]]:
@@ -67,22 +69,11 @@ def read_onnx(data: bytes) -> tuple[dict[str, np.ndarray], list[tuple[str, str, 
                 if 9 in one or 4 in one:  # raw bytes, or packed numbers of four bytes
                     array = np.frombuffer(one.get(9, one.get(4)), kind)
                 else:
-                    array = np.array(_varints(one.get(5, one.get(7)))).astype(kind)
+                    array = np.array([v - (v >> 63 << 64) for v, _ in _varints(one.get(5, one.get(7)))]).astype(kind)
                 arrays[bytes(one[8]).decode()] = array.reshape(dims)
-    except (IndexError, KeyError, StopIteration, TypeError, UnicodeDecodeError, ValueError) as error:
+    except (LookupError, RuntimeError, StopIteration, TypeError, ValueError) as error:
         raise ValueError(f"not a whole ONNX model ({type(error).__name__}: {error})") from error
     return arrays, nodes
-
-
-def _varints(packed: memoryview) -> list[int]:
-    """Whole numbers of seven bits a byte, the last byte of each below 128; 64 bits, with a sign."""
-    found, value, shift = [], 0, 0
-    for byte in packed:
-        value, shift = value | (byte & 127) << shift, shift + 7
-        if byte < 128:
-            found.append(value - (value >> 63 << 64))
-            value, shift = 0, 0
-    return found
 
 
 def clip_int8(files: dict[str, bytes]) -> dict[str, Tensor]:

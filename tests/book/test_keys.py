@@ -89,7 +89,7 @@ KIT = "deepfake_kit/"
         other_data,
         other_weights,
     ],
-    ids="notebook kit run under-run lock settings claim parameter data".split(),
+    ids="notebook kit run under-run lock settings claim parameter data weights".split(),
 )
 def test_what_can_change_a_result_changes_the_key(place, monkeypatch, plant):
     before = key(place)

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import struct
 import tarfile
 import threading
 import zipfile
@@ -191,6 +192,68 @@ def test_a_folder_for_a_lab_without_network(tiny, tmp_path, monkeypatch, capsys)
 
 def test_images_are_prepared_as_the_network_was_trained(tiny):
     assert kit.weights("small").prepare(torch.full((1, 3, 2, 2), 0.75)).unique().tolist() == [0.5]
+
+
+# Formats
+
+
+def field(number: int, content: bytes | int) -> bytes:
+    """A protobuf field, small enough for one byte of length."""
+    whole = isinstance(content, int)
+    return bytes([number << 3 | (0 if whole else 2)]) + (bytes([content]) if whole else bytes([len(content)]) + content)
+
+
+def array(name: bytes, kind: int, shape: list[int], number: int, content: bytes) -> bytes:
+    dims = b"".join(field(1, size) for size in shape)
+    return field(5, dims + field(2, kind) + field(8, name) + field(number, content))
+
+
+MINUS_TWO = b"\xfe" + b"\xff" * 8 + b"\x01"
+GRAPH = (
+    field(1, field(1, b"x") + field(1, b"w") + field(2, b"y") + field(3, b"/layer") + field(4, b"MatMul"))
+    + array(b"w", 1, [2, 1], 9, struct.pack("<2f", 1.5, -2.0))
+    + array(b"scale", 1, [1], 4, struct.pack("<f", 0.25))
+    + array(b"zero", 3, [2], 5, b"\x07" + MINUS_TWO)
+    + array(b"counts", 7, [], 7, b"\xac\x02")
+)
+ONNX = field(1, 8) + field(7, GRAPH)
+
+
+def test_arrays_of_onnx_are_read_in_each_of_their_forms():
+    arrays, nodes = convert.read_onnx(ONNX)
+    assert {name: value.tolist() for name, value in arrays.items()} == {
+        "w": [[1.5], [-2.0]],
+        "scale": [0.25],
+        "zero": [7, -2],
+        "counts": 300,
+    }
+    assert nodes == [("MatMul", "/layer", ["x", "w"])]
+
+
+def test_a_cut_or_foreign_file_is_no_onnx():
+    assert len(ONNX) > 100
+    for size in [*range(2, len(ONNX)), None]:
+        data = PAGE if size is None else ONNX[:size]
+        with pytest.raises(ValueError, match="not a whole ONNX model"):
+            convert.read_onnx(data)
+
+
+def test_tensorflow_js_arrays_are_as_long_as_their_manifest_says():
+    packed = {"dtype": "uint8", "scale": 0.5, "min": -1.0}
+    weights = [
+        {"name": "a/filters", "shape": [1, 1, 2, 1], "dtype": "float32", "quantization": packed},
+        {"name": "a/bias", "shape": [1], "dtype": "float32"},
+    ]
+    manifest = json.dumps([{"paths": ["m.bin"], "weights": weights}]).encode()
+    data = bytes([0, 6]) + struct.pack("<f", 3.0)
+    found = convert.tfjs({"x/m.json": manifest, "x/m.bin": data})
+    assert {name: value.ravel().tolist() for name, value in found.items()} == {
+        "a/filters": [-1.0, 2.0],
+        "a/bias": [3.0],
+    }
+    for wrong, said in ((data[:-1], "a/bias ends at byte 6 of 5"), (data + b"x", "1 bytes are left over")):
+        with pytest.raises(ValueError, match=said):
+            convert.tfjs({"x/m.json": manifest, "x/m.bin": wrong})
 
 
 # In a run of a chapter
