@@ -14,7 +14,7 @@ export PYTHONPATH := $(CURDIR)/book
 export JUPYTER_PLATFORM_DIRS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help environment book test test-flower site-test lint format chapter lab serve bench colab lock zip clean
+.PHONY: help environment book test test-flower site-test lint format chapter lab serve bench colab lock zip pdf epub clean
 
 help:  ## list every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,12 @@ colab: environment  ## copies of the notebooks for Colab (DEEPFAKE_BOOK_REPOSITO
 
 zip: book  ## the whole book as one file that works offline
 	@cd "$$BUILD" && $(PYTHON) -c "import shutil; print(shutil.make_archive('deepfakes-book', 'zip', 'html'))"
+
+pdf: book  ## the whole book as one PDF, printed by Chromium
+	@python -m press bind pdf
+
+epub: book  ## the whole book as an EPUB
+	@python -m press bind epub
 
 lock:  ## resolve requirements.lock anew from pyproject.toml (newest versions)
 	@$(PYTHON) book/press/lock.py

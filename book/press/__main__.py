@@ -33,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
     colab.add_argument("folder", type=Path)
     words = commands.add_parser("words", help="list the words in captions and prose that compare and are not computed")
     words.add_argument("chapter", nargs="?", help="one notebook's name; default: all")
+    bind = commands.add_parser("bind", help="the finished book as one file beside it: pdf or epub")
+    bind.add_argument("kind", choices=("pdf", "epub"))
     options = parser.parse_args(arguments)
     try:
         # The two jobs of the graph work in its folder; what they were handed is absolute already.
@@ -94,7 +96,19 @@ def _words(options) -> int:
     return int(bool(found))
 
 
+def _bind(options) -> int:
+    from press import bind
+
+    folder = paths.build(ROOT)
+    if not (folder / "html" / "results.json").is_file():
+        raise FileNotFoundError(f"{folder / 'html'} holds no book: make book first")
+    file = getattr(bind, options.kind)(ROOT, (folder / "html").resolve(), folder / f"deepfakes-book.{options.kind}")
+    print(f"The book is in {file.relative_to(ROOT) if file.is_relative_to(ROOT) else file}")
+    return 0
+
+
 COMMANDS = {
+    "bind": _bind,
     "build": _build,
     "execute": _execute,
     "render": _render,

