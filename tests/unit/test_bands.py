@@ -115,7 +115,7 @@ def test_paper_book_and_yours_stand_under_each_other(tmp_path):
     ours = {"type": "claim", "id": "ddtma-eq-1", "value": 0.0, "interval": None, "verdict": "reproduced"}
     found = {"chapter": "02_diffusion_math", "profile": "book", "records": [ours]}
     words = reproduce.lines("claim", "ddtma-eq-1", found, [{**ours, "value": 1e-17}], tmp_path)
-    assert [line.split(":")[0] for line in words] == ["paper", "book", "yours", "verdict"]
+    assert [line.split(":")[0] for line in words] == ["if the statement held", "book", "yours", "verdict"]
     assert "1e-17" in words[1] and words[3] == "verdict: reproduced, as the ledger says"
     ours["verdict"] = "contradicted"
     words = reproduce.lines("claim", "ddtma-eq-1", found, [], tmp_path)
