@@ -2,8 +2,8 @@
 
 A gate takes what it needs by name: ``site`` (the folder of HTML), ``results`` (one dictionary a chapter, as
 :func:`deepfake_kit.notebook.results.collect` makes it), ``pages`` (the names in ``_toc.yml``, see
-:func:`press.pages.toc_pages`) and ``visits`` (what a browser saw, see :mod:`press.browser`). It returns its
-problems in words that name page and place; an empty list means that the gate is open. :func:`run` asks them all.
+:func:`press.pages.toc_pages`). It returns its problems in words that name page and place; an empty list means that the
+gate is open. :func:`run` asks them all. What only a browser sees is judged by the tests (``tests/book/browser.py``).
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ import inspect
 import json
 import re
 import urllib.parse
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from press import code_links
-from press.browser import Visit
 from press.pages import (
     WIDGET_VIEW,
     article,
@@ -29,12 +28,10 @@ from press.pages import (
     place,
     prose,
     redirect,
-    toc_pages,
     widget_html,
     widget_models,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
 LARGEST_PAGE = 3_000_000  # bytes of HTML and of the page's own pictures
 SHORTEST_ALT = 40
 FOREIGN = re.compile(r"^(?:https?:|wss?:|ftp:)?//", re.IGNORECASE)
@@ -401,52 +398,9 @@ def no_page_is_heavy(site: Path) -> list[str]:
     ]
 
 
-# -- the gates that judge what a browser saw ------------------------------------------------------------
-
-
-def no_request_leaves(visits: list[Visit]) -> list[str]:
-    """No page asks a host other than the site's own for anything."""
-    return [f"{visit.where}: asks for {url}" for visit in visits for url in sorted(set(visit.foreign))]
-
-
-def the_console_is_silent(visits: list[Visit]) -> list[str]:
-    """No script fails and nothing that a page loads is missing."""
-    return [
-        f"{visit.where}: {kind}: {text}"
-        for visit in visits
-        for kind, texts in (("error in the console", visit.errors), ("does not load", visit.missing))
-        for text in sorted(set(texts))
-    ]
-
-
-def every_formula_is_set(visits: list[Visit]) -> list[str]:
-    """No formula holds an error, an unknown command or an unresolved reference."""
-    return [
-        f"{visit.where}: a formula is broken: {text}" for visit in visits for text in sorted(set(visit.broken_maths))
-    ]
-
-
-def everyone_can_use_it(visits: list[Visit]) -> list[str]:
-    """axe-core finds no violation of impact serious or critical, in any look."""
-    seen: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for visit in visits:
-        for one in visit.violations:
-            node = one["nodes"][0] if one["nodes"] else {"target": "?", "why": ""}
-            words = f"{one['id']} ({one['impact']}): {one['help']}; {len(one['nodes'])} places, first {node['target']}"
-            seen[(visit.page, words, node["why"])].append(f"{visit.width} px {visit.theme}")
-    return [
-        f"{page} ({', '.join(looks)}): {words}{': ' + why if why else ''}" for (page, words, why), looks in seen.items()
-    ]
-
-
-def it_fits_a_phone(visits: list[Visit]) -> list[str]:
-    """No page scrolls sideways."""
-    return [f"{visit.where}: is {visit.too_wide} px wider than the screen" for visit in visits if visit.too_wide > 1]
-
-
 Gate = Callable[..., list[str]]
 
-FILE_GATES: list[Gate] = [
+GATES: list[Gate] = [
     no_error_output,
     every_page_exists,
     every_record_is_shown,
@@ -464,14 +418,6 @@ FILE_GATES: list[Gate] = [
     nothing_loads_from_elsewhere,
     no_page_is_heavy,
 ]
-BROWSER_GATES: list[Gate] = [
-    no_request_leaves,
-    the_console_is_silent,
-    every_formula_is_set,
-    everyone_can_use_it,
-    it_fits_a_phone,
-]
-GATES: list[Gate] = [*FILE_GATES, *BROWSER_GATES]
 
 
 def ask(gate: Gate, **given: object) -> list[str]:
@@ -479,9 +425,7 @@ def ask(gate: Gate, **given: object) -> list[str]:
     return gate(**{name: given[name] for name in inspect.signature(gate).parameters})
 
 
-def run(
-    site: Path, results: list[dict], *, pages: list[str] | None = None, visits: list[Visit] | None = None
-) -> list[str]:
+def run(site: Path, results: list[dict], *, pages: list[str]) -> list[str]:
     """Ask every gate; return all problems, each with its gate's name in front.
 
     Parameters
@@ -490,15 +434,11 @@ def run(
         The folder of the rendered book.
     results : list of dict
         One dictionary a chapter.
-    pages : list of str, optional
-        The names in the table of contents; default: those of the repository's ``_toc.yml``.
-    visits : list of Visit, optional
-        What :func:`press.browser.inspect` saw; None leaves the browser's gates out.
+    pages : list of str
+        The names in the table of contents, see :func:`press.pages.toc_pages`.
     """
-    gates = FILE_GATES if visits is None else GATES
-    pages = toc_pages(ROOT / "_toc.yml") if pages is None else pages
     return [
         f"{gate.__name__}: {problem}"
-        for gate in gates
-        for problem in ask(gate, site=Path(site), results=results, pages=pages, visits=visits)
+        for gate in GATES
+        for problem in ask(gate, site=Path(site), results=results, pages=pages)
     ]

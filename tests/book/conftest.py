@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import browser
 import pytest
-from press import assets, browser
+from press import assets
 
 from deepfake_kit import paths
 

@@ -6,9 +6,10 @@ import json
 import urllib.parse
 from pathlib import Path
 
+import browser
 import pytest
 from bs4 import BeautifulSoup
-from press import browser, feedback
+from press import feedback
 
 STATIC = Path(feedback.__file__).parents[1] / "static"
 CELL = (

@@ -12,8 +12,9 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import browser
 import pytest
-from press import assets, browser, gates, mend
+from press import assets, gates, mend
 from press.pages import toc_pages
 
 ALT = "A curve that falls slowly at first and reaches zero at the last step."
@@ -98,7 +99,7 @@ class Book:
         return next(row for row in self.results[0]["records"] if row["id"] == id)
 
     def ask(self, gate) -> list[str]:
-        return gates.ask(gate, site=self.site, results=self.results, pages=self.pages, visits=[])
+        return gates.ask(gate, site=self.site, results=self.results, pages=self.pages)
 
 
 @pytest.fixture
@@ -124,7 +125,6 @@ def book(tmp_path) -> Book:
 
 def test_sound_site_passes_every_gate(book):
     assert gates.run(book.site, book.results, pages=book.pages) == []
-    assert gates.run(book.site, book.results, pages=book.pages, visits=[]) == []
 
 
 def test_run_names_the_gate(book):
@@ -356,7 +356,7 @@ def look(chromium, folder: Path, page: str, axe: str | None):
 
 
 def ask_browser(visits) -> dict[str, list[str]]:
-    return {gate.__name__: gate(visits) for gate in gates.BROWSER_GATES}
+    return {gate.__name__: gate(visits) for gate in browser.GATES}
 
 
 def write_page(folder: Path, body: str) -> None:
@@ -378,7 +378,7 @@ def test_sound_page_passes_in_the_browser(chromium, axe, tmp_path):
         ("http", 390, "light"),
         ("file", 1280, "light"),
     }
-    assert ask_browser(visits) == {gate.__name__: [] for gate in gates.BROWSER_GATES}
+    assert ask_browser(visits) == {gate.__name__: [] for gate in browser.GATES}
 
 
 @pytest.mark.parametrize(
@@ -404,9 +404,9 @@ def test_broken_formula_is_stopped(chromium, third_party, tmp_path, formula, wor
     site = tmp_path / "src" / "_extra"
     script = '<script src="_static/mathjax/tex-mml-chtml.js"></script>'
     write_page(site, script + r"<p>\(a^2 + b^2\)</p>")
-    assert gates.every_formula_is_set(look(chromium, site, "index.html", None)) == []
+    assert browser.every_formula_is_set(look(chromium, site, "index.html", None)) == []
     write_page(site, script + rf"<p>\({formula}\)</p>")
-    problems = gates.every_formula_is_set(look(chromium, site, "index.html", None))
+    problems = browser.every_formula_is_set(look(chromium, site, "index.html", None))
     assert any(words in problem for problem in problems), problems
 
 
@@ -420,13 +420,13 @@ def test_dark_looks_are_judged_dark(chromium, axe, tmp_path):
 def test_widget_that_is_not_drawn_is_an_error(chromium, tmp_path, monkeypatch):
     monkeypatch.setattr(browser, "READY", browser.READY.replace("15000", "300"))
     write_page(tmp_path, '<div><script type="application/vnd.jupyter.widget-view+json">{}</script></div>')
-    problems = gates.the_console_is_silent(look(chromium, tmp_path, "index.html", None))
+    problems = browser.the_console_is_silent(look(chromium, tmp_path, "index.html", None))
     assert any("widgets" in problem for problem in problems), problems
 
 
 def test_every_gate_has_a_planted_fault():
     planted = {row[0] for table in (HTML_FAULTS, OTHER_FAULTS, BROWSER_FAULTS) for row in table}
-    assert planted | {"every_formula_is_set"} == {gate.__name__ for gate in gates.GATES}
+    assert planted | {"every_formula_is_set"} == {gate.__name__ for gate in (*gates.GATES, *browser.GATES)}
 
 
 # -- the tools around the gates -------------------------------------------------------------------------

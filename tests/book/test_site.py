@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 
+import browser
 import pytest
-from press import assets, browser, gates
+from press import assets, gates
 from press.pages import WIDGET_VIEW, html_pages, parse, redirect
 
 
@@ -50,13 +51,13 @@ def find(site, selector: str) -> list[str]:
     return [name for name in html_pages(site) if parse(site, name).select(selector)]
 
 
-@pytest.mark.parametrize("gate", gates.FILE_GATES, ids=lambda gate: gate.__name__)
+@pytest.mark.parametrize("gate", gates.GATES, ids=lambda gate: gate.__name__)
 def test_files_pass(gate, site, results, pages):
     assert gates.ask(gate, site=site, results=results, pages=pages) == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("gate", gates.BROWSER_GATES, ids=lambda gate: gate.__name__)
+@pytest.mark.parametrize("gate", browser.GATES, ids=lambda gate: gate.__name__)
 def test_browser_passes(gate, visits):
     assert gate(visits) == []
 

@@ -2,7 +2,7 @@
 
 :func:`inspect` opens each page once over HTTP and looks at it wide and narrow, light and dark, then
 once more from ``file://``, with every host but the site's own unreachable. What it saw comes back as
-one :class:`Visit` a look; the gates in :mod:`press.gates` judge it.
+one :class:`Visit` a look; the gates at the end judge it. A book is published without: a machine may have no browser.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import shutil
 import sys
 import threading
 import urllib.parse
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -325,3 +326,49 @@ def inspect(
             visits += look_http(running, base, name, script)
             visits.append(look_file(running, site, name))
     return visits
+
+
+# -- the gates that judge what a browser saw ------------------------------------------------------------
+
+
+def no_request_leaves(visits: list[Visit]) -> list[str]:
+    """No page asks a host other than the site's own for anything."""
+    return [f"{visit.where}: asks for {url}" for visit in visits for url in sorted(set(visit.foreign))]
+
+
+def the_console_is_silent(visits: list[Visit]) -> list[str]:
+    """No script fails and nothing that a page loads is missing."""
+    return [
+        f"{visit.where}: {kind}: {text}"
+        for visit in visits
+        for kind, texts in (("error in the console", visit.errors), ("does not load", visit.missing))
+        for text in sorted(set(texts))
+    ]
+
+
+def every_formula_is_set(visits: list[Visit]) -> list[str]:
+    """No formula holds an error, an unknown command or an unresolved reference."""
+    return [
+        f"{visit.where}: a formula is broken: {text}" for visit in visits for text in sorted(set(visit.broken_maths))
+    ]
+
+
+def everyone_can_use_it(visits: list[Visit]) -> list[str]:
+    """axe-core finds no violation of impact serious or critical, in any look."""
+    seen: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for visit in visits:
+        for one in visit.violations:
+            node = one["nodes"][0] if one["nodes"] else {"target": "?", "why": ""}
+            words = f"{one['id']} ({one['impact']}): {one['help']}; {len(one['nodes'])} places, first {node['target']}"
+            seen[(visit.page, words, node["why"])].append(f"{visit.width} px {visit.theme}")
+    return [
+        f"{page} ({', '.join(looks)}): {words}{': ' + why if why else ''}" for (page, words, why), looks in seen.items()
+    ]
+
+
+def it_fits_a_phone(visits: list[Visit]) -> list[str]:
+    """No page scrolls sideways."""
+    return [f"{visit.where}: is {visit.too_wide} px wider than the screen" for visit in visits if visit.too_wide > 1]
+
+
+GATES = (no_request_leaves, the_console_is_silent, every_formula_is_set, everyone_can_use_it, it_fits_a_phone)
