@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from deepfake_kit.notebook import claims, report, settings
-from deepfake_kit.notebook.run import METADATA_KEY
+from deepfake_kit.notebook.page import METADATA_KEY
 from press import templates
 
 FILE = Path(__file__).resolve().parents[1] / "atlas.yml"

@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 from press import atlas
 
-from deepfake_kit.notebook.run import METADATA_KEY
+from deepfake_kit.notebook.page import METADATA_KEY
 
 ROOT = Path(__file__).resolve().parents[2]
 
