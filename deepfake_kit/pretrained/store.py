@@ -282,7 +282,7 @@ def _fetched(name: str, download: bool | None) -> Path:
                 write(name, path, getattr(convert, source["convert"])(files), source)
             return path
         except OSError as error:
-            reasons.append(f"{_origin(source)}: {error}")
+            reasons.append(str(error))
     raise Missing("; ".join([tried, *reasons]))
 
 
