@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -105,7 +106,7 @@ def _watched(words: list[str], folder: Path, title: str, size: int, progress: bo
     if job.returncode == 0:
         return None
     lines = said.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    told = [line.strip() for line in lines if "error" in line.lower()] or lines[-1:]
+    told = [line.strip() for line in lines if re.match("(npm )?error", line, re.IGNORECASE)] or lines[-1:]
     return "; ".join(told)[:300] or f"{Path(words[0]).name} ended with status {job.returncode}"
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MISSING = "missing"
 REGISTRY = Path(__file__).with_name("registry.yml")
+_in_vain: set[str] = set()
 
 
 class Missing(FileNotFoundError):
@@ -148,11 +149,15 @@ def fingerprint(name: str) -> str:
 
 
 def ensure(name: str) -> str:
-    """Fetch the weights if they are nowhere; return their :func:`fingerprint`. Lets a build fetch before it keys."""
-    try:
-        _lies(name) or _fetched(name, None)
-    except Missing:
-        return MISSING
+    """Fetch the weights if they are nowhere; return their :func:`fingerprint`. Lets a build fetch before it keys.
+
+    What could not be had once is not tried again by the same process, since a build asks often.
+    """
+    if not _lies(name) and name not in _in_vain:
+        try:
+            _fetched(name, None)
+        except Missing:
+            _in_vain.add(name)
     return fingerprint(name)
 
 

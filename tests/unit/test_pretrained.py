@@ -74,6 +74,7 @@ def tiny(tmp_path, monkeypatch):
     listed["arrays"] = store.digest(TENSORS)
     book = {name: {**about, "sources": [listed]} for name in ("small", "other")}
     monkeypatch.setattr(store, "registry", lambda: book)
+    monkeypatch.setattr(store, "_in_vain", set())
     monkeypatch.setattr(networks, "BUILDERS", {"small": lambda: nn.Linear(3, 2), "other": lambda: nn.Linear(2, 2)})
     monkeypatch.setattr(convert, "small", lambda files: load_bytes(files), raising=False)
     monkeypatch.setattr(store.cache, "cache_folder", lambda: cached)
@@ -166,6 +167,9 @@ def test_where_nothing_can_be_had_one_line_says_what_was_tried(tiny, monkeypatch
     assert pretrained.find("small") is None and pretrained.ensure("small") == pretrained.MISSING
     monkeypatch.setenv("DEEPFAKE_KIT_OFFLINE", "1")
     monkeypatch.setattr(fetch, "bring", lambda *words: pytest.fail("the network was touched"))
+    monkeypatch.delenv("DEEPFAKE_KIT_OFFLINE")
+    assert pretrained.ensure("small") == pretrained.MISSING, "a second time it is not tried"
+    monkeypatch.setenv("DEEPFAKE_KIT_OFFLINE", "1")
     for words in ({}, {"download": False}):
         with pytest.raises(pretrained.Missing, match="deepfake-kit fetch-weights small"):
             kit.weights("small", **words)
