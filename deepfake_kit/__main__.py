@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deepfake_kit import __version__
 from deepfake_kit.notebook import settings
-from deepfake_kit.valid import one_of
+from deepfake_kit.valid import one_of, whole
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -133,8 +133,7 @@ def _checked(options) -> tuple[settings.Chapter, dict]:
     notebook = execute.notebooks_folder() / f"{options.chapter}.ipynb"
     if notebook.is_file():
         values = sources.checked_parameters(notebook, {**parameters, "profile": options.profile})
-        if values.get("seed", 0) < 0:
-            raise ValueError(f"seed must be a whole number >= 0; {values['seed']!r} given")
+        whole("seed", values.get("seed", 0), 0, 2**53)  # a run's generators take 1000 times the seed, in 64 bits
         for name in about.data_sets(values):
             data.source(name)  # raises, and lists the valid names
     return about, parameters
