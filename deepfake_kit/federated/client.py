@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deepfake_kit.diffusion import NoiseSchedule, to_model_range, train_step
+from deepfake_kit.diffusion import NoiseSchedule, q_sample, to_model_range
+from deepfake_kit.diffusion.steps import at_step
 from deepfake_kit.federated.plan import Plan
 
 
@@ -109,8 +110,28 @@ def add_proximal_gradient(parameters: Sequence[Tensor], anchors: Sequence[Tensor
                 parameter.grad.add_(parameter - anchor, alpha=mu)
 
 
-def local_optimizer(parameters: Sequence[Tensor], plan: Plan) -> torch.optim.Optimizer:
-    """The clients' optimiser: AdamW with its usual constants, or plain gradient descent, with the plan's FedProx.
+def withheld(size: tuple[int, ...], plan: Plan, generator: torch.Generator) -> Tensor:
+    """Float Tensor [*size, 1]: 0 where a condition is withheld (the share ``plan.drop``), else 1.
+
+    >>> withheld((2,), Plan(1, 1, 1, 0.1), torch.Generator()).tolist()
+    [[1.0], [1.0]]
+    """
+    return (torch.rand(*size, 1, generator=generator, device=generator.device) >= plan.drop).float()
+
+
+def error_weight(t: Tensor, like: Tensor, schedule: NoiseSchedule, plan: Plan) -> Tensor:
+    r"""Weight of the noise's squared error, shaped to multiply `like`: 1, or :math:`1/\bar\alpha_t` for the velocity's.
+
+    >>> plan = Plan(1, 1, 1, 0.1, target="velocity")
+    >>> error_weight(torch.tensor([0]), torch.zeros(1, 2), NoiseSchedule(torch.tensor([0.75])), plan).item()
+    4.0
+    """
+    alpha_bar = at_step(schedule.alpha_bars, t, like)
+    return 1 / alpha_bar if plan.target == "velocity" else torch.ones_like(alpha_bar)
+
+
+def local_optimizer(parameters: Sequence[Tensor], plan: Plan, round: int = 0) -> torch.optim.Optimizer:
+    """The clients' optimiser in a round: AdamW with its usual constants, or plain gradient descent, with the plan's FedProx.
 
     Parameters
     ----------
@@ -126,9 +147,9 @@ def local_optimizer(parameters: Sequence[Tensor], plan: Plan) -> torch.optim.Opt
     """
     parameters = list(parameters)
     if plan.optimizer == "sgd":
-        optimizer = torch.optim.SGD(parameters, lr=plan.lr)
+        optimizer = torch.optim.SGD(parameters, lr=plan.rate(round))
     else:
-        optimizer = torch.optim.AdamW(parameters, lr=plan.lr, fused=True)
+        optimizer = torch.optim.AdamW(parameters, lr=plan.rate(round), fused=True)
     if plan.prox:
         anchors = [p.detach().clone() for p in parameters]
         optimizer.register_step_pre_hook(lambda *_: add_proximal_gradient(parameters, anchors, plan.prox))
@@ -176,7 +197,7 @@ class Worker:
         """Arguments and results of :func:`local_update`."""
         self.weights.write(start)
         trained = [p for p in self.model.parameters() if p.requires_grad]
-        optimizer = local_optimizer(trained, self.plan)  # nothing may pass from the client before
+        optimizer = local_optimizer(trained, self.plan, round)  # nothing may pass from the client before
         generator = torch.Generator(images.device).manual_seed(client_seed(self.plan.seed, round, client))
         total = 0.0
         for _ in range(self.plan.local_steps):
@@ -187,14 +208,18 @@ class Worker:
         """Draw a batch and train on it once: all that a client must do, whoever coordinates it."""
         size = (self.plan.batch_size,)
         chosen = part[torch.randint(len(part), size, generator=generator, device=images.device)]
-        x0, model = to_model_range(images[chosen]), self.model
+        x0, given = to_model_range(images[chosen]), ()
         if conditions is not None:
-            given = conditions[chosen]
-
-            def model(x, t):
-                return self.model(x, t, given)
-
-        return train_step(model, x0, schedule, optimizer, generator)
+            kept = withheld(size, self.plan, generator) if self.plan.drop else 1
+            given = (conditions[chosen] * kept,)
+        t = torch.randint(len(schedule), size, generator=generator, device=x0.device)
+        noise = torch.randn(x0.shape, generator=generator, device=x0.device, dtype=x0.dtype)
+        error = self.model(q_sample(x0, t, noise, schedule), t, *given) - noise
+        loss = (error_weight(t, noise, schedule, self.plan) * error.square()).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
 
 
 def local_update(

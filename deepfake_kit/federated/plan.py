@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Plan:
-    """Every choice of a federated run.
+    r"""Every choice of a federated run.
 
     Attributes
     ----------
@@ -21,6 +21,15 @@ class Plan:
         Images a step, drawn with replacement from the client's own.
     lr : float
         Learning rate of the clients.
+    decay : bool
+        Whether it falls to 0 over the rounds, along half a cosine (:meth:`rate`).
+    target : {"noise", "velocity"}
+        Whose squared error the clients make small. They differ by a weight only: with
+        :math:`\sqrt{\bar\alpha_t}\,(v-\hat v)=\epsilon-\hat\epsilon` the error of the velocity is that of the noise
+        over :math:`\bar\alpha_t` (Salimans and Ho 2022), so the late steps, at which a sample takes shape, count more.
+    drop : float
+        Share in [0, 1) of the conditions that are withheld in training, drawn anew each time, so that one network
+        learns to guess with and without them (Ho and Salimans 2022, Algorithm 1; for guidance).
     seed : int
         Decides every draw of every client, >= 0.
     optimizer : {"adamw", "sgd"}
@@ -68,6 +77,9 @@ class Plan:
     prox: float = 0.0
     clip: float | None = None
     noise: float = 0.0
+    decay: bool = False
+    target: str = "noise"
+    drop: float = 0.0
     server: str = "average"
     server_lr: float = 0.01
     validate: bool = True
@@ -81,6 +93,7 @@ class Plan:
                 raise ValueError(f"{name} must be a whole number >= {least}; got {value!r}")
         for name, valid in (
             ("optimizer", ("adamw", "sgd")),
+            ("target", ("noise", "velocity")),
             ("weighting", ("data", "uniform")),
             ("rule", ("mean", "median")),
             ("server", ("average", "adam")),
@@ -90,6 +103,8 @@ class Plan:
         for name in ("prox", "noise"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise ValueError(f"{name} must be a finite number >= 0; got {getattr(self, name)!r}")
+        if not 0 <= self.drop < 1:
+            raise ValueError(f"drop must lie in [0, 1); got {self.drop!r}")
         for name in ("lr", "server_lr"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ValueError(f"{name} must be a finite number > 0; got {getattr(self, name)!r}")
@@ -100,6 +115,14 @@ class Plan:
                 f"noise={self.noise} needs clip, which bounds one client's influence, and rule='mean'; "
                 f"got clip={self.clip!r}, rule={self.rule!r}"
             )
+
+    def rate(self, round: int) -> float:
+        r"""The clients' learning rate in a round, counted from 0: :math:`\frac{lr}2(1+\cos\frac{\pi\,round}{rounds})`.
+
+        >>> [Plan(2, 1, 1, lr=0.1, decay=decay).rate(1) for decay in (False, True)]
+        [0.1, 0.05]
+        """
+        return self.lr * (0.5 + 0.5 * math.cos(math.pi * round / self.rounds)) if self.decay else self.lr
 
 
 @dataclass
