@@ -96,4 +96,27 @@ def traffic(answer) -> str | None:
     return None
 
 
-EXERCISES = {"6.1": weighted_average, "6.2": shrinkage, "6.3": skew, "6.4": proximal_gradient, "6.5": traffic}
+def pooled_covariance(answer) -> str | None:
+    """6.6: covariance of all rows from each device's number, sum and sum of products."""
+    rng = np.random.default_rng(3)
+    for sizes in ((4,), (1, 6), (2, 3, 30)):
+        rows = [rng.normal(size=(n, 3)) + 5 * i for i, n in enumerate(sizes)]
+        found = np.asarray(answer([(len(x), x.sum(0), x.T @ x) for x in rows]), dtype=float)
+        if found.shape != (3, 3):
+            return f"for rows of 3 numbers you return the shape {found.shape}; a covariance is 3 by 3."
+        if not np.allclose(found, np.cov(np.concatenate(rows), rowvar=False, bias=True)):
+            return (
+                f"off for devices with {', '.join(map(str, sizes))} rows that have different means. Whose mean must be "
+                "taken away, and by which number is divided?"
+            )
+    return None
+
+
+EXERCISES = {
+    "6.1": weighted_average,
+    "6.2": shrinkage,
+    "6.3": skew,
+    "6.4": proximal_gradient,
+    "6.5": traffic,
+    "6.6": pooled_covariance,
+}
