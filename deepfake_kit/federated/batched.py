@@ -26,12 +26,15 @@ from deepfake_kit.federated.plan import Plan
 
 class _ForVmap(TorchFunctionMode):
     """Operations as vmap needs them: it knows no channels-last memory, hands group norms what it made of such,
-    and its convolutions pass autocast by."""
+    its convolutions pass autocast by, and it has no one number to give to a model that checks its steps (the engine
+    drew them itself, so the first client's stands for all)."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         if func is torch.Tensor.contiguous:
             return func(args[0])  # the layout changes no number
+        if func is torch.Tensor.__int__ and torch._C._functorch.is_batchedtensor(args[0]):
+            return int(torch._C._functorch.get_unwrapped(args[0]).flatten()[0])
         if func is F.group_norm:
             args = (args[0].clone(memory_format=torch.contiguous_format), *args[1:])
         if func is torch.conv2d and torch.is_autocast_enabled(args[0].device.type):

@@ -131,7 +131,7 @@ def error_weight(t: Tensor, like: Tensor, schedule: NoiseSchedule, plan: Plan) -
 
 
 def local_optimizer(parameters: Sequence[Tensor], plan: Plan, round: int = 0) -> torch.optim.Optimizer:
-    """The clients' optimiser in a round: AdamW with its usual constants, or plain gradient descent, with the plan's FedProx.
+    """The clients' optimiser in a round: AdamW with its usual constants, or plain descent, with the plan's FedProx.
 
     Parameters
     ----------

@@ -10,11 +10,12 @@ import torch
 from torch import nn
 
 from deepfake_kit import federated
-from deepfake_kit.diffusion import NoiseSchedule, UNet
+from deepfake_kit.diffusion import NoiseSchedule, UNet, q_sample
+from deepfake_kit.diffusion.velocity import NoiseFromVelocity, velocity, velocity_to_noise
 from deepfake_kit.federated import Plan, train
 from deepfake_kit.federated import batched as federated_batched
 from deepfake_kit.federated.batched import BatchedWorker
-from deepfake_kit.federated.client import FlatWeights, Worker, client_seed, local_optimizer
+from deepfake_kit.federated.client import FlatWeights, Worker, client_seed, error_weight, local_optimizer, withheld
 
 SCHEDULE = NoiseSchedule.linear(50)
 
@@ -94,6 +95,7 @@ CASES = {
     "fedprox": {"prox": 0.4, "optimizer": "sgd", "lr": 0.05},
     "two of four a round": {"sampled": 2, "rounds": 3},
     "median of equals": {"rule": "median", "weighting": "uniform"},
+    "a velocity's error and a falling rate": {"target": "velocity", "decay": True, "optimizer": "sgd", "lr": 0.05},
 }
 
 
@@ -302,3 +304,76 @@ def test_the_local_optimiser_is_the_plans_and_fedprox_pulls_to_where_it_began():
     assert spare.tolist() == [1, 1]
     adam = local_optimizer([w], plan(lr=0.03)).param_groups[0]
     assert (adam["lr"], adam["betas"], adam["eps"], adam["weight_decay"]) == (0.03, (0.9, 0.999), 1e-8, 0.01)
+
+
+class Told(nn.Module):
+    """Predicts a weighted sum of what it is told: the loss shows whether it was told at all."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([2.0, -1.0]))
+
+    def forward(self, x, t, c):
+        return (c @ self.weight).reshape(-1, 1, 1, 1).expand_as(x)
+
+
+def test_withheld_conditions_are_the_same_in_both_engines_and_as_many_as_asked():
+    images, parts = toy()
+    conditions = torch.eye(2)[torch.arange(len(images)) % 2]
+    found = {}
+    for drop in (0.0, 0.5):
+        p = plan(optimizer="sgd", lr=0.05, drop=drop)
+        for engine in ("loop", "batched"):
+            net = Told()
+            train(net, images, parts, SCHEDULE, p, engine=engine, conditions=conditions)
+            found[drop, engine] = FlatWeights(net).read()
+        torch.testing.assert_close(found[drop, "loop"], found[drop, "batched"])
+    assert (found[0.0, "loop"] - found[0.5, "loop"]).abs().max() > 1e-3
+    kept = withheld((4000,), plan(drop=0.25), torch.Generator().manual_seed(0))
+    assert kept.shape == (4000, 1) and abs(float(kept.mean()) - 0.75) < 4 * (0.25 * 0.75 / 4000) ** 0.5
+
+
+def test_the_velocitys_error_is_the_noises_over_alpha_bar():
+    """Against the velocities themselves: with eps-hat = sqrt(1-a) x + sqrt(a) v-hat, as a network would give it."""
+    generator = torch.Generator().manual_seed(6)
+    x0, noise, guess = (torch.randn(50, 3, generator=generator, dtype=torch.float64) for _ in range(3))
+    t = torch.arange(50)
+    x = q_sample(x0, t, noise, SCHEDULE)
+    error = velocity_to_noise(x, guess, t, SCHEDULE) - noise
+    weights = {target: error_weight(t, noise, SCHEDULE, plan(target=target)) for target in ("noise", "velocity")}
+    torch.testing.assert_close(
+        weights["velocity"] * error.square(), (velocity(x0, noise, t, SCHEDULE) - guess).square(), rtol=1e-9, atol=1e-12
+    )
+    assert torch.equal(weights["noise"], torch.ones(50, 1, dtype=torch.float64))
+
+
+def test_the_rate_falls_along_half_a_cosine_in_both_engines():
+    p = plan(rounds=4, lr=0.1, decay=True)
+    assert [round(p.rate(r), 4) for r in range(4)] == [0.1, 0.0854, 0.05, 0.0146] and plan(lr=0.1).rate(1) == 0.1
+    assert local_optimizer([nn.Parameter(torch.ones(1))], p, 2).param_groups[0]["lr"] == pytest.approx(0.05)
+
+
+def test_clients_may_start_apart_and_a_shift_is_added_to_each_gradient():
+    """Plain descent: a shift moves client k by -lr * steps * shift_k, and the gradients returned are without it."""
+    images, parts = toy()
+    net, p = Told(), plan(optimizer="sgd", lr=0.05, local_steps=1)
+    conditions = torch.eye(2)[torch.arange(len(images)) % 2]
+    start = torch.tensor([[2.0, -1.0], [0.5, 0.5]])
+    shift = torch.tensor([[1.0, 0.0], [0.0, -3.0]])
+    work = BatchedWorker(net, p, at_once=1)
+    plain, _ = work(start, images, parts, SCHEDULE, 0, [1, 2], conditions)
+    assert work.gradients is None
+    moved, _ = work(start, images, parts, SCHEDULE, 0, [1, 2], conditions, shift)
+    torch.testing.assert_close(moved - plain, -p.lr * shift)
+    torch.testing.assert_close(work.gradients, (start - plain) / p.lr)
+    for row, client in enumerate((1, 2)):
+        alone, _ = Worker(Told(), p)(start[row], images, parts[client], SCHEDULE, 0, client, conditions)
+        torch.testing.assert_close(plain[row], alone)
+    with pytest.raises(ValueError, match="or that for each of 2"):
+        BatchedWorker(net, p)(start[:, :1], images, parts, SCHEDULE, 0, [1, 2], conditions)
+
+
+def test_a_network_that_checks_its_steps_trains_in_every_engine():
+    """The velocity's network checks its steps, which no batched run may stumble over."""
+    gap, moved = both(lambda: NoiseFromVelocity(unet(), SCHEDULE), plan(rounds=1), torch.float64)
+    assert gap < rounding(plan()) and moved > 1e-3

@@ -18,6 +18,15 @@ def tv(counts, whole=None, factor=0.5):
     return factor * np.abs(own - whole).sum(1)
 
 
+def rows_of(sent):
+    return sum(n for n, _, _ in sent)
+
+
+def pooled(sent):
+    mean = sum(t for _, t, _ in sent) / rows_of(sent)
+    return sum(q for _, _, q in sent) / rows_of(sent) - np.outer(mean, mean)
+
+
 RIGHT = {
     "6.1": [
         lambda v, n: sum(k * x for k, x in zip(n, v)) / sum(n),
@@ -30,6 +39,7 @@ RIGHT = {
     ],
     "6.4": [lambda w, a, mu: mu * (w - a), lambda w, a, mu: [mu * (x - y) for x, y in zip(w, a)]],
     "6.5": [lambda c, r, p, n, x: 8 * c * r * p / (n * x), lambda c, r, p, n, x: c * r * (4 * p + 4 * p) / n / x],
+    "6.6": [lambda sent: pooled(sent), lambda sent: [[float(x) for x in row] for row in pooled(sent)]],
 }
 WRONG = {
     "6.1": [
@@ -61,5 +71,12 @@ WRONG = {
         lambda c, r, p, n, x: 8 * r * p / (n * x),
         lambda c, r, p, n, x: (n * x) / (8 * c * r * p),
         lambda c, r, p, n, x: 8 * c * r * p / (4 * n * x),
+    ],
+    "6.6": [
+        lambda sent: pooled(sent) * rows_of(sent) / (rows_of(sent) - 1),
+        lambda sent: sum(q for _, _, q in sent) / rows_of(sent),
+        lambda sent: np.mean([q / n - np.outer(t, t) / n**2 for n, t, q in sent], axis=0),
+        lambda sent: sum(n * (q / n - np.outer(t, t) / n**2) for n, t, q in sent) / rows_of(sent),
+        lambda sent: np.diag(pooled(sent)),
     ],
 }
