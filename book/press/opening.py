@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from deepfake_kit.notebook.page import METADATA_KEY
 
-TITLE = re.compile(r"# (?P<title>.+)\n+(?:\*(?P<question>[^*].*?)\*\n+)?(?P<lead>.*)", re.DOTALL)
+TITLE = re.compile(r"# (?P<title>[^\n]+)\n+(?:\*(?P<question>[^*].*?)\*\n+)?(?P<lead>.*)", re.DOTALL)
 FACT = re.compile(r"^\*\*(Prerequisites|Time)\.\*\*\s*(.+?)(?:\n\s*\n|\Z)", re.DOTALL | re.MULTILINE)
 
 

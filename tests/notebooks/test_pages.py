@@ -19,7 +19,6 @@ LATER = {
     "02_diffusion_math",
     "04_stackelberg_game",
     "05_tasks_on_a_chain",
-    "06_federated_diffusion",
     "07_vit_lora",
     "09_simclr_on_edge",
     "10_dadfi",
