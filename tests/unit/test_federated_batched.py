@@ -350,7 +350,9 @@ def test_the_velocitys_error_is_the_noises_over_alpha_bar():
 def test_the_rate_falls_along_half_a_cosine_in_both_engines():
     p = plan(rounds=4, lr=0.1, decay=True)
     assert [round(p.rate(r), 4) for r in range(4)] == [0.1, 0.0854, 0.05, 0.0146] and plan(lr=0.1).rate(1) == 0.1
-    assert local_optimizer([nn.Parameter(torch.ones(1))], p, 2).param_groups[0]["lr"] == pytest.approx(0.05)
+    for kind in ("adamw", "sgd"):
+        optimizer = local_optimizer([nn.Parameter(torch.ones(1))], replace(p, optimizer=kind), 2)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(0.05)
 
 
 def test_clients_may_start_apart_and_a_shift_is_added_to_each_gradient():
