@@ -195,7 +195,7 @@ def _folded(cells: list, shown: tuple[str, ...]) -> list:
     for place, cell in enumerate(cells):
         if place == start:
             fold("Set-up, parameters and settings", setup, "hide-cell" if setup else "hide-input")
-        if cell.cell_type != "code":
+        if cell.cell_type != "code" or cell.id.startswith("hero-"):
             if place >= start:
                 fold()
             out.append(cell)

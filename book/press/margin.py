@@ -18,6 +18,7 @@ SHOWN = re.compile(
     re.DOTALL,
 )
 LINK = re.compile(r'<a class="kit-mark" href="#(check-[^"]+)">◦</a>')
+ALONE = re.compile(rf"<p>((?:\s*{LINK.pattern.replace('(check', '(?:check')})+)\s*</p>")  # under an equation
 STORED = re.compile(r'<span class="kit-stored" data-mark="([^"]+)" hidden>(.*?)</span><!-- stored -->\n?', re.DOTALL)
 ROW = 2  # so many marks may follow each other without a word between them
 
@@ -85,7 +86,7 @@ def opened(page: str) -> str:
     stored = {found[1]: found[2] for found in STORED.finditer(page)}
     if not stored:
         return page
-    page, seen = STORED.sub("", page), set()
+    page, seen = ALONE.sub(r'<p class="kit-marks">\1</p>', STORED.sub("", page)), set()
 
     def mark(found):
         if found[1] not in stored:

@@ -48,6 +48,11 @@ REPAIRS: tuple[tuple[str, re.Pattern, str], ...] = (
         r"\1(\2.\3)",
     ),
     (
+        "Jupyter Book numbers figures through the book, whatever numfig says; a caption holds its own number",
+        re.compile(r'<span class="caption-number">[^<]*</span>(?=<span class="caption-text">)'),
+        "",
+    ),
+    (
         "Markdown has no name for an erratum's box: it is the quotation that begins with these words",
         re.compile(r"<blockquote>(?=\s*(?:<div>\s*)?<p><strong>What the paper prints\.?</strong>)"),
         '<blockquote class="kit-erratum">',

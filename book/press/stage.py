@@ -25,6 +25,7 @@ from press import (
     gates,
     glossary,
     health,
+    home,
     kit,
     ledger,
     mend,
@@ -149,7 +150,7 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
     (source / "notebooks").mkdir()
     downloads = source.parent / "downloads"
     downloads.mkdir()
-    results, thumbnails = [], {}
+    results, cards, thumbnails = [], [], {}
     for name, row in plan["chapters"].items():
         executed = paths.build(root) / "executed" / plan["profile"] / name / row["key"]
         notebook = nbformat.read(executed / "notebook.ipynb", as_version=4)
@@ -159,15 +160,16 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
             dark.parent.mkdir(parents=True, exist_ok=True)
             dark.write_bytes(picture)
         thumbnails |= atlas.pictures(notebook)
+        result = json.loads((executed / "results.json").read_text(encoding="utf-8"))
+        cards.append(home.card(notebook, result, source / "_extra"))
         shown = settings.load(name).shown
         dressed = decorate.decorated(notebook, int(name[:2]), shown, address, name)
         nbformat.write(dressed, source / "notebooks" / f"{name}.ipynb")
-        result = json.loads((executed / "results.json").read_text(encoding="utf-8"))
         if found := kept.load(name, root):
             result["kept"] = [record for record in found.about["records"] if record["type"] == "claim"]
             result["kept_networks"] = [record["id"] for record in found.about["records"] if record["type"] == "network"]
         results.append(result)
-    for page, mark, make in MARKS:
+    for page, mark, make in (*MARKS, ("book/index.md", "<!-- home -->", lambda _: home.page(cards))):
         path = source / page
         text = path.read_text(encoding="utf-8")
         if mark not in text:

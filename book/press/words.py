@@ -59,7 +59,7 @@ def uncomputed(path: Path, excused: dict[str, list[str]] | None = None) -> dict[
             texts = [] if TASKS.match(cell.source) else [_prose(cell.source)]
         else:
             texts = _shown("\n".join(keys.without_magics(cell.source)))
-        texts = [re.sub(r"\{[^}]*\}", "…", text) for text in texts]
+        texts = [re.sub(r"\{[^}]*\}|\]\(#[^)]*\)", "…", text) for text in texts]
         for sentence in (one for text in texts for one in re.split(r"(?<=[.!;:?])\s+|\n\s*\n", text)):
             sentence, phrases, compares = (
                 " ".join(sentence.split()),

@@ -18,6 +18,13 @@ def text(words) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", out))
 
 
+def prose(words) -> Markup:
+    """Inline Markdown as HTML: formulas and code as in :func:`text`, emphasis, and links to this page."""
+    out = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(text(words)))
+    out = re.sub(r"(?<!\*)\*([^*]+)\*", r"<em>\1</em>", out)
+    return Markup(re.sub(r"\[([^\]]+)\]\((#[^)]+)\)", r'<a href="\2">\1</a>', out))
+
+
 def badge(verdict: str) -> Markup:
     """A verdict with its sign, or a finding."""
     sign = (
@@ -54,6 +61,7 @@ ENVIRONMENT = jinja2.Environment(
 )
 ENVIRONMENT.filters |= {
     "text": text,
+    "prose": prose,
     "badge": badge,
     "here": here,
     "stated": stated,

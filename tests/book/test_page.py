@@ -1,0 +1,219 @@
+"""A chapter's page as its reader meets it: what stands first, how much is code, what opens, what fits."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from press import browser
+from press.pages import article, html_pages, parse
+
+CODE_SHARE = 0.15
+
+# Height of the code that is seen over the height of the article.
+SHARE = """() => {
+  const box = document.querySelector('article'), seen = node => node.checkVisibility() ? node.offsetHeight : 0;
+  return Array.from(box.querySelectorAll('.cell_input')).map(seen).reduce((a, b) => a + b, 0) / box.offsetHeight;
+}"""
+# What the page shows first: a figure, or code that is not folded.
+FIRST = """() => Array.from(document.querySelectorAll('article figure, article .kit-explorable, article .cell_input'))
+  .filter(node => node.checkVisibility()).map(node => node.matches('.cell_input') ? 'code' : 'figure')[0]"""
+# Elements that reach beyond the screen, unless a box around them scrolls or hides what is too wide.
+BEYOND = """() => Array.from(document.querySelectorAll('article *')).filter(node => {
+  if (!node.checkVisibility() || node.getBoundingClientRect().right <= innerWidth + 1) return false;
+  for (let up = node; up && up.tagName !== 'ARTICLE'; up = up.parentElement)
+    if (getComputedStyle(up).overflowX !== 'visible') return false;
+  return true;
+}).map(node => node.tagName + '.' + node.className).slice(0, 5)"""
+
+PICTURES = "() => Array.from(document.querySelectorAll('article figure img'), i => [i.className, i.checkVisibility()])"
+
+
+@pytest.fixture(scope="module")
+def results(site) -> list:
+    return json.loads((site / "results.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def chapters(site) -> list[str]:
+    """The pages of the chapters that open as an article: those that say what was found."""
+    named = [name for name in html_pages(site) if parse(site, name).select(".kit-findings")]
+    assert named, "no chapter says what was found"
+    return named
+
+
+@pytest.fixture(scope="module")
+def base(site):
+    with browser.serve(site) as address:
+        yield address
+
+
+@pytest.fixture
+def page(chromium):
+    opened = browser.new_page(chromium)
+    yield opened
+    opened.context.close()
+
+
+def test_at_most_a_seventh_of_a_chapter_is_code_and_a_figure_comes_first(chapters, base, page):
+    for name in chapters:
+        browser.go(page, base + name)
+        assert page.evaluate(SHARE) <= CODE_SHARE, name
+        assert page.evaluate(FIRST) == "figure", name
+
+
+def test_a_page_of_open_code_would_be_caught(chapters, base, page):
+    browser.go(page, base + chapters[0])
+    page.evaluate("() => document.querySelectorAll('details.hide').forEach(fold => fold.open = true)")
+    assert page.evaluate(SHARE) > CODE_SHARE
+    page.evaluate("() => document.querySelectorAll('article figure').forEach(figure => figure.remove())")
+    page.evaluate("() => document.querySelectorAll('.kit-explorable').forEach(box => box.remove())")
+    assert page.evaluate(FIRST) == "code"
+
+
+def test_it_opens_with_question_answer_findings_and_facts(site, chapters, results):
+    times = {f"notebooks/{result['chapter']}.html": result["seconds"] for result in results}
+    for name in chapters:
+        soup = article(parse(site, name))
+        order = [".kit-question", "figure[id^=hero-]", ".kit-findings", ".kit-facts", "h2"]
+        places = [str(soup).index(str(soup.select_one(selector))) for selector in order]
+        assert places == sorted(places), name
+        items = soup.select(".kit-findings li")
+        assert len(items) == 3 and all(re.search(r"\d", item.get_text()) for item in items), name
+        assert soup.select_one("figure[id^=hero-] figcaption").get_text(strip=True), f"{name}: no answer"
+        facts = soup.select_one(".kit-facts").get_text()
+        seconds = times[name]
+        assert (f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.1f} minutes") in facts, name
+
+
+def test_figures_tables_and_equations_are_numbered_by_chapter(site, chapters):
+    for name in chapters:
+        soup, number = article(parse(site, name)), int(re.search(r"/(\d\d)_", name)[1])
+        heads = [tag.get_text() for tag in soup.select(".caption-number, figure:not([id^=hero-]) figcaption strong")]
+        for kind in ("Fig.", "Table"):
+            told = [head for head in heads if head.startswith(f"{kind} ")]
+            assert told == [f"{kind} {number}.{k + 1}" for k in range(len(told))] and told, name
+        told = [tag.get_text().strip() for tag in soup.select(".eqno")]
+        assert told == [f"({number}.{k + 1})" for k in range(len(told))], name
+
+
+def test_all_code_opens_with_one_button_and_stays_so(chapters, base, page):
+    browser.go(page, base + chapters[0])
+    button, folds = page.locator("#kit-code"), page.locator("div.cell details.hide")
+    solutions = page.locator("div.cell details.hide", has_text="Solution ·").count()
+    button.click()
+    assert page.locator("div.cell details.hide[open]").count() == folds.count() - solutions > 0
+    browser.go(page, base + chapters[-1])
+    assert page.locator("div.cell details.hide[open]").count() > 0, "the next page has forgotten it"
+    page.locator("#kit-code").click()
+    browser.go(page, base + chapters[0])
+    assert page.locator("div.cell details.hide[open]").count() == 0
+    folds.first.locator("summary").click()
+    browser.go(page, base + chapters[0])
+    assert page.locator("div.cell details.hide[open]").count() == 1, "a cell's own state is forgotten"
+
+
+def note(page, place: int):
+    return page.locator(".kit-mark").nth(place).locator(".kit-note")
+
+
+def test_a_mark_opens_by_focus_by_click_and_by_enter_and_closes(chapters, base, page):
+    browser.go(page, base + chapters[0])
+    button = page.locator(".kit-mark > button").first
+    assert not note(page, 0).is_visible()
+    button.focus()
+    assert note(page, 0).is_visible() and note(page, 0).inner_text().strip()
+    page.keyboard.press("Escape")
+    assert not note(page, 0).is_visible()
+    button.click()
+    assert note(page, 0).is_visible()
+    button.click()
+    assert not note(page, 0).is_visible()
+    button.focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert note(page, 0).is_visible(), "Enter keeps it open"
+
+
+def test_no_more_than_two_marks_stand_in_a_row(site, chapters):
+    for name in chapters:
+        text = re.sub(r'<span class="kit-note".*?</span></span>', "", str(article(parse(site, name))), flags=re.DOTALL)
+        text = re.sub(r'<span class="kit-mark[^>]*><button[^>]*>.</button>', "◦", text)
+        text = re.sub(r"<[^>]+>|[\s,;·.]", "", text)
+        assert max((len(row) for row in re.findall("◦+", text)), default=0) <= 2, name
+
+
+@pytest.mark.parametrize(("width", "beside"), [(1440, True), (browser.PHONE, False)])
+def test_a_note_stands_in_the_margin_or_on_a_phone_below_its_line(chapters, base, chromium, width, beside):
+    opened = browser.new_page(chromium, width=width)
+    try:
+        browser.go(opened, base + chapters[0])
+        button = opened.locator("article p:not(.kit-marks) > .kit-mark > button").first
+        button.focus()
+        box, line = button.locator("xpath=../span").bounding_box(), button.bounding_box()
+        assert (box["x"] > line["x"] + line["width"]) == beside
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width
+        assert opened.evaluate(browser.TOO_WIDE) <= 1
+    finally:
+        opened.context.close()
+
+
+def test_nothing_is_wider_than_a_phone(site, base, chromium):
+    opened = browser.new_page(chromium, width=browser.PHONE)
+    try:
+        for name in html_pages(site):
+            if parse(site, name).find("article"):
+                browser.go(opened, base + name)
+                assert opened.evaluate(BEYOND) == [], name
+        opened.evaluate(
+            "() => document.querySelector('article').insertAdjacentHTML('beforeend',"
+            "'<p style=\"width:500px\">planted</p>')"
+        )
+        assert opened.evaluate(BEYOND), "a wide element is not noticed"
+    finally:
+        opened.context.close()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_figures_follow_light_and_dark(chapters, base, chromium, dark):
+    opened = browser.new_page(chromium, dark=dark)
+    try:
+        for name in chapters:
+            browser.go(opened, base + name)
+            seen = opened.evaluate(PICTURES)
+            assert {visible for kind, visible in seen if "only-dark" in kind} == {dark}, name
+            assert {visible for kind, visible in seen if "only-light" in kind} == {not dark}, name
+    finally:
+        opened.context.close()
+
+
+def test_the_books_own_fonts_are_loaded(chapters, base, page):
+    browser.go(page, base + chapters[0])
+    loaded = page.evaluate("() => [...document.fonts].filter(f => f.status === 'loaded').map(f => f.family)")
+    assert {"Source Serif 4", "Source Sans 3"} <= {family.strip("\"'") for family in loaded}
+
+
+def test_it_reads_without_a_script(chapters, base, chromium):
+    context = chromium.new_context(java_script_enabled=False, viewport={"width": 1280, "height": 900})
+    try:
+        opened = context.new_page()
+        opened.goto(base + chapters[0])
+        assert opened.locator("figure[id^=hero-] img:visible").count() >= 1
+        fold = opened.locator("div.cell details.hide").first
+        fold.locator("summary").click()
+        assert fold.locator("pre").first.is_visible()
+        opened.locator(".kit-mark > button").first.focus()
+        assert opened.locator(".kit-mark .kit-note").first.is_visible()
+    finally:
+        context.close()
+
+
+def test_the_home_page_shows_a_picture_findings_cards_and_doors(site, results):
+    soup = article(parse(site, "book/index.html"))
+    assert soup.select_one(".kit-hero img")
+    found = soup.select(".kit-found li")
+    assert len(found) == 5 and all(re.search(r"\d", item.get_text()) for item in found)
+    cards = soup.select(".kit-cards > li")
+    assert len(cards) == len(results) and all(card.img and card.a for card in cards)
+    assert len(soup.select(".kit-doors li")) == 3
