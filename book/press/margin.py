@@ -18,6 +18,7 @@ SHOWN = re.compile(
     re.DOTALL,
 )
 LINK = re.compile(r'<a class="kit-mark" href="#(check-[^"]+)">◦</a>')
+STORE = re.compile(r'<div class="kit-store" hidden>.*?</div>', re.DOTALL)
 ALONE = re.compile(rf"<p>((?:\s*{LINK.pattern.replace('(check', '(?:check')})+)\s*</p>")  # under an equation
 STORED = re.compile(r'<span class="kit-stored" data-mark="([^"]+)" hidden>(.*?)</span><!-- stored -->\n?', re.DOTALL)
 ROW = 2  # so many marks may follow each other without a word between them
@@ -34,14 +35,14 @@ class Mark:
     word: str
     text: str
 
-    def button(self, anchored: bool) -> str:
+    def button(self) -> str:
         """One sign that opens what was compared: by mouse, touch, Enter or focus, without a script."""
-        id = f' id="{self.anchor}"' if anchored else ""
+        head = f"<b>{self.label}.</b> " if self.word == "checked" else ""  # a claim's text begins with its label
         name = html.escape(f"{plain(self.label)}: {self.word}", quote=True)
         return (
-            f'<span class="kit-mark kit-{self.verdict}"{id}><button type="button" aria-label="{name}" '
+            f'<span class="kit-mark kit-{self.verdict}" id="{self.anchor}"><button type="button" aria-label="{name}" '
             f'aria-describedby="note-{self.anchor}">{self.sign}</button><span class="kit-note" role="note" '
-            f'id="note-{self.anchor}"><b>{self.label}: {self.word}.</b> {self.text}</span></span>'
+            f'id="note-{self.anchor}">{head}{self.text.removeprefix("checked: ")}</span></span>'
         )
 
 
@@ -74,11 +75,12 @@ def placed(text: str, known: set[str]) -> str:
 
 
 def store(marks: list[Mark]) -> str:
-    """What :func:`opened` needs, as HTML for the end of the page."""
-    return "\n".join(
-        f'<span class="kit-stored" data-mark="{mark.anchor}" hidden>{mark.button(True)}</span><!-- stored -->'
+    """What :func:`opened` needs, as HTML for the end of the page; a block, for Markdown reads what stands in a line."""
+    rows = (
+        f'<span class="kit-stored" data-mark="{mark.anchor}" hidden>{mark.button()}</span><!-- stored -->'
         for mark in marks
     )
+    return "\n".join(['<div class="kit-store" hidden>', *rows, "</div>"]) if marks else ""
 
 
 def opened(page: str) -> str:
@@ -86,7 +88,7 @@ def opened(page: str) -> str:
     stored = {found[1]: found[2] for found in STORED.finditer(page)}
     if not stored:
         return page
-    page, seen = ALONE.sub(r'<p class="kit-marks">\1</p>', STORED.sub("", page)), set()
+    page, seen = ALONE.sub(r'<p class="kit-marks">\1</p>', STORE.sub("", page)), set()
 
     def mark(found):
         if found[1] not in stored:

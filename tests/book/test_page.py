@@ -109,7 +109,7 @@ def test_all_code_opens_with_one_button_and_stays_so(chapters, base, page):
     page.locator("#kit-code").click()
     browser.go(page, base + chapters[0])
     assert page.locator("div.cell details.hide[open]").count() == 0
-    folds.first.locator("summary").click()
+    folds.first.locator("> summary").click()
     browser.go(page, base + chapters[0])
     assert page.locator("div.cell details.hide[open]").count() == 1, "a cell's own state is forgotten"
 
@@ -201,7 +201,7 @@ def test_it_reads_without_a_script(chapters, base, chromium):
         opened.goto(base + chapters[0])
         assert opened.locator("figure[id^=hero-] img:visible").count() >= 1
         fold = opened.locator("div.cell details.hide").first
-        fold.locator("summary").click()
+        fold.locator("> summary").click()
         assert fold.locator("pre").first.is_visible()
         opened.locator(".kit-mark > button").first.focus()
         assert opened.locator(".kit-mark .kit-note").first.is_visible()

@@ -1,0 +1,113 @@
+"""How a notebook becomes an article: what is lifted, what is folded, where marks and numbers go. No browser."""
+
+from __future__ import annotations
+
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from press import decorate, margin, mend, opening
+
+from deepfake_kit.notebook import marks
+from deepfake_kit.notebook.run import METADATA_KEY, NIGHT_KEY
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+def shown(record: dict, data: dict, **metadata):
+    return new_output("display_data", data=data, metadata={METADATA_KEY: {"chapter": "07_x", **record}, **metadata})
+
+
+def figure():
+    about = {"type": "figure", "id": "curve", "number": "Fig. 7.1", "alt": "A curve.", "caption": "It rises."}
+    return shown(about, {"image/png": PIXEL}, **{NIGHT_KEY: "bmlnaHQ="})
+
+
+def check(id: str):
+    box = marks.mark(f"check-07-{id}", "verified", "✓", id, "checked", "checked: $a=b$ (residual 0)")
+    return shown({"type": "check", "id": id, "how": "by hand", "value": 0.0, "tolerance": 0.0}, {"text/html": box})
+
+
+def said(text: str):
+    return shown({"type": "sentence", "id": "s", "text": text}, {"text/markdown": text})
+
+
+def chapter(text: str = "It holds [◦](#check-07-one)."):
+    def code(source, *outputs, tags=()):
+        return new_code_cell(source, outputs=list(outputs), metadata={"tags": list(tags)} if tags else {})
+
+    return new_notebook(
+        cells=[
+            new_markdown_cell("# Title\n\n*What is asked?*\n\nThe lead."),
+            new_markdown_cell("**After**\n\n- this\n\n**Prerequisites.** None.\n\n**Time.** About 5 minutes to read."),
+            code("import torch"),
+            code("run = start()"),
+            new_markdown_cell(f"## A\n\n{text}\n\n$$a=b$$\n\nSee [Fig. ](#fig-07-curve)."),
+            code("helper = 1", check("one"), check("two")),
+            code("def told(): ..."),
+            code("plot()", figure(), tags=["hero"]),
+            code("secret = 2"),
+            code("run.say()", said("So it is, 1 time.\n\n- a 1\n- b 2\n- c 3"), tags=["found", "remove-input"]),
+            new_markdown_cell("## End\n\nBye."),
+        ],
+        metadata={METADATA_KEY: {"seconds": 12.0}},
+    )
+
+
+def dressed(**given):
+    return decorate.decorated(chapter(**given), 7, shown=("told",), name="07_x").cells
+
+
+def test_question_figure_answer_and_findings_come_first_and_once():
+    cells = dressed()
+    words = [cell.source for cell in cells]
+    assert words[0] == "# 7 · Title" and "What is asked?" in words[1]
+    assert cells[2].metadata["mystnb"]["figure"] == {"name": "hero-07", "caption": "So it is, 1 time."}
+    assert "- c 3" in words[3] and "About 5 minutes" in words[4] and "12 seconds" in words[4] and words[5] == "The lead."
+    assert sum("b 2" in decorate._text(cell) for cell in cells) == 1, "the findings stand twice"
+    assert not any("**Time.**" in word for word in words)
+
+
+def test_code_is_folded_but_for_what_the_chapter_shows():
+    cells = [cell for cell in dressed() if cell.cell_type == "code" and cell.source != "pass"]
+    folded = {cell.source for cell in cells if "hide-input" in cell.metadata.get("tags", [])}
+    assert folded == {"import torch\n\n\nrun = start()", "helper = 1", "plot()", "secret = 2"}
+    assert [cell.source for cell in cells if not cell.metadata.get("tags")] == ["def told(): ..."]
+    labels = [cell.metadata["mystnb"]["code_prompt_show"] for cell in cells if "mystnb" in cell.metadata]
+    assert labels[0].startswith("Set-up") and "Code of Fig. 7.1 · 1 lines" in labels
+
+
+def test_a_mark_stands_where_the_text_asks_and_else_in_the_table():
+    cells = dressed()
+    text = next(cell.source for cell in cells if cell.source.startswith("## A"))
+    assert '<a class="kit-mark" href="#check-07-one">◦</a>' in text and "$$a=b$$ (eq-7-1)" in text
+    assert '<a class="kit-ref" href="#fig-07-curve">Fig. 7.1</a>' in text
+    table = next(c.outputs[0].data["text/html"] for c in cells if c.cell_type == "code" and "-claims" in c.id)
+    assert 'id="check-07-two"' in table and 'id="check-07-one"' not in table and "2 checked" in table
+
+
+def test_a_mark_that_no_run_made_stops_the_build():
+    with pytest.raises(ValueError, match="check-07-three"):
+        dressed(text="It holds [◦](#check-07-three).")
+
+
+def test_a_rendered_mark_opens_at_its_first_place():
+    mark = margin.read(check("one"))
+    link = '<a class="kit-mark" href="#check-07-one">◦</a>'
+    page = mend.mend_page(f"<p>It holds {link}.</p><p>{link}</p><p>again {link}</p>{margin.store([mark])}")
+    assert page.count('id="check-07-one"') == 1 and page.count("<button") == 1
+    assert '<p class="kit-marks"><a class="kit-again"' in page and "kit-store" not in page and "◦" not in page
+    assert page == mend.mend_page(page)
+
+
+def test_figures_have_a_picture_for_a_dark_page():
+    assert decorate.nights(chapter()) == {"fig-07-curve": b"night", "hero-07": b"night"}
+    html = '<figure id="fig-07-curve"><a><img alt="A curve." class="x" src="../_images/1.png" /></a></figure>'
+    page = mend.mend_page(html, frozenset({"fig-07-curve"}))
+    assert page.count('alt="A curve."') == 2 and 'src="../_images/night/fig-07-curve.webp"' in page
+    assert page == mend.mend_page(page, frozenset({"fig-07-curve"})) and mend.mend_page(html) == html
+
+
+def test_a_chapter_that_says_nothing_opens_all_the_same():
+    notebook = new_notebook(cells=[new_markdown_cell("# Title\n\nJust a lead."), new_markdown_cell("## A\n\nText.")])
+    about = opening.read(notebook)
+    assert (about.question, about.answer, about.hero) == ("", "", None)
+    assert [cell.source[:12] for cell in decorate.decorated(notebook, 3).cells][::2] == ["# 3 · Title", "Just a lead."]
