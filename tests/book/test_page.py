@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 
+import browser
 import pytest
-from press import browser
 from press.pages import article, html_pages, parse
 
 CODE_SHARE = 0.15
