@@ -142,14 +142,15 @@ class LongWork(Opened):
         Returns
         -------
         float or None
-            None where there is no kept run, or where a stand-in is all the data there is.
+            None where there is no kept run, a stand-in is all the data there is, or the seed is another, for it chooses
+            the slice.
 
         Raises
         ------
         AssertionError
             If the numbers differ by more.
         """
-        if not self.long or any(row["stand_in"] for row in self.data):
+        if not self.long or self.seed != self.long.about["seed"] or any(row["stand_in"] for row in self.data):
             return None
         again = float(measure(self.kept(name)))
         how = f"{number.replace('_', ' ')} of the kept network, measured anew, against the kept number"

@@ -181,6 +181,9 @@ def test_a_wrong_kept_network_stops_the_run(opened, tmp_path):
     save_file({"w": torch.tensor([0.7]).half()}, file)
     with pytest.raises(AssertionError, match="kept-net"):
         opened("smoke").recheck("net", lambda state: state["w"].item(), "error", 0.001)
+    with capture_output():
+        other = run.start(CHAPTER, "smoke", seed=1)
+    assert other.recheck("net", lambda state: state["w"].item(), "error", 0.001) is None
     found = opened("smoke")
     found.data.append({"stand_in": True})
     assert found.recheck("net", lambda state: state["w"].item(), "error", 0.001) is None
