@@ -152,7 +152,10 @@ def _attention() -> nn.Sequential:
 
 
 class Watermark(nn.Module):
-    """RivaGAN: 32 bits hidden in an image, and read again. An attention map says which bit goes where."""
+    """RivaGAN: 32 bits hidden in an image, and read again. An attention map says which bit goes where.
+
+    Inside, the channels stand as blue, green, red, the order in which its publishers give it pictures.
+    """
 
     bits, threshold, strength = 32, 0.52, 0.016
 
@@ -162,13 +165,13 @@ class Watermark(nn.Module):
         self.decoder = nn.ModuleDict({"attention": _attention(), "conv": nn.Sequential(*_pair(3, 32))})
 
     def encode(self, images: Tensor, bits: Tensor) -> Tensor:
-        """Images [N,3,H,W] in [0,1] with `bits` [N,32] of 0 and 1 hidden in them, in [0,1]."""
-        x = 2 * images - 1
+        """RGB images [N,3,H,W] in [0,1] with `bits` [N,32] of 0 and 1 hidden in them, in [0,1]."""
+        x = 2 * images.flip(1) - 1
         spread = (self.encoder["attention"](x) * (2 * bits - 1)[:, :, None, None]).sum(1, keepdim=True)
         marked = x + self.strength * torch.tanh(self.encoder["conv"](torch.cat([x, spread], 1)))
-        return ((marked + 1) / 2).clamp(0, 1)
+        return ((marked + 1) / 2).clamp(0, 1).flip(1)
 
     def decode(self, images: Tensor) -> Tensor:
         """A score for each bit, [N,32]; above `threshold` it is read as 1."""
-        x = 2 * images - 1
+        x = 2 * images.flip(1) - 1
         return (self.decoder["conv"](x) * self.decoder["attention"](x)).mean((2, 3))

@@ -237,8 +237,8 @@ def test_rivagan_writes_and_reads_as_the_published_files(published):
     encoder, decoder = (session(files[f"imwatermark/rivagan_{part}.onnx"]) for part in ("encoder", "decoder"))
     network, images = found.network(), pictures(1, 96)
     bits = torch.randint(0, 2, (1, 32), generator=torch.Generator().manual_seed(1)).float()
-    frame = (2 * images - 1)[:, :, None].numpy()
-    theirs = torch.from_numpy(encoder.run(None, {"frame": frame, "data": bits.numpy()})[0])[:, :, 0]
+    frame = (2 * images - 1).flip(1)[:, :, None].numpy()  # blue, green, red
+    theirs = torch.from_numpy(encoder.run(None, {"frame": frame, "data": bits.numpy()})[0])[:, :, 0].flip(1)
     torch.testing.assert_close(network.encode(images, bits), ((theirs + 1) / 2).clamp(0, 1), atol=2e-6, rtol=0)
     assert (network.encode(images, 1 - bits) - network.encode(images, bits)).abs().max() > 1e-3
     scores = torch.from_numpy(decoder.run(None, {"frame": frame})[0])
@@ -270,7 +270,9 @@ def test_face_api_says_what_its_own_code_says(k):
 
 def test_each_entry_says_what_it_is_and_how_it_may_be_used():
     for name, about in store.registry().items():
-        assert all(about[key] for key in ("title", "licence", "licence_from", "card", "use", "sources")), name
+        assert all(about[key] for key in ("title", "licence", "licence_from", "card", "measured", "use", "sources")), (
+            name
+        )
         assert len(about["mean"]) == len(about["std"]) == 3
     assert "drawn and generated faces only" in store.registry()["face-embedder"]["use"]
     assert "under audit" in store.registry()["face-attributes"]["use"]
