@@ -56,7 +56,7 @@ def test_the_page_shows_what_the_notebook_made(built):
     text = page(built, "91_demo")
     assert 'alt="A straight line that rises' in text and 'id="fig-91-line"' in text
     assert "How this figure was made" in text and "The line has 3 points." in text
-    assert 'id="check-demo-eq-1"' in text and "Verdicts of this section" in text
+    assert 'id="check-demo-eq-1"' in text and "Verdicts and checks of this section" in text
     home = (built / "_build" / "html" / "book" / "index.html").read_text()
     assert "What our runs say" in home and 'href="work-demo.html"' in home, "no totals on the home page"
     work = (built / "_build" / "html" / "book" / "work-demo.html").read_text()
