@@ -29,7 +29,7 @@ def load(file: Path = FILE) -> dict[str, dict]:
     ValueError
         If a row is no figure or table of a work, or a twin is not written as chapter/kind/name.
     """
-    about = yaml.safe_load(file.read_text(encoding="utf-8"))
+    about = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     rows = {row.id for _, row in rows_of_works()}
     for name, entry in about.items():
         if name not in rows:

@@ -189,7 +189,7 @@ def link(site: Path) -> None:
 def missing(site: Path) -> list[str]:
     """Names that a chapter's cells import from the kit, and that are no link there."""
     problems = []
-    for page in pages.html_pages(site):
+    for page in pages.html_pages(site) if (Path(site) / kit.FOLDER).is_dir() else ():
         if not page.startswith("notebooks/"):
             continue
         for cell in pages.parse(site, page).select("div[class*=highlight-] pre"):

@@ -71,10 +71,12 @@ def make_book(folder: Path) -> Path:
         (folder / "deepfake_kit" / "chapters" / f"{name}.yml").write_text(
             CHAPTER.format(title=f"Demonstration {name[:2]}")
         )
+    (folder / "book" / "atlas.yml").write_text("")  # the small book's work has no figures
     (folder / "book" / "index.md").write_text("# A small book\n\n<!-- home -->\n\n<!-- totals -->\n")
     (folder / "_toc.yml").write_text(
         "format: jb-book\nroot: book/index\nparts:\n- caption: All\n  chapters:\n  - file: notebooks/91_demo\n"
-        "  - file: notebooks/92_other\n  - file: book/work-demo\n  - file: book/ledger\n  - file: book/health\n"
+        "  - file: notebooks/92_other\n  - file: book/work-demo\n  - file: book/ledger\n  - file: book/atlas\n"
+        "  - file: book/health\n"
     )
     (folder / "notebooks").mkdir()
     write(

@@ -105,7 +105,7 @@ class Book:
 @pytest.fixture
 def book(tmp_path) -> Book:
     site = tmp_path / "html"
-    for folder in ("notebooks", "_images", "_static", "_sources/notebooks"):
+    for folder in ("notebooks", "kit", "_images", "_static", "_sources/notebooks"):
         (site / folder).mkdir(parents=True)
     frame = '<img alt="The curve at step 0." src="data:image/png;base64,AA==">'
     (site / PAGE).write_text(CHAPTER.format(alt=ALT, state=widget_state(frame)))
