@@ -12,11 +12,10 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from deepfake_kit.valid import finite, numbers
+from deepfake_kit.valid import finite
 
 
 class LinearReader(NamedTuple):
@@ -127,51 +126,6 @@ def coverage(real: Tensor, fake: Tensor, neighbours: int = 5) -> float:
     # The nearest "neighbour" of each real sample among the real ones is itself, hence k + 1.
     radius = torch.cdist(real, real).kthvalue(neighbours + 1, dim=1).values
     return float((torch.cdist(real, fake).min(dim=1).values <= radius).double().mean())
-
-
-class Correlation(NamedTuple):
-    """Pearson correlation and its 95 % interval."""
-
-    r: float
-    low: float
-    high: float
-
-
-def correlation(x, y, level: float = 0.95) -> Correlation:
-    r"""Pearson's r with an interval from Fisher's transform, :math:`\tanh(\operatorname{artanh} r \pm z/\sqrt{n-3})`.
-
-    R. A. Fisher, "On the 'probable error' of a coefficient of correlation", Metron 1, 1921.
-
-    Parameters
-    ----------
-    x, y : array_like [N]
-        At least four values each.
-    level : float
-        Confidence, in (0, 1).
-
-    Raises
-    ------
-    ValueError
-        If the lengths differ, are below four, a side is constant, or numbers are not finite.
-
-    Examples
-    --------
-    >>> round(correlation([1, 2, 3, 4, 5], [1, 3, 2, 5, 4]).r, 2)
-    0.8
-    """
-    from scipy.stats import norm
-
-    x, y = numbers(x), numbers(y)
-    if x.shape != y.shape or x.ndim != 1 or len(x) < 4:
-        raise ValueError(f"x, y: got shapes {x.shape}, {y.shape}; valid: two vectors of the same length, at least 4")
-    finite("x", x), finite("y", y)
-    if not 0 < level < 1:
-        raise ValueError(f"level: got {level}; valid: between 0 and 1")
-    if x.std() == 0 or y.std() == 0:
-        raise ValueError("x, y: one of them is constant; a correlation needs two that vary")
-    r = float(np.clip(np.corrcoef(x, y)[0, 1], -1 + 1e-12, 1 - 1e-12))
-    half = norm.ppf(0.5 + level / 2) / np.sqrt(len(x) - 3)
-    return Correlation(r, float(np.tanh(np.arctanh(r) - half)), float(np.tanh(np.arctanh(r) + half)))
 
 
 def _features(name: str, x: Tensor) -> Tensor:

@@ -500,16 +500,6 @@ def test_reader_against_sklearns_ridge():
         sets.fit_reader(x, torch.ones(40, 1), ("a",))
 
 
-def test_correlation_against_scipy():
-    x = np.random.default_rng(0).normal(size=50)
-    y = x + np.random.default_rng(1).normal(size=50)
-    expected = stats.pearsonr(x, y)
-    interval = expected.confidence_interval(0.95)
-    assert sets.correlation(x, y) == pytest.approx((expected.statistic, interval.low, interval.high))
-    with pytest.raises(ValueError, match="constant"):
-        sets.correlation(x, np.ones(50))
-
-
 def test_coverage_by_brute_force():
     real, fake = torch.randn(30, 2, generator=random(11)), torch.randn(20, 2, generator=random(12)) * 0.3
     count = 0
@@ -583,7 +573,6 @@ def test_chapter_1_trains_what_a_later_chapter_asks_for_without_saying_more():
         lambda: studio.crop(torch.rand(1, 3, 32, 32)),
         lambda: gan_theory.optimal_discriminator([-0.1], [0.2]),
         lambda: gan_theory.play(0),
-        lambda: sets.correlation([1, 2, 3], [1, 2, 3]),
     ],
 )
 def test_bad_input_is_refused(call):
