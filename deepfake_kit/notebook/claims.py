@@ -246,7 +246,7 @@ def _judge(claim: Claim, low, high) -> str:
 
 def sentence(claim: Claim, verdict: str, ours, ends: list, empty, note: str) -> str:
     """What a mark says when it is opened: the statement, our number with its interval, and how we know."""
-    record = next(record for record, rows in map(load, papers()) if claim in rows)
+    record, _ = load(claim.id.partition("-")[0])
     whose, statement = stated(claim)
     between = f" [{numbers(ends[0])} to {numbers(ends[1])}]" if ends else ""
     void = "" if empty is None else f"; the empty method ({claim.empty}) {numbers(empty)}"
