@@ -289,6 +289,11 @@ OTHER_FAULTS = [
     ("every_picture_has_words", lambda book: book.record("loss_curve").pop("alt"), "has 0 characters"),
     ("every_picture_has_words", lambda book: book.record("loss_curve").update(caption=ALT), "repeats its caption"),
     (
+        "kept_networks_are_measured_again",
+        lambda book: book.results[0].update(kept_networks=["unet"], data=[]),
+        "the kept network 'unet' is not measured again",
+    ),
+    (
         "no_photographs_of_people",
         lambda book: book.record("loss_curve").update(photographs_of_people=True),
         "figure 'loss_curve' (cell 7) prints photographs of people",
