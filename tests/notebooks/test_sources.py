@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
+import types
 from pathlib import Path
 
 import nbformat
@@ -57,6 +59,38 @@ def test_every_parameter_is_declared_once_and_used_later(path):
         if isinstance(node, ast.Name)
     }
     assert set(declared) <= used, f"parameters that nothing reads: {set(declared) - used}"
+
+
+def missing(source: str) -> list[str]:
+    """What this code takes from modules of the kit that are not there; names bound anew are left out."""
+    tree, modules, absent = ast.parse(source), {}, []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("deepfake_kit"):
+            for name in node.names:
+                try:
+                    found = getattr(importlib.import_module(node.module), name.name, None)
+                    found = importlib.import_module(f"{node.module}.{name.name}") if found is None else found
+                except ModuleNotFoundError:
+                    absent.append(f"{node.module}.{name.name}")
+                    continue
+                if isinstance(found, types.ModuleType):
+                    modules[name.asname or name.name] = found
+    bound = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    bound |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    return absent + [
+        f"{node.value.id}.{node.attr}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+        if node.value.id in modules.keys() - bound and not hasattr(modules[node.value.id], node.attr)
+    ]
+
+
+def test_what_it_takes_from_the_kit_is_there(path):
+    assert missing("\n".join(line for cell in cells(path) for line in keys.without_magics(cell.source))) == []
+    assert missing("from deepfake_kit.detect import vit, gone\nvit.gone(1)\nvit.fit") == [
+        "deepfake_kit.detect.gone",
+        "vit.gone",
+    ]
 
 
 def test_every_setting_is_used(path):
