@@ -81,6 +81,9 @@ def test_a_kept_run_is_the_stronger_evidence_and_is_named(monkeypatch):
     found[0]["kept"][0]["value"] = 2.0
     (problem,) = verdicts.problems(found)
     assert "computes 'contradicted' (2.0), the claims file approves 'reproduced'" in problem
+    found[0]["kept"][0].update(value=1.04, empty=0.5)  # the row was changed since: it asks for no empty method
+    [problem] = verdicts.problems(found)
+    assert "older than its row: deepfake-kit run" in problem
     del found[0]["kept"]
     (problem,) = verdicts.problems(found)
     assert "no kept run measures it" in problem
