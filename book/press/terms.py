@@ -37,7 +37,7 @@ class FirstUse(SphinxPostTransform):
 
     def run(self, **kwargs) -> None:
         docname = self.env.docname
-        if docname in LEFT_ALONE or glossary.PAGE not in self.env.found_docs:
+        if docname in LEFT_ALONE or docname.startswith("book/work-") or glossary.PAGE not in self.env.found_docs:
             return
         place = self.app.builder.get_relative_uri(docname, glossary.PAGE)
         link(self.document, place)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import browser
 import pytest
-from press import assets
+from press import assets, browser
 
 from deepfake_kit import paths
 

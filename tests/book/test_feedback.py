@@ -6,10 +6,9 @@ import json
 import urllib.parse
 from pathlib import Path
 
-import browser
 import pytest
 from bs4 import BeautifulSoup
-from press import feedback
+from press import browser, feedback
 
 STATIC = Path(feedback.__file__).parents[1] / "static"
 CELL = (

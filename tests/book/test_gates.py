@@ -12,9 +12,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import browser
 import pytest
-from press import assets, gates, mend
+from press import assets, browser, gates, mend
 from press.pages import toc_pages
 
 ALT = "A curve that falls slowly at first and reaches zero at the last step."

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import browser
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from docutils import nodes
 from docutils.core import publish_doctree
-from press import glossary, previews, terms
+from press import browser, glossary, previews, terms
 
 ROOT = Path(__file__).resolve().parents[2]
 # The letters whose meaning changes from work to work, and what else may stand around them in a formula.

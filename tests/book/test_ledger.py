@@ -7,11 +7,10 @@ import json
 import re
 from pathlib import Path
 
-import browser
 import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from press import decorate, ledger
+from press import browser, decorate, ledger
 
 from deepfake_kit.notebook import claims, marks
 from deepfake_kit.notebook.page import METADATA_KEY

@@ -27,7 +27,7 @@ def ready_made(folder: Path) -> None:
     packages = next((folder / ".venv").glob("lib/python*/site-packages"))
     (packages / "libraries.pth").write_text(f"{sysconfig.get_paths()['purelib']}\n{folder}\n")
     lock = b"".join((folder / name).read_bytes() for name in ("requirements.lock", "pyproject.toml"))
-    (folder / ".venv" / "installed").write_text(hashlib.sha256(lock).hexdigest())
+    (folder / ".venv" / "installed").write_text(f"{hashlib.sha256(lock).hexdigest()} {folder}")
 
 
 @pytest.fixture

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import re
 
-import browser
 import pytest
-from press import assets, gates
-from press.pages import WIDGET_VIEW, html_pages, parse, redirect
+from press import assets, browser, gates
+from press.pages import WIDGET_VIEW, html_pages, parse, redirect, toc_pages
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +17,7 @@ def results(site) -> list:
 
 @pytest.fixture(scope="module")
 def pages(site, results) -> list:
-    return gates.toc_pages(gates.ROOT / "_toc.yml")
+    return toc_pages(gates.ROOT / "_toc.yml")
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +151,7 @@ def test_search_finds_a_chapter(results, site, base, page):
 def test_folded_parts_open(site, base, page):
     name = find(site, "details.kit-provenance")[0]
     browser.go(page, base + name)
-    details = page.locator("details.kit-provenance").first
+    details = page.locator("details.kit-provenance").filter(has=page.locator("summary:visible")).first
     assert not details.locator("pre").is_visible()
     details.locator("summary").click()
     assert "deepfake-kit run" in details.locator("pre").inner_text()
