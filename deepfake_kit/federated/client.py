@@ -111,7 +111,7 @@ def add_proximal_gradient(parameters: Sequence[Tensor], anchors: Sequence[Tensor
 
 
 def withheld(size: tuple[int, ...], plan: Plan, generator: torch.Generator) -> Tensor:
-    """Float Tensor [*size, 1]: 0 where a condition is withheld (the share ``plan.drop``), else 1.
+    """Float Tensor ``[*size, 1]``: 0 where a condition is withheld (the share ``plan.drop``), else 1.
 
     >>> withheld((2,), Plan(1, 1, 1, 0.1), torch.Generator()).tolist()
     [[1.0], [1.0]]
