@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from press import assets, browser, gates
@@ -17,7 +18,7 @@ def results(site) -> list:
 
 @pytest.fixture(scope="module")
 def pages(site, results) -> list:
-    return toc_pages(gates.ROOT / "_toc.yml")
+    return toc_pages(Path(__file__).resolve().parents[2] / "_toc.yml")
 
 
 @pytest.fixture(scope="module")
