@@ -57,8 +57,7 @@
   }
 
   // The theme itself sees to code cells and their outputs.
-  const BOXES = ".kit-scroll, .pst-scrollable-table-container, div.math, mjx-container[display=true],"
-    + " .kit-ledger mjx-container";
+  const BOXES = ".kit-scroll, .pst-scrollable-table-container, div.math, mjx-container[display=true]";
 
   function mendWidgets(root) {
     root.querySelectorAll(".noUi-target, .ui-slider").forEach((slider) => {
