@@ -18,25 +18,32 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from deepfake_kit.diffusion.steps import NoiseSchedule, ddim_step, ddpm_step
+from deepfake_kit.diffusion.steps import NoiseSchedule, ddim_step, ddpm_step, dpm_step
+from deepfake_kit.valid import one_of
 
 NoiseModel = Callable[[Tensor, Tensor], Tensor]
 
 
-def sampling_times(schedule: NoiseSchedule, steps: int | None = None) -> list[int]:
-    """Steps a sampler visits, from T - 1 downwards, evenly spaced and always starting at T - 1 ("trailing").
+def sampling_times(schedule: NoiseSchedule, steps: int | None = None, spacing: str = "even") -> list[int]:
+    """Steps a sampler visits, from T - 1 downwards and always starting at T - 1 ("trailing").
 
     The start matters: begun below T - 1, a sampler takes pure noise for slightly less than pure noise, an
-    error that Lin et al. (WACV 2024) trace through to the samples.
+    error that Lin et al. (WACV 2024) trace through to the samples. Of the others "quadratic" puts more where little
+    noise is left (Song et al. 2021, appendix D.2), no two of them equal.
 
     >>> sampling_times(NoiseSchedule.linear(1000), 4)
     [999, 749, 499, 249]
+    >>> sampling_times(NoiseSchedule.linear(1000), 4, "quadratic")
+    [999, 561, 249, 61]
     """
     total = len(schedule)
     steps = total if steps is None else steps
     if not 1 <= steps <= total:
         raise ValueError(f"steps is {steps}; valid: 1 to {total}, the length of the schedule")
-    return [round(total - i * total / steps) - 1 for i in range(steps)]
+    left = [total - i * total / steps for i in range(steps)]
+    if one_of("spacing", spacing, ("even", "quadratic")) == "quadratic":
+        left = [max(x * x / total, steps - i) for i, x in enumerate(left)]
+    return [round(x) - 1 for x in left]
 
 
 @torch.no_grad()
@@ -51,6 +58,7 @@ def trajectory(
     generator: torch.Generator | None = None,
     variance: str = "posterior",
     noise_at_last_step: bool = False,
+    spacing: str = "even",
 ) -> Iterator[tuple[int, Tensor]]:
     """Denoise `x` step by step; yields (t, x_t) after each step, ending with t = -1, the sample.
 
@@ -60,13 +68,15 @@ def trajectory(
     >>> [t for t, _ in run]
     [7, 5, 3, 1, -1]
     """
-    if sampler not in ("ddpm", "ddim"):
-        raise ValueError(f"sampler is {sampler!r}; valid: 'ddpm', 'ddim'")
-    times = sampling_times(schedule, steps)
+    one_of("sampler", sampler, ("ddpm", "ddim", "dpm"))
+    times, before = sampling_times(schedule, steps, spacing), None
     for t, t_prev in zip(times, [*times[1:], -1], strict=True):
         eps = model(x, torch.full((len(x),), t, device=x.device, dtype=torch.long))
         if sampler == "ddim":
             x = ddim_step(x, eps, t, schedule, t_prev, clip=clip)
+        elif sampler == "dpm":
+            x, x0 = dpm_step(x, eps, t, schedule, t_prev, before=before, clip=clip)
+            before = x0, t
         else:
             noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
             x = ddpm_step(
@@ -94,12 +104,14 @@ def sample(
     *,
     variance: str = "posterior",
     noise_at_last_step: bool = False,
+    spacing: str = "even",
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
 ) -> Tensor:
     """Draw samples from a noise model.
 
-    Ho et al. 2020, Algorithm 2 ("ddpm"); Song et al. 2021, Eq. (12), eta = 0 ("ddim"). No gradients are kept.
+    Ho et al. 2020, Algorithm 2 ("ddpm"); Song et al. 2021, Eq. (12), eta = 0 ("ddim"); Lu et al. 2022, DPM-Solver++(2M)
+    ("dpm"). No gradients are kept.
     A model in training mode is used as it is: call ``model.eval()`` first if that matters to it.
 
     Parameters
@@ -109,7 +121,7 @@ def sample(
         Shape of the samples, (N, C, H, W).
     schedule : NoiseSchedule
         The one the model was trained with.
-    sampler : {"ddpm", "ddim"}
+    sampler : {"ddpm", "ddim", "dpm"}
     steps : int, optional
         Number of model calls; default all T. Fewer are spread evenly (:func:`sampling_times`).
     clip : float, optional
@@ -117,7 +129,9 @@ def sample(
     generator : torch.Generator, optional
         Source of the starting noise and of each step's noise.
     variance, noise_at_last_step
-        As in :func:`ddpm_step`; "ddim" adds no noise and ignores both.
+        As in :func:`ddpm_step`; the others add no noise and ignore both.
+    spacing : {"even", "quadratic"}
+        Of the steps visited, :func:`sampling_times`.
     dtype : torch.dtype
         Floating type of the samples.
     device : torch.device, optional
@@ -130,7 +144,7 @@ def sample(
     Raises
     ------
     ValueError
-        For an unknown sampler or variance, or steps outside 1 to T.
+        For an unknown sampler, variance or spacing, or steps outside 1 to T.
 
     Examples
     --------
@@ -143,6 +157,6 @@ def sample(
     x = torch.randn(shape, generator=generator, device=device, dtype=dtype)
     path = trajectory(
         model, x, schedule, sampler, steps,
-        clip=clip, generator=generator, variance=variance, noise_at_last_step=noise_at_last_step,
+        clip=clip, generator=generator, variance=variance, noise_at_last_step=noise_at_last_step, spacing=spacing,
     )  # fmt: skip
     return deque(path, maxlen=1).pop()[1]  # the last x_t, without keeping the others

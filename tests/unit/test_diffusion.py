@@ -1,5 +1,6 @@
 """Diffusion mathematics against diffusers, sympy, closed forms and Monte Carlo; the known traps by name."""
 
+import itertools
 import math
 
 import numpy as np
@@ -211,6 +212,50 @@ def test_whole_ddim_loop_agrees_with_diffusers(steps):
     torch.testing.assert_close(ours, x, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("steps", [20, 5])
+def test_whole_second_order_loop_agrees_with_diffusers(steps):
+    diffusers = pytest.importorskip("diffusers")
+    theirs = diffusers.DPMSolverMultistepScheduler(T, 1e-4, 0.02, timestep_spacing="trailing", final_sigmas_type="zero")
+    bars = LINEAR.alpha_bars
+    theirs.set_timesteps(steps)
+    times = d.sampling_times(LINEAR, steps)
+    assert theirs.timesteps.tolist() == times
+    theirs.sigmas = torch.cat([((1 - bars) / bars).sqrt()[times], torch.zeros(1)])
+    x = normal(2, 1, 3, 3, seed=5)
+    ours = d.sample(
+        nonlinear_model, (2, 1, 3, 3), LINEAR, "dpm", steps, generator=torch.Generator().manual_seed(5), dtype=F64
+    )
+    for t in theirs.timesteps:
+        x = theirs.step(nonlinear_model(x, t[None].expand(2)), t, x).prev_sample
+    torch.testing.assert_close(ours, x.double(), atol=1e-6, rtol=5e-6)  # they step in float32
+
+
+@pytest.mark.parametrize(("sampler", "order"), [("ddim", 1), ("dpm", 2)])
+def test_a_solvers_error_falls_by_its_order(sampler, order):
+    """In one dimension the probability flow keeps every quantile, so where a sample must arrive is known exactly."""
+    from scipy.stats import norm
+
+    def quantile(mass, bar):
+        grid = np.linspace(-4, 4, 100_001)
+        cdf = sum(w * norm.cdf(grid, m * bar**0.5, (bar * 0.25 + 1 - bar) ** 0.5) for w, m in ((0.7, -1), (0.3, 1)))
+        return torch.tensor(np.interp(mass, cdf, grid))
+
+    mass, errors, eps = np.linspace(0.02, 0.98, 49), [], mixture([0.7, 0.3], [-1, 1], 0.5)
+    target = quantile(mass, 1.0)
+    for steps in (20, 40):
+        x, before = quantile(mass, LINEAR.alpha_bars[-1].item()), None
+        times = d.sampling_times(LINEAR, steps, "quadratic")
+        for t, s in zip(times, [*times[1:], -1], strict=True):
+            guess = eps(x, torch.tensor([t]))
+            if sampler == "ddim":
+                x = d.ddim_step(x, guess, t, LINEAR, s)
+            else:
+                x, x0 = d.dpm_step(x, guess, t, LINEAR, s, before=before)
+                before = x0, t
+        errors.append((x - target).abs().mean().item())
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.4), errors
+
+
 def test_whole_ddpm_loop_agrees_with_diffusers():
     diffusers = pytest.importorskip("diffusers")
     theirs = diffusers.DDPMScheduler(T, 1e-4, 0.02, clip_sample=False, timestep_spacing="trailing")
@@ -283,8 +328,8 @@ def test_reading_one_symbol_everywhere_collapses_the_minority_mode():
 
 
 def test_sampling_times_are_distinct_and_run_from_the_last_step_down():
-    for steps in (1, 7, 10, 50, 999, 1000):
-        times = d.sampling_times(LINEAR, steps)
+    for steps, spacing in itertools.product((1, 7, 10, 50, 999, 1000), ("even", "quadratic")):
+        times = d.sampling_times(LINEAR, steps, spacing)
         assert len(times) == steps == len(set(times))
         assert times[0] == T - 1
         assert times == sorted(times, reverse=True)
@@ -310,7 +355,8 @@ def test_samples_depend_on_the_generator_alone():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sampler": "euler"}, "sampler is 'euler'"),
+        ({"sampler": "euler"}, "unknown sampler 'euler'"),
+        ({"spacing": "cubic"}, "unknown spacing 'cubic'"),
         ({"steps": 0}, "steps is 0"),
         ({"steps": 1001}, "steps is 1001"),
         ({"variance": "learned"}, "variance is 'learned'"),
