@@ -2,6 +2,8 @@
 PYTHON ?= python3
 PROFILE ?= book
 WORKERS ?= 2
+# The Snakemake executor plug-in that takes the chapters (slurm, kubernetes, cluster-generic); empty: this machine.
+EXECUTOR ?=
 # VENV (default .venv) and DEEPFAKE_BOOK_BUILD (default _build) may name other folders. Made absolute without $(abspath),
 # which splits a path at its spaces, and read with $(value), which leaves a dollar sign alone. Programs are started as
 # modules of the interpreter: a script's first line cannot name an interpreter below every path.
@@ -14,7 +16,7 @@ export PYTHONPATH := $(CURDIR)/book
 export JUPYTER_PLATFORM_DIRS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help environment book test test-flower site-test lint format chapter lab serve bench colab lock zip pdf epub clean
+.PHONY: help environment book test test-flower site-test lint format chapter lab serve bench colab lock certificate zip pdf epub clean
 
 help:  ## list every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +25,7 @@ environment:  ## make the virtual environment .venv from requirements.lock
 	@$(PYTHON) book/press/environment.py
 
 book: environment  ## execute what changed, render, inspect, publish to _build/html (PROFILE=smoke: to _build/html-smoke)
-	@python -m press build --profile $(PROFILE)
+	@python -m press build --profile $(PROFILE) --executor "$(EXECUTOR)"
 
 test: environment  ## run the tests (those of the finished pages too, if the book is built)
 	@OMP_NUM_THREADS=1 python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
@@ -64,6 +66,9 @@ colab: environment  ## copies of the notebooks for Colab (DEEPFAKE_BOOK_REPOSITO
 
 zip: book  ## the whole book as one file that works offline
 	@cd "$$BUILD" && $(PYTHON) -c "import shutil; print(shutil.make_archive('deepfakes-book', 'zip', 'html'))"
+
+certificate: environment  ## make the book again from nothing, compare every output, write codecheck.yml and its page
+	@python -m press certificate --profile $(PROFILE)
 
 pdf: book  ## the whole book as one PDF, printed by Chromium
 	@python -m press bind pdf

@@ -20,6 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     build = commands.add_parser("build", help="execute what changed, render, inspect, publish to _build/html")
     build.add_argument("--profile", default="book")
     build.add_argument("--jobs", type=int, help="chapters at a time (default: the number of cores)")
+    build.add_argument("--executor", help="the Snakemake executor plug-in that takes the chapters, e.g. slurm")
     execute = commands.add_parser("execute", help="one chapter's job (called by the build graph)")
     execute.add_argument("chapter")
     execute.add_argument("--profile", default="book")
@@ -35,6 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
     words.add_argument("chapter", nargs="?", help="one notebook's name; default: all")
     bind = commands.add_parser("bind", help="the finished book as one file beside it: pdf or epub")
     bind.add_argument("kind", choices=("pdf", "epub"))
+    certificate = commands.add_parser("certificate", help="make the book again from nothing and compare every output")
+    certificate.add_argument("--profile", default="book")
+    certificate.add_argument("--other", help="the build folder of a second book, instead of making one")
     options = parser.parse_args(arguments)
     try:
         # The two jobs of the graph work in its folder; what they were handed is absolute already.
@@ -51,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _build(options) -> int:
     from press import build
 
-    page = build.build(ROOT, options.profile, options.jobs) / "index.html"
+    page = build.build(ROOT, options.profile, options.jobs, options.executor or None) / "index.html"
     print(f"The book is in {page.relative_to(ROOT) if page.is_relative_to(ROOT) else page}")
     return 0
 
@@ -107,9 +111,17 @@ def _bind(options) -> int:
     return 0
 
 
+def _certificate(options) -> int:
+    from press import certificate
+
+    print(certificate.make(ROOT, options.profile, paths.absolute(options.other) if options.other else None))
+    return 0
+
+
 COMMANDS = {
     "bind": _bind,
     "build": _build,
+    "certificate": _certificate,
     "execute": _execute,
     "render": _render,
     "normalise": _normalise,

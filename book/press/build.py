@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib.util
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ UNTOUCHED = "the last good site, if there is one, stays in place"
 KEEP = 3  # how many earlier results of a chapter stay, so that undoing an edit costs nothing
 
 
-def build(root: Path, profile: str = "book", jobs: int | None = None) -> Path:
+def build(root: Path, profile: str = "book", jobs: int | None = None, executor: str | None = None) -> Path:
     """Build the site and return the folder it was published to.
 
     Parameters
@@ -30,7 +31,10 @@ def build(root: Path, profile: str = "book", jobs: int | None = None) -> Path:
     profile : str
         Profile that every chapter is executed at.
     jobs : int, optional
-        Chapters at a time; default: the number of cores.
+        Chapters at a time; default: the number of cores, on a cluster all of them.
+    executor : str, optional
+        The Snakemake executor plug-in that takes the chapters, ``slurm`` or ``cluster-generic`` for example; its own
+        options stand in the profile that ``$SNAKEMAKE_PROFILE`` names. Default: this machine.
 
     Raises
     ------
@@ -42,20 +46,28 @@ def build(root: Path, profile: str = "book", jobs: int | None = None) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder) as lock, paths.variables({**paths.fixed(), **paths.home(folder)}):
-            return _build(root, folder, profile, jobs or os.cpu_count() or 1, lock)
+            return _build(root, folder, profile, jobs, executor, lock)
     except (OSError, assets.AssetError) as error:
         raise SystemExit(f"the build stopped: {error}; {UNTOUCHED}") from None
 
 
-def _build(root: Path, folder: Path, profile: str, jobs: int, lock: int) -> Path:
+def _build(root: Path, folder: Path, profile: str, jobs: int | None, executor: str | None, lock: int) -> Path:
+    if (
+        executor
+        and importlib.util.find_spec(module := f"snakemake_executor_plugin_{executor.replace('-', '_')}") is None
+    ):
+        raise ValueError(
+            f"executor: {executor!r} needs the Python package {module.replace('_', '-')}, which is not installed"
+        )
     worker.sweep(folder)
     assets.install(folder / "third_party")
     plan = _plan(root, profile)
+    jobs = jobs or (len(plan["chapters"]) if executor else os.cpu_count()) or 1
     (folder / "plan.json").write_text(json.dumps(plan, indent=1), encoding="utf-8")
     if (folder / "progress").exists():
         shutil.rmtree(folder / "progress")
     (folder / "progress").mkdir()
-    status = _graph(root, folder, plan, jobs, lock)
+    status = _graph(root, folder, plan, jobs, executor, lock)
     failed = {**plan["odd"], **_failures(folder)}
     for name, error in failed.items():
         print(f"\n{name} FAILED\n{error}", file=sys.stderr)
@@ -98,7 +110,7 @@ def _plan(root: Path, profile: str) -> dict:
     return {"profile": profile, "chapters": chapters, "odd": odd, "site": site}
 
 
-def _graph(root: Path, folder: Path, plan: dict, jobs: int, lock: int) -> int:
+def _graph(root: Path, folder: Path, plan: dict, jobs: int, executor: str | None, lock: int) -> int:
     """Run Snakemake and show one progress line a chapter; returns its exit status."""
     waiting = {}
     for name, row in plan["chapters"].items():
@@ -131,6 +143,8 @@ def _graph(root: Path, folder: Path, plan: dict, jobs: int, lock: int) -> int:
         "--rerun-triggers",
         "mtime",
     ]
+    if executor:  # a worker that is lost costs its job only: the job is handed out again
+        command += ["--executor", executor, "--jobs", str(jobs), "--retries", "2", "--latency-wait", "60"]
     log = folder / "snakemake.log"
     path = os.pathsep.join(filter(None, [str(root / "book"), os.environ.get("PYTHONPATH")]))
     with log.open("w", encoding="utf-8") as stream:

@@ -19,6 +19,7 @@ from deepfake_kit.notebook import claims, kept, report, settings
 from press import (
     assets,
     atlas,
+    certificate,
     code_links,
     decorate,
     feedback,
@@ -169,7 +170,11 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
             result["kept"] = [record for record in found.about["records"] if record["type"] == "claim"]
             result["kept_networks"] = [record["id"] for record in found.about["records"] if record["type"] == "network"]
         results.append(result)
-    for page, mark, make in (*MARKS, ("book/index.md", "<!-- home -->", lambda _: home.page(cards))):
+    for page, mark, make in (
+        *MARKS,
+        ("book/index.md", "<!-- home -->", lambda _: home.page(cards)),
+        ("book/certificate.md", "<!-- certificate -->", lambda _: certificate.page(root)),
+    ):
         path = source / page
         text = path.read_text(encoding="utf-8")
         if mark not in text:

@@ -61,7 +61,7 @@ def make_book(folder: Path) -> Path:
     """Lay out the small book in `folder`: chapter 91 uses ``stackelberg``, chapter 92 does not."""
     for name in ("deepfake_kit", "book"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("_config.yml", "requirements.lock", "package.json", "package-lock.json", ".npmrc"):
+    for name in ("_config.yml", "requirements.lock", "package.json", "package-lock.json", ".npmrc", "CITATION.cff"):
         if (ROOT / name).exists():
             shutil.copy(ROOT / name, folder)
     for old in (folder / "deepfake_kit" / "papers").glob("*.yml"):
@@ -76,7 +76,7 @@ def make_book(folder: Path) -> Path:
     (folder / "_toc.yml").write_text(
         "format: jb-book\nroot: book/index\nparts:\n- caption: All\n  chapters:\n  - file: notebooks/91_demo\n"
         "  - file: notebooks/92_other\n  - file: book/work-demo\n  - file: book/ledger\n  - file: book/atlas\n"
-        "  - file: book/health\n"
+        "  - file: book/health\n  - file: book/certificate\n"
     )
     (folder / "notebooks").mkdir()
     write(
