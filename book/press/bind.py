@@ -37,6 +37,7 @@ ARTICLE = """(dropped) => {
     const math = box.querySelector("mjx-assistive-mml math");
     if (math) box.replaceWith(math.cloneNode(true));
   });
+  copy.querySelectorAll(".kit-mark > button").forEach((button) => button.replaceWith(button.textContent));
   copy.querySelectorAll(dropped).forEach((node) => node.remove());
   copy.querySelectorAll(".led-list details").forEach((row) => {
     const line = document.createElement("p");
@@ -101,6 +102,8 @@ img { max-width: 100%; height: auto; }
 figure { margin: 1em 0; }
 table { border-collapse: collapse; font-size: 0.85em; }
 th, td { padding: 0.15em 0.4em; border-bottom: 1px solid #999; text-align: left; vertical-align: top; }
+.kit-mark > .kit-note { display: block; margin: 0.2em 0 0.4em 1.2em; font-size: 0.8em; }
+blockquote.kit-side { font-family: sans-serif; font-size: 0.85em; }
 .led-said { display: none; }
 .led-line { margin: 0.15em 0; font-size: 0.85em; }
 i { font-style: normal; }
@@ -352,6 +355,8 @@ def _bound(page: str, place: str = "") -> str:
 def _moved(site: Path, page: str, ids: dict[str, set[str]]) -> str:
     """A page's article for the bound book: folds open, places renamed, links to other pages now links inside."""
     article = BeautifulSoup(str(pages.article(pages.parse(site, page))), "html.parser").find()
+    for button in article.select(".kit-mark > button"):
+        button.replace_with(button.get_text())
     for tag in article.select(DROPPED):
         tag.decompose()
     for fold in article.select("details"):

@@ -53,9 +53,14 @@ REPAIRS: tuple[tuple[str, re.Pattern, str], ...] = (
         "",
     ),
     (
-        "Markdown has no name for an erratum's box: it is the quotation that begins with these words",
-        re.compile(r"<blockquote>(?=\s*(?:<div>\s*)?<p><strong>What the paper prints\.?</strong>)"),
+        "Markdown has no name for an erratum's box: it is the quotation that begins with 'What the paper prints.'",
+        re.compile(r"<blockquote>(?=\s*(?:<div>\s*)?<p><strong>What [^<.]{3,30} (?:prints?|says?)\.?</strong>)"),
         '<blockquote class="kit-erratum">',
+    ),
+    (
+        "Markdown has no name for a side note: it is the quotation that begins with words in italics and a full stop",
+        re.compile(r"<blockquote>(?=\s*(?:<div>\s*)?<p><em>(?:(?!</em>).)*\.</em>)"),
+        '<blockquote class="kit-side" role="note">',
     ),
 )
 

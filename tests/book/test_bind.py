@@ -17,7 +17,8 @@ PIXEL = (
 PAGES = {
     "book/index": "<h1>Home<a class=headerlink href=#top>#</a></h1><p id=top>Read "
     "<a href=../notebooks/02_demo.html#fig>the figure</a>, <a href=../kit/deepfake_kit.html>the kit</a>, <a href=https://example.org>elsewhere</a>.</p>",
-    "notebooks/02_demo": "<h1>Demo</h1><p>Where <span class='math notranslate nohighlight'>\\(x^2\\)</span> is.</p>"
+    "notebooks/02_demo": "<h1>Demo</h1><p>Where <span class='math notranslate nohighlight'>\\(x^2\\)</span> is "
+    "<span class=kit-mark><button>✓</button><span class=kit-note>It was held.</span></span>.</p>"
     "<figure id=fig><img src=../_images/a.png alt='A grey point.' style='width:9px' width=9px><figcaption><span><p>"
     "It is.</p></span></figcaption></figure><details id=more><summary>More<button>x"
     "</button></summary>Unfolded.</details>"
@@ -64,6 +65,13 @@ def test_the_epub_holds_pages_pictures_and_formulas(book):
     assert 'src="../_images/a.png"' in demo and "Unfolded." in demo and "<button" not in demo and "<script" not in demo
     assert 'href="../notebooks/02_demo.xhtml#fig"' in home and "deepfake_kit.html" not in home and "the kit" in home
     assert "02_demo.xhtml" in part(book, "nav.xhtml") and "<dc:title>A &amp; B</dc:title>" in part(book, "book.opf")
+
+
+def test_a_mark_keeps_its_sign_and_its_note_leaves_the_line(book):
+    assert '<span class="kit-mark">✓<span class="kit-note">It was held.</span></span>' in part(
+        book, "notebooks/02_demo.xhtml"
+    )
+    assert re.search(r"\.kit-mark > \.kit-note \{ display: block;", part(book, "style.css"))
 
 
 def test_the_same_book_gives_the_same_bytes(bound, book, chromium):

@@ -499,7 +499,9 @@ def test_mend_repairs_once_and_leaves_the_rest(tmp_path):
         '<button class="btn search-button-field" title="Search" aria-label="Search">Search Ctrl+K</button>'
         '<summary aria-label="Toggle hidden content">Show</summary>'
         "<blockquote>\n<div><p><strong>What the paper prints.</strong> x</p></div></blockquote>"
-        "<blockquote>y</blockquote>"
+        "<blockquote>\n<div><p><strong>What Ann's notes say.</strong> x</p></div></blockquote>"
+        "<blockquote><div>\n<p><em>Batch <a>norm</a>.</em> z</p></div></blockquote>"
+        "<blockquote><p><em>y</em> is not.</p></blockquote>"
     )
     page = tmp_path / "index.html"
     page.write_text(fault)
@@ -507,7 +509,10 @@ def test_mend_repairs_once_and_leaves_the_rest(tmp_path):
     assert page.read_text() == (
         '<script>keep()</script><button class="btn search-button-field" title="Search">Search Ctrl+K</button>'
         '<summary>Show</summary><blockquote class="kit-erratum">\n'
-        "<div><p><strong>What the paper prints.</strong> x</p></div></blockquote><blockquote>y</blockquote>"
+        "<div><p><strong>What the paper prints.</strong> x</p></div></blockquote>"
+        '<blockquote class="kit-erratum">\n<div><p><strong>What Ann\'s notes say.</strong> x</p></div></blockquote>'
+        '<blockquote class="kit-side" role="note"><div>\n<p><em>Batch <a>norm</a>.</em> z</p></div></blockquote>'
+        "<blockquote><p><em>y</em> is not.</p></blockquote>"
     )
     assert mend.mend(tmp_path) == []
 
