@@ -25,7 +25,7 @@ environment:  ## make the virtual environment .venv from requirements.lock
 	@$(PYTHON) book/press/environment.py
 
 book: environment  ## execute what changed, render, inspect, publish to _build/html (PROFILE=smoke: to _build/html-smoke)
-	@python -m press build --profile $(PROFILE) --executor "$(EXECUTOR)"
+	@DEEPFAKE_BOOK_PARENT=$$PPID exec python -m press build --profile $(PROFILE) --executor "$(EXECUTOR)"
 
 test: environment  ## run the tests (those of the finished pages too, if the book is built)
 	@OMP_NUM_THREADS=1 python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder

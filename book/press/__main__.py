@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -40,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     certificate.add_argument("--profile", default="book")
     certificate.add_argument("--other", help="the build folder of a second book, instead of making one")
     options = parser.parse_args(arguments)
+    _mind_the_end()
     try:
         # The two jobs of the graph work in its folder; what they were handed is absolute already.
         with paths.command() if options.command not in ("execute", "render") else contextlib.nullcontext():
@@ -50,6 +53,17 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("press: stopped; the chapters that are finished are kept", file=sys.stderr)
         return 130
+
+
+def _mind_the_end() -> None:
+    """End with the make or the graph that started this, if one did and named itself; end in order when told to."""
+    from deepfake_kit.notebook.kernel import end_with_parent
+
+    if parent := os.environ.pop("DEEPFAKE_BOOK_PARENT", ""):
+        end_with_parent(int(parent))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, signal.default_int_handler)
 
 
 def _build(options) -> int:

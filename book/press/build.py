@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from deepfake_kit import paths
 from deepfake_kit.notebook import settings
+from deepfake_kit.notebook.kernel import end
 from press import assets, keys, speed, stage, worker
 
 UNTOUCHED = "the last good site, if there is one, stays in place"
@@ -148,19 +150,23 @@ def _graph(root: Path, folder: Path, plan: dict, jobs: int, executor: str | None
     log = folder / "snakemake.log"
     path = os.pathsep.join(filter(None, [str(root / "book"), os.environ.get("PYTHONPATH")]))
     with log.open("w", encoding="utf-8") as stream:
-        # The lock is handed on, so a graph that outlives a killed build still keeps a second one waiting.
+        # The graph ends with this process; the lock is handed on for the moment in which it may outlive it.
         process = subprocess.Popen(
             command,
             stdout=stream,
             stderr=subprocess.STDOUT,
             pass_fds=(lock,),
             cwd=root,
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, "PYTHONPATH": path, "DEEPFAKE_BOOK_PARENT": str(os.getpid())},
         )
         try:
             _show_progress(process, folder, plan)
         except BaseException:
-            process.terminate()  # running jobs end with their parent; what is finished stays
+            if executor:  # it takes its jobs back from the queue
+                process.send_signal(signal.SIGINT)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(60)
+            end(process.pid)  # what is finished stays; asked to end, it would wait for its running jobs
             process.wait()
             raise
     if process.returncode:

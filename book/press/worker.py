@@ -8,8 +8,6 @@ import hashlib
 import json
 import os
 import shutil
-import threading
-import time
 from pathlib import Path
 
 from deepfake_kit import paths
@@ -37,7 +35,6 @@ def work(root: Path, chapter: str, profile: str, key: str) -> None:
     ValueError
         If what ran is not what the key stands for.
     """
-    _stop_with_parent()
     built = paths.build(root)
     folder, progress = built / "executed" / profile / chapter / key, built / "progress" / f"{chapter}.json"
 
@@ -127,15 +124,3 @@ def sweep(built: Path) -> None:
 
 def _write(path: Path, content: dict) -> None:
     write_whole(path, json.dumps(content))
-
-
-def _stop_with_parent() -> None:
-    """End this process when its parent is killed, so that a killed build leaves nothing running behind it."""
-    parent = os.getppid()
-
-    def watch():
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

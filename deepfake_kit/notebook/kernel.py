@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import runpy
 import sys
 import threading
 import time
 
-KERNEL = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+KERNEL = [sys.executable, "-c", "from deepfake_kit.notebook import kernel; kernel.launch()", "-f", "{connection_file}"]
 
 # A kernel that finishes no cell, computes less than a hundredth of the time and reads or writes less than a megabyte
 # for so long hangs; one that is only slow does more.
@@ -59,14 +61,9 @@ class Watchdog:
                 self._stop("the machine's memory ran out")
 
     def _stop(self, why: str) -> None:
-        """Kill the kernel and what it started, and nothing else of this process."""
-        import psutil
-
         self.why = self.why or why
-        with contextlib.suppress(psutil.NoSuchProcess, AttributeError):
-            for process in [*self._kernel.children(recursive=True), self._kernel]:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
+        if self._kernel:
+            end(self._kernel.pid)  # and nothing else of this process
 
     def __enter__(self):
         self._thread.start()
@@ -74,6 +71,39 @@ class Watchdog:
 
     def __exit__(self, *_):
         self._done.set()
+
+
+def end(pid: int, itself: bool = True) -> None:
+    """Kill a process and all that it started."""
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        top = psutil.Process(pid)
+        for process in [*top.children(recursive=True), *([top] if itself else [])]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+def end_with_parent(parent: int) -> None:
+    """From now on, once the process `parent` that started this one has ended, kill all that this one started, and end.
+
+    A thread looks twice a second: that works on Linux and macOS alike, whichever thread of the parent started this one.
+    """
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        end(os.getpid(), itself=False)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def launch() -> None:
+    """Become Python's usual kernel, but one that ends with all it has started when the run that wants it is killed."""
+    end_with_parent(int(os.environ["JPY_PARENT_PID"]))
+    os.environ["JPY_PARENT_PID"] = "1"  # ipykernel's own watch would leave behind what the kernel has started
+    runpy.run_module("ipykernel_launcher", run_name="__main__", alter_sys=True)
 
 
 def _work(kernel) -> float:

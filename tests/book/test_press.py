@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import re
@@ -15,6 +17,7 @@ import time
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 import small_book
 from press import keys, stage
@@ -199,13 +202,18 @@ def test_an_approved_measurement_that_nobody_makes_stops_the_build(book):
     assert done.returncode == 1 and "no chapter measures it" in done.stderr
 
 
-def start_build(book, stderr=subprocess.DEVNULL):
+def start_build(book, stderr=subprocess.DEVNULL, through_make=False):
     """A build in a process group of its own, so that all of it can be killed at once.
 
     It minds Ctrl-C also where these tests run in the background of a script, which lets them ignore it.
     """
+    words = [sys.executable, "-m", "press", "build"]
+    if through_make:  # by our Makefile's own line
+        recipe = re.search(r"^book:.*\n(\t.*\n)", (small_book.ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+        (book / "Makefile").write_text(f"PROFILE = book\nEXECUTOR =\n.PHONY: book\nbook:\n{recipe}")
+        words = ["make", "book"]
     return subprocess.Popen(
-        [sys.executable, "-m", "press", "build"],
+        words,
         cwd=book,
         env=small_book.environment(book),
         stdout=subprocess.DEVNULL,
@@ -444,6 +452,53 @@ def test_stopped_by_its_user_it_keeps_what_is_finished(book):
     small_book.write(book, "92_other", small_book.FIGURE.replace("It rises", "It climbs"))
     done = press(book, "build")
     assert done.returncode == 0 and "91_demo: unchanged" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGHUP", "SIGKILL", "make SIGTERM", "make SIGKILL"])
+def test_a_builder_that_is_ended_takes_its_chapters_along(book, how):
+    """Whichever way it ends, and also when only the make that started it does: nothing goes on and keeps the lock."""
+    small_book.write(book, "92_other", "import subprocess\nsubprocess.run(['sleep', '300'])")
+    process = start_build(book, through_make="make" in how)
+    kill_at_work(process, how)
+    with (book / "_build" / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
+def test_a_run_by_hand_that_is_ended_leaves_nothing_running(book, how):
+    small_book.write(book, "92_other", "import subprocess\nsubprocess.run(['sleep', '300'])")
+    words = [sys.executable, "-m", "deepfake_kit", "run", "92_other"]
+    kill_at_work(subprocess.Popen(words, cwd=book, env=small_book.environment(book)), how)
+
+
+def kill_at_work(process, how):
+    """End a process once its chapter has started a program of its own; all that it started must end too."""
+    deadline = time.monotonic() + 60
+    while "sleep" not in (names := [one.name() for one in family(process.pid)]):
+        assert time.monotonic() < deadline and process.poll() is None, names
+        time.sleep(0.2)
+    started = family(process.pid)
+    os.kill(process.pid, getattr(signal, how.split()[-1]))
+    process.wait(60)
+    deadline = time.monotonic() + 20
+    while (left := [one for one in started if lives(one)]) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    for one in left:
+        one.kill()
+    assert not left and len(started) > 1
+
+
+def lives(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """All processes that one has started, and they in turn."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).children(recursive=True)
+    return []
 
 
 @pytest.mark.parametrize("words", [("build", "--profile", "boook")])
