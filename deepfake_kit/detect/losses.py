@@ -1,4 +1,4 @@
-"""Losses of the detection chapters: contrastive (chapter 9) and single-center (chapter 7)."""
+"""Losses of the detection chapters: contrastive (chapter 9), single-center (7), and the worst share of losses (8)."""
 
 from __future__ import annotations
 
@@ -201,3 +201,63 @@ def single_center_loss(features: Tensor, is_fake: Tensor, center: Tensor, margin
     gap = real_part - center_distance(features[fake], center) + margin * features.shape[1] ** 0.5
     # A fake infinitely far away would vanish in the maximum; no number hides in a loss.
     return real_part + torch.where(gap.isfinite(), gap.clamp(min=0), torch.nan)
+
+
+def cvar(losses: Tensor, alpha: float) -> Tensor:
+    r"""Conditional value at risk: the mean of the worst share :math:`\alpha` of the losses.
+
+    .. math:: \min_\eta\ \eta+\frac1{\alpha n}\sum_{i=1}^n[\ell_i-\eta]_+
+              = \frac1{\alpha n}\sum_{k=1}^n\min\{1,\max\{0,\alpha n-k+1\}\}\,\ell_{(k)}
+
+    with the losses sorted from the largest: the right side needs no search, and the last of the worst counts in part
+    (Rockafellar and Uryasev 2002; Williamson and Menon 2019 of groups; (2a) and (2b) of the Hanyang report).
+
+    Parameters
+    ----------
+    losses : Tensor float [N]
+        At least one.
+    alpha : float
+        In (0, 1]; 1 gives the mean, 1/N or less the largest.
+
+    Returns
+    -------
+    Tensor, scalar
+
+    Raises
+    ------
+    ValueError
+        For another shape, no loss, or an alpha outside (0, 1].
+
+    Examples
+    --------
+    >>> cvar(torch.tensor([4.0, 1.0, 2.0, 1.0]), 0.375).item()  # the worst one and a half
+    3.3333332538604736
+    """
+    if losses.ndim != 1 or not losses.is_floating_point() or not len(losses):
+        raise ValueError(f"losses: got {losses.dtype} {tuple(losses.shape)}; valid: float [N] with N >= 1")
+    if not 0 < alpha <= 1:
+        raise ValueError(f"alpha: got {alpha}; valid: more than 0, at most 1")
+    share = alpha * len(losses)
+    weight = (share - torch.arange(len(losses), device=losses.device, dtype=losses.dtype)).clamp(0, 1)
+    return losses.sort(descending=True).values @ weight / weight.sum()
+
+
+def nested_cvar(losses: Tensor, groups: Tensor, alpha: float, alpha_within: float) -> Tensor:
+    r"""The bi-level fair loss of Lin et al. (CVPR 2024): the CVaR over groups of the CVaR within each group.
+
+    Parameters
+    ----------
+    losses : Tensor float [N]
+    groups : Tensor of int [N]
+        Which group each loss belongs to; groups that do not occur are left out, as in the public code.
+    alpha, alpha_within : float
+        Shares over groups and within a group, in (0, 1]; the public code has 0.5 and 0.9.
+
+    Examples
+    --------
+    >>> nested_cvar(torch.tensor([1.0, 3.0, 5.0, 7.0]), torch.tensor([0, 0, 1, 1]), 0.5, 1.0).item()
+    6.0
+    """
+    if groups.shape != losses.shape:
+        raise ValueError(f"groups: got shape {tuple(groups.shape)}; valid: that of the losses, {tuple(losses.shape)}")
+    return cvar(torch.stack([cvar(losses[groups == g], alpha_within) for g in groups.unique()]), alpha)

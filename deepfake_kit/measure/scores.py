@@ -90,6 +90,33 @@ def delong_interval(scores, is_fake) -> tuple[float, float]:
     return max(0.0, area - half), min(1.0, area + half)
 
 
+class Reversed(ArithmeticError):
+    """Scores rank real images above fakes beyond doubt: a coding or a column is the wrong way round, or a cue is."""
+
+
+def refuse_reversed(scores, is_fake) -> None:
+    """Stop where DeLong's interval lies below one half, since that is information with its sign turned.
+
+    Raises
+    ------
+    Reversed
+        With the interval, and the test that tells why: send *training* images through the *test* path.
+
+    Examples
+    --------
+    >>> refuse_reversed([1.0, 2.0, 1.5, 2.5], [1, 1, 0, 0])  # too few to say
+    >>> refuse_reversed([1.0, 2.0, 3.0, 4.0], [1, 1, 0, 0])  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    deepfake_kit.measure.scores.Reversed: AUC 0.000, interval 0.000 to 0.000, lies below one half...
+    """
+    low, high = delong_interval(scores, is_fake)
+    if high < 0.5:
+        raise Reversed(
+            f"AUC {auc(scores, is_fake):.3f}, interval {low:.3f} to {high:.3f}, lies below one half. Send training "
+            "images through the test path: below one half again means a coding or a column, above it a cue that turned"
+        )
+
+
 def wilson_interval(right: int, of: int) -> tuple[float, float]:
     r"""95 % interval of a share :math:`\hat p` of n (Wilson 1927; scipy's).
 
