@@ -36,7 +36,7 @@ def _auc_range(answer) -> str | None:
         if _near(ours[:1], right[:1]):
             return "The lower end is right. For the upper one, count the pairs that are lost whatever the order."
         return (
-            f"With TPR {found} and FPR {accused}: a fake called fake and a real image that is not make a pair that is won "
+            f"With TPR {found} and FPR {accused}: a fake called fake and a real image that is not are a pair won "
             "for sure. How many such pairs are there?"
         )
     return None
