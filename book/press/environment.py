@@ -91,7 +91,8 @@ def _install(folder: Path, wanted: str) -> int:
             packages = [] if same else [["-r", str(ROOT / "requirements.lock")]]
             for words in (*packages, ["--no-deps", "--no-build-isolation", *kit]):
                 pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *words]
-                if status := subprocess.run(pip).returncode:
+                # pip holds the lock too: one that outlives a killed make keeps the next make waiting.
+                if status := subprocess.run(pip, pass_fds=(lock.fileno(),)).returncode:
                     print(f"pip install {' '.join(words)} failed", file=sys.stderr)
                     return status
         stamp.write_text(wanted, encoding="utf-8")

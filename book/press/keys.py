@@ -125,7 +125,10 @@ def _named_files(module: Path, kit: Path) -> set[Path]:
         if node.value in BY_CHAPTER or not node.value.isprintable() or not node.value.strip("./ "):
             continue
         for place in {kit, module.parent}:
-            path = (place / node.value).resolve()
+            try:
+                path = (place / node.value).resolve()
+            except UnicodeEncodeError:  # no file's name where names are in ASCII
+                continue
             if kit.resolve() not in path.parents:
                 continue
             if path.is_file() and path.suffix != ".py":

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -37,7 +40,7 @@ def pip(monkeypatch, *statuses: int) -> list[list[str]]:
     """Let pip end with these statuses, one a call; returns the calls' words."""
     calls, left = [], list(statuses)
 
-    def run(words):
+    def run(words, **options):
         calls.append(words)
         return subprocess.CompletedProcess(words, left.pop(0))
 
@@ -116,6 +119,31 @@ def test_a_second_make_says_that_it_waits(folder, monkeypatch, capsys):
     second.join(10)
     assert ended == [0] and not calls
     assert "another make is making the environment" in capsys.readouterr().err
+
+
+def test_while_the_pip_of_a_killed_make_goes_on_the_next_make_waits(folder):
+    """It would otherwise remove the half-made environment that this pip still writes to."""
+    python, began = folder / ".venv" / "bin" / "python", folder / "began"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\necho $$ > "{began}.new"; mv "{began}.new" "{began}"; exec sleep 300\n')
+    python.chmod(0o755)
+    stamp(folder).write_text("of an older lock")
+    code = "import pathlib, sys; sys.path.insert(0, sys.argv[1]); import environment; "
+    code += "environment.ROOT = pathlib.Path(sys.argv[2]); environment.main()"
+    make = subprocess.Popen([sys.executable, "-c", code, str(Path(environment.__file__).parent), str(folder)])
+    deadline = time.monotonic() + 60
+    while not began.exists():
+        assert make.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    make.kill()
+    make.wait()
+    with (folder / ".environment.lock").open("w") as lock:
+        try:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.kill(int(began.read_text()), signal.SIGKILL)
+        fcntl.flock(lock, fcntl.LOCK_EX)  # free once this pip has ended
 
 
 def test_an_old_python_is_told_so(monkeypatch, capsys):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 import small_book
@@ -165,6 +167,15 @@ def test_what_editors_do_to_a_source_does_no_harm(place, kind):
             del cell["id"]
         path.write_text(json.dumps({**notebook, "nbformat_minor": 2}))
     assert len(key(place)) == 20
+
+
+def test_a_key_is_the_same_where_files_have_names_in_ascii():
+    code = "import sys; from pathlib import Path; from press import keys; "
+    code += "print(sys.getfilesystemencoding(), keys.chapter_key(Path(sys.argv[1]), '04_stackelberg_game', 'smoke'))"
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    env = {**small_book.environment(small_book.ROOT), **plain}
+    done = subprocess.run([sys.executable, "-c", code, str(small_book.ROOT)], env=env, text=True, capture_output=True)
+    assert done.stdout.split() == ["ascii", keys.chapter_key(small_book.ROOT, "04_stackelberg_game", "smoke")], done
 
 
 def test_the_package_reaches_weights_only_where_they_are_named(place):
