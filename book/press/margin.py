@@ -71,7 +71,7 @@ def placed(text: str, known: set[str]) -> str:
             raise ValueError(f"{found[0]} leads nowhere: no run.verify or run.claim of this chapter makes #{found[1]}")
         return f'<a class="kit-mark" href="#{found[1]}">◦</a>'
 
-    return PLACE.sub(link, text)
+    return PLACE.sub(link, re.sub(r" (?=\[◦\])", "\N{NO-BREAK SPACE}", text))  # a sign stays with its word
 
 
 def store(marks: list[Mark]) -> str:
