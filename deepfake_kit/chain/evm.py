@@ -31,7 +31,7 @@ from vyper.utils import keccak256, method_id
 from deepfake_kit.cache import cache_folder, write_whole
 
 CONTRACTS = Path(__file__).parent / "contracts"
-ETHER = 10**18  # wei
+ETHER, GWEI = 10**18, 10**9  # wei
 START = 1_700_000_000  # the first block's time, seconds
 ERROR_SELECTOR = bytes.fromhex("08c379a0")  # Error(string)
 
@@ -191,6 +191,7 @@ class Chain:
     def __init__(self):
         self._env = _environment()
         self._env.timestamp = START
+        self.base_fee = GWEI
         self._contracts: dict[bytes, Contract] = {}
         self.names: dict[str, str] = {}
         self.receipts: list[Receipt] = []
@@ -230,6 +231,15 @@ class Chain:
     def now(self) -> int:
         """The block's time, seconds."""
         return self._env.timestamp
+
+    @property
+    def base_fee(self) -> int:
+        """Wei that a unit of gas costs at least, as contracts read it; may be set."""
+        return self._env.evm.vm.state.execution_context._base_fee_per_gas
+
+    @base_fee.setter
+    def base_fee(self, wei: int) -> None:
+        self._env.evm.vm.state.execution_context._base_fee_per_gas = whole("base_fee", wei)
 
     def advance(self, seconds: int) -> None:
         """Let time pass."""

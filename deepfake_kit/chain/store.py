@@ -6,9 +6,11 @@ What is read is hashed again: whoever keeps the bytes need not be trusted, only 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -61,12 +63,6 @@ def _address(digest: str) -> str:
     return digest
 
 
-def _verified(data: bytes, digest: str, verify: bool) -> bytes:
-    if verify and sha256(data) != digest:
-        raise BytesMismatch(digest, sha256(data))
-    return data
-
-
 class FolderStore:
     """Bytes in a folder, one file an address.
 
@@ -74,6 +70,8 @@ class FolderStore:
     ----------
     root : path
         The folder; made if it is not there.
+    address : callable, optional
+        From bytes to their address, 64 hex digits: :func:`sha256`, or :func:`deepfake_kit.chain.merkle.root`.
 
     Examples
     --------
@@ -83,8 +81,8 @@ class FolderStore:
     b'an update'
     """
 
-    def __init__(self, root: str | os.PathLike):
-        self.root = Path(root)
+    def __init__(self, root: str | os.PathLike, address: Callable[[bytes], str] = sha256):
+        self.root, self.address = Path(root), address
         self.root.mkdir(parents=True, exist_ok=True)
 
     def path(self, digest: str) -> Path:
@@ -92,10 +90,9 @@ class FolderStore:
         return self.root / _address(digest)[:2] / digest[2:]
 
     def put(self, data: bytes) -> str:
-        """Keep the bytes and return their SHA-256, 64 hex digits. What is there already is written anew."""
-        digest = sha256(data)
-        path = self.path(digest)
-        write_whole(path, data)
+        """Keep the bytes and return their address. What is there already is written anew."""
+        digest = self.address(data)
+        write_whole(self.path(digest), data)
         return digest
 
     def get(self, digest: str, verify: bool = True) -> bytes:
@@ -119,10 +116,64 @@ class FolderStore:
             data = self.path(digest).read_bytes()
         except FileNotFoundError:
             raise BytesMissing(digest, "the folder") from None
-        return _verified(data, digest, verify)
+        if verify and (found := self.address(data)) != digest:
+            raise BytesMismatch(digest, found)
+        return data
 
     def __contains__(self, digest: str) -> bool:
         return self.path(digest).is_file()
+
+
+class ReplicatedStore:
+    """The same bytes in several stores; a read takes the first copy that its address confirms.
+
+    Parameters
+    ----------
+    stores : sequence of Store
+        At least one. One that raises OSError on `put` is away and is left out.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> one, two = (FolderStore(tempfile.mkdtemp()) for _ in range(2))
+    >>> both = ReplicatedStore([one, two])
+    >>> digest = both.put(b"an update"); one.path(digest).unlink()
+    >>> both.get(digest)
+    b'an update'
+    """
+
+    def __init__(self, stores: Sequence[Store]):
+        if not stores:
+            raise ValueError("stores must hold at least one store; got none")
+        self.stores = list(stores)
+
+    def put(self, data: bytes) -> str:
+        """Keep the bytes in every store that answers, and return their address."""
+        digest, away = "", None
+        for store in self.stores:
+            try:
+                digest = store.put(data)
+            except OSError as error:
+                away = error
+        if not digest:
+            raise away
+        return digest
+
+    def get(self, digest: str, verify: bool = True) -> bytes:
+        """The first copy that matches its address.
+
+        Raises
+        ------
+        BytesMissing
+            If no store has one.
+        """
+        for store in self.stores:
+            with contextlib.suppress(BytesMissing, BytesMismatch, OSError):
+                return store.get(digest, verify)
+        raise BytesMissing(digest, f"any of {len(self.stores)} stores")
+
+    def __contains__(self, digest: str) -> bool:
+        return any(digest in store for store in self.stores)
 
 
 def pack(state: dict, dtype: str = "float32") -> bytes:
