@@ -1,4 +1,4 @@
-"""Graders of chapter 5: storage gas, a safe escrow, an integer price, a stake that deters, a Merkle root."""
+"""Graders of chapter 5: storage gas, a safe escrow, an integer price, a stake that deters, a Merkle root, a promise."""
 
 from __future__ import annotations
 
@@ -118,4 +118,30 @@ def _merkle(answer) -> str | None:
     return None
 
 
-EXERCISES = {"5.1": _storage_gas, "5.2": _safe_escrow, "5.3": _integer_price, "5.4": _deterring_stake, "5.5": _merkle}
+def _promise(answer) -> str | None:
+    ask = ("0x" + "0a" * 20, b"s" * 32, b"r" * 32)
+    value = answer(*ask)
+    if not isinstance(value, bytes) or len(value) != 32:
+        return "A commitment is 32 bytes, not text and not a list: a digest."
+    missing = (
+        (("0x" + "0b" * 20, *ask[1:]), "Two addresses give the same promise: whoever copies it can open it as well."),
+        ((ask[0], b"t" * 32, ask[2]), "The salt changes nothing: whoever guesses the update can test the guess."),
+        ((*ask[:2], b"q" * 32), "The root changes nothing: it could be opened to any update later."),
+    )
+    for other, hint in missing:
+        if answer(*other) == value:
+            return hint
+    if value == hashlib.sha256(ask[0].encode() + ask[1] + ask[2]).digest():
+        return "Those are the 42 letters of the address. The contract hashes its 20 bytes."
+    right = hashlib.sha256(bytes.fromhex(ask[0][2:]) + ask[1] + ask[2]).digest()
+    return None if value == right else "It depends on all three. Mind their order, and that SHA-256 is taken once."
+
+
+EXERCISES = {
+    "5.1": _storage_gas,
+    "5.2": _safe_escrow,
+    "5.3": _integer_price,
+    "5.4": _deterring_stake,
+    "5.5": _merkle,
+    "5.6": _promise,
+}

@@ -48,12 +48,24 @@ def in_place(chunks):
     return result
 
 
+def promise(address, salt, root):
+    return hashlib.sha256(bytes.fromhex(address[2:]) + salt + root).digest()
+
+
+def promise_by_steps(address, salt, root):
+    digest = hashlib.sha256(int(address, 16).to_bytes(20, "big"))
+    digest.update(salt)
+    digest.update(root)
+    return digest.digest()
+
+
 RIGHT = {
     "5.1": [lambda n, w: 22_100 * math.ceil(n * w / 32), lambda n, w: -(-n * w // 32) * 22_100],
     "5.2": [1 / (4 * math.log(2)), 0.3607],
     "5.3": [price_by_root, price_by_bisection],
     "5.4": [lambda r, c, d: max(0.0, c / d - r), lambda r, c, d: max(0, (c - d * r) / d)],
     "5.5": [root, recursive_root],
+    "5.6": [promise, promise_by_steps],
 }
 WRONG = {
     "5.1": [
@@ -90,5 +102,14 @@ WRONG = {
         lambda x: root(x).hex(),
         lambda x: hashlib.sha256(b"".join(x)).digest(),
         in_place,
+    ],
+    "5.6": [
+        lambda a, s, r: hashlib.sha256(s + r).digest(),
+        lambda a, s, r: hashlib.sha256(bytes.fromhex(a[2:]) + r).digest(),
+        lambda a, s, r: hashlib.sha256(bytes.fromhex(a[2:]) + s).digest(),
+        lambda a, s, r: hashlib.sha256(a.encode() + s + r).digest(),
+        lambda a, s, r: promise(a, s, r).hex(),
+        lambda a, s, r: promise(a, r, s),
+        lambda a, s, r: hashlib.sha256(promise(a, s, r)).digest(),
     ],
 }
