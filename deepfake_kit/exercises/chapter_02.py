@@ -95,4 +95,30 @@ def eps_from_v(answer) -> str | None:
     return None
 
 
-EXERCISES = {"2.1": alpha_bars, "2.2": crossing, "2.3": posterior_variance, "2.4": ddim, "2.5": eps_from_v}
+def look_ahead(answer) -> str | None:
+    """2.6: the clean estimate half-way through a stride."""
+    rng = np.random.default_rng(2)
+    for before, now, after in ((-4.0, -3.0, -1.0), (0.5, 0.7, 2.0), (1.0, 2.0, 3.0)):
+        start, slope = rng.standard_normal((2, 3))
+        found = answer(start + slope * now, start + slope * before, after, now, before)
+        if not _differs(found, start + slope * (now + after) / 2):
+            continue
+        if not _differs(found, start + slope * after):
+            return "that is the estimate at the end of the stride. On average over the stride it is that of the middle."
+        if not _differs(found, start + slope * (now + before) / 2):
+            return "that looks back. The estimate is wanted between this step and the next."
+        return (
+            f"for an estimate that changes evenly from lambda {before:g} to {now:g}, next {after:g}, you are off. "
+            "How fast does it change, and how far is half of the next stride?"
+        )
+    return None
+
+
+EXERCISES = {
+    "2.1": alpha_bars,
+    "2.2": crossing,
+    "2.3": posterior_variance,
+    "2.4": ddim,
+    "2.5": eps_from_v,
+    "2.6": look_ahead,
+}

@@ -28,6 +28,11 @@ def by_loop(betas):
     return out
 
 
+def weighed_with_the_ratio_of_strides(n, o, after, now, before):
+    r = (now - before) / (after - now)
+    return (1 + 0.5 / r) * n - 0.5 / r * o
+
+
 RIGHT = {
     "2.1": [lambda b: np.cumprod(1 - b), by_loop, lambda b: np.exp(np.cumsum(np.log1p(-b)))],
     "2.2": [int((LINEAR.snr >= 1).sum()), next(t for t in range(1000) if LINEAR.snr[t] < 1)],
@@ -42,6 +47,10 @@ RIGHT = {
     "2.5": [
         lambda x, v, b: math.sqrt(b) * v + math.sqrt(1 - b) * x,
         lambda x, v, b: (x - math.sqrt(b) * (math.sqrt(b) * x - math.sqrt(1 - b) * v)) / math.sqrt(1 - b),
+    ],
+    "2.6": [
+        lambda n, o, after, now, before: n + (after - now) / (2 * (now - before)) * (n - o),
+        weighed_with_the_ratio_of_strides,
     ],
 }
 
@@ -74,5 +83,12 @@ WRONG = {
         lambda x, v, b: b * v + (1 - b) * x,
         lambda x, v, b: math.sqrt(1 - b) * v + math.sqrt(b) * x,
         lambda x, v, b: math.sqrt(b) * v - math.sqrt(1 - b) * x,
+    ],
+    "2.6": [
+        lambda n, o, after, now, before: n + (after - now) / (now - before) * (n - o),
+        lambda n, o, after, now, before: n - (after - now) / (2 * (now - before)) * (n - o),
+        lambda n, o, after, now, before: (n + o) / 2,
+        lambda n, o, after, now, before: n,
+        lambda n, o, after, now, before: n + (now - before) / (2 * (after - now)) * (n - o),
     ],
 }
