@@ -125,11 +125,8 @@ def _named_files(module: Path, kit: Path) -> set[Path]:
         if node.value in BY_CHAPTER or not node.value.isprintable() or not node.value.strip("./ "):
             continue
         for place in {kit, module.parent}:
-            try:
-                path = (place / node.value).resolve()
-            except UnicodeEncodeError:  # no file's name where names are in ASCII
-                continue
-            if kit.resolve() not in path.parents:
+            path = place / node.value
+            if not path.exists() or kit.resolve() not in (path := path.resolve()).parents:
                 continue
             if path.is_file() and path.suffix != ".py":
                 found.add(path)

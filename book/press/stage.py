@@ -151,7 +151,7 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
     (source / "notebooks").mkdir()
     downloads = source.parent / "downloads"
     downloads.mkdir()
-    results, cards, thumbnails = [], [], {}
+    results, cards, thumbnails, contents = [], [], {}, pages.toc_pages(root / "_toc.yml")
     for name, row in plan["chapters"].items():
         executed = paths.build(root) / "executed" / plan["profile"] / name / row["key"]
         notebook = nbformat.read(executed / "notebook.ipynb", as_version=4)
@@ -176,6 +176,8 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
         ("book/certificate.md", "<!-- certificate -->", lambda _: certificate.page(root)),
     ):
         path = source / page
+        if page.removesuffix(".md") not in contents:  # no page is made of it
+            continue
         text = path.read_text(encoding="utf-8")
         if mark not in text:
             raise ValueError(f"{page} has no line {mark}")
@@ -208,7 +210,8 @@ def _config(root: Path, address: str, profile: str) -> dict:
 
 def _sphinx(source: Path, folder: Path) -> list[str]:
     """Run Jupyter Book strictly; returns its complaints."""
-    start = "from jupyter_book.cli.main import main; main()"  # its script may lie below a path that no shell can read
+    # Its own script may lie below a path that no shell can read.
+    start = "import press; from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", start, "build", str(source), "-W", "-n", "--keep-going"]
     done = subprocess.run(
         command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env={**os.environ, "NO_COLOR": "1"}
