@@ -41,6 +41,12 @@ def main(arguments: list[str] | None = None) -> int:
     certificate = commands.add_parser("certificate", help="make the book again from nothing and compare every output")
     certificate.add_argument("--profile", default="book")
     certificate.add_argument("--other", help="the build folder of a second book, instead of making one")
+    again = commands.add_parser("again", help="make a few figures once more, chosen by the commit, and compare them")
+    again.add_argument("--profile", default="book")
+    again.add_argument("--figures", type=int, default=3)
+    again.add_argument("--commit", default="", help="what chooses them (default: the checkout's commit)")
+    drift = commands.add_parser("drift", help="add the finished book's numbers to a history, and say which moved")
+    drift.add_argument("history", type=Path)
     options = parser.parse_args(arguments)
     _mind_the_end()
     try:
@@ -132,7 +138,29 @@ def _certificate(options) -> int:
     return 0
 
 
+def _again(options) -> int:
+    from press import certificate
+
+    rows = certificate.again(ROOT, options.profile, options.figures, options.commit)
+    for row in rows:
+        print(f"{row['chapter']}, figure {row['id']}: {row['status']}")
+    return int(any(row["status"] == "differs" for row in rows))
+
+
+def _drift(options) -> int:
+    import datetime
+
+    from press import drift
+
+    results = json.loads((paths.build(ROOT) / "html" / "results.json").read_text(encoding="utf-8"))
+    moved = drift.add(paths.absolute(options.history), results, datetime.date.today().isoformat())
+    print("\n".join(moved or ["no number moved with a library's version"]))
+    return 0
+
+
 COMMANDS = {
+    "again": _again,
+    "drift": _drift,
     "bind": _bind,
     "build": _build,
     "certificate": _certificate,

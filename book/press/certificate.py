@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import yaml
 
 from deepfake_kit import paths
 from deepfake_kit.cache import write_whole
-from deepfake_kit.notebook import bands
+from deepfake_kit.notebook import bands, execute
 from deepfake_kit.notebook.page import METADATA_KEY
 from press import templates
 
@@ -65,6 +66,59 @@ def make(root: Path, profile: str, other: Path | None = None) -> Path:
     write_whole(root / "codecheck.yml", codecheck(found, yaml.safe_load((root / "CITATION.cff").read_text("utf-8"))))
     build.build(root, profile)  # the page shows it
     return root / "codecheck.yml"
+
+
+def chosen(figures: list[tuple[str, str]], commit: str, count: int) -> list[tuple[str, str]]:
+    """`count` of the figures, chapter and id each, by the hash of a commit: nobody picks those that come out well.
+
+    Raises
+    ------
+    ValueError
+        If there are not that many.
+    """
+    if not 1 <= count <= len(figures):
+        raise ValueError(f"figures: got {count}; valid: 1 to {len(figures)}")
+    return sorted(figures, key=lambda figure: hashlib.sha256(f"{commit} {figure}".encode()).digest())[:count]
+
+
+def again(root: Path, profile: str, count: int, commit: str = "") -> list[dict]:
+    """Execute the chapters of a few figures once more, and compare these figures with those of the finished book.
+
+    Parameters
+    ----------
+    root : Path
+        The repository, with a finished book.
+    profile : str
+    count : int
+        How many figures.
+    commit : str, optional
+        What chooses them, see :func:`chosen`. Default: the checkout's own commit.
+
+    Returns
+    -------
+    list of dict
+        Rows ``chapter, type, id, status, note``, one a figure.
+    """
+    folder = paths.build(root)
+    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    if plan["profile"] != profile:
+        raise ValueError(f"profile: the last build is at {plan['profile']!r}, got {profile!r}")
+    made = {
+        name: outputs(folder / "executed" / profile / name / row["key"] / "notebook.ipynb")
+        for name, row in plan["chapters"].items()
+    }
+    figures = [(name, id) for name, found in made.items() for kind, id in found if kind == "figure"]
+    picked, rows = chosen(figures, commit or _commit(root), count), []
+    for name in sorted({name for name, _ in picked}):
+        with tempfile.TemporaryDirectory() as place:
+            path = execute.run(name, profile, output=Path(place) / "notebook.ipynb", notebooks=root / "notebooks")
+            new = outputs(path)
+        here, there = (
+            {key: x for key, x in found.items() if key[0] == "figure" and (name, key[1]) in picked}
+            for found in (made[name], new)
+        )
+        rows += _chapter(name, here, there, profile)
+    return rows
 
 
 def compare(first: Path, second: Path, profile: str) -> dict:

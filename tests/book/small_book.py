@@ -107,8 +107,7 @@ def press(folder: Path, *words: str, **options) -> subprocess.CompletedProcess:
         env=environment(folder),
         text=True,
         capture_output=True,
-        timeout=300,
-        **options,
+        **{"timeout": 300, **options},
     )
 
 

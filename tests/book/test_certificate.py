@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 def checked(tmp_path_factory) -> Path:
     """A small book with its certificate."""
     folder = small_book.make_book(tmp_path_factory.mktemp("book"))
-    done = small_book.press(folder, "certificate")
+    done = small_book.press(folder, "certificate", timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -75,3 +75,18 @@ def test_books_of_other_sources_are_refused(checked, tmp_path):
         certificate.compare(checked / "_build", second, "book")
     with pytest.raises(ValueError, match="at profile smoke"):
         certificate.compare(checked / "_build", checked / "_build", "smoke")
+
+
+def test_a_few_figures_are_made_once_more(checked):
+    done = small_book.press(checked, "again", "--figures", "2", "--commit", "abc")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("figure line: identical") == 2
+    path = next((checked / "_build" / "executed" / "book" / "92_other").glob("*/notebook.ipynb"))
+    before = path.read_text()
+    try:
+        path.write_text(before.replace('"image/png": "iVBOR', '"image/png": "AAAAA'))
+        assert path.read_text() != before
+        done = small_book.press(checked, "again", "--figures", "2", "--commit", "abc")
+    finally:
+        path.write_text(before)
+    assert done.returncode == 1 and "92_other, figure line: differs" in done.stdout
