@@ -297,8 +297,13 @@ RAW_MATHS = re.compile(
 
 
 def no_raw_maths(site: Path) -> list[str]:
-    """No formula stands on a page as its LaTeX source."""
-    return [
+    """No formula stands on a page as its LaTeX source, and a page with formulas has what sets them."""
+    silent = [
+        f"{page}: shows formulas and loads nothing that sets them"
+        for page in html_pages(site)
+        if (soup := parse(site, page)).select(".math") and not soup.select('script[src*="mathjax"]')
+    ]
+    return silent + [
         f"{page}: {formula} was not set as a formula"
         for page in html_pages(site)
         for formula in sorted(set(RAW_MATHS.findall(prose(parse(site, page)))))

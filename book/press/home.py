@@ -13,6 +13,7 @@ from press import opening, templates
 
 WIDTH = 640  # pixels of a card's picture, twice what a screen shows
 CARDS = "_images/cards"
+FOUND = 5  # sentences that say what was found
 HOLDS = ("reproduced", "direction-holds", "adds-up")
 FAILS = ("contradicted", "does-not-add-up")
 
@@ -64,7 +65,10 @@ def card(notebook, result: dict, folder: Path) -> dict:
 def page(cards: list[dict]) -> str:
     """The home page's picture, findings and cards as Markdown; a chapter that says no answer gives no finding."""
     told = [one for one in cards if one["about"].answer]
-    text = templates.render("home.html", cards=cards, hero=next(iter(told), None), found=told[1:6], folder=CARDS)
+    hero, rest = next(iter(told), None), told[1:]
+    count = min(FOUND, len(rest))
+    found = [rest[round(k * (len(rest) - 1) / max(1, count - 1))] for k in range(count)]  # from all parts of the book
+    text = templates.render("home.html", cards=cards, hero=hero, found=found, folder=CARDS)
     return re.sub(r"\n(## .*)\n", r"\n\n\1\n\n", text)  # a heading is Markdown, for the list of contents
 
 

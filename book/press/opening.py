@@ -63,8 +63,9 @@ def read(notebook) -> Opening:
         for output in cell.outputs:
             kind = record(output).get("type")
             if kind == "start":
-                about = record(output)["environment"]
-                opening.machine = f"{about['accelerator'] or about['processor']}, {about['threads']} thread(s)"
+                where = record(output)["environment"]
+                threads = f"{where['threads']} thread{'s' * (where['threads'] != 1)}"
+                opening.machine = f"{where['accelerator'] or where['processor']}, {threads}"
             if "hero" in tags(cell) and kind == "figure":
                 opening.hero = output
             if "found" in tags(cell) and kind == "sentence":

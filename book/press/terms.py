@@ -82,4 +82,5 @@ def _link(text: nodes.Text, place: str, seen: list[str]) -> None:
 def setup(app) -> dict:
     """Called by Sphinx."""
     app.add_post_transform(FirstUse)
+    app.set_html_assets_policy("always")  # formulas in raw HTML, as on the atlas, are not seen by Sphinx
     return {"parallel_read_safe": True, "parallel_write_safe": True, "version": "1"}

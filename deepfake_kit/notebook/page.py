@@ -107,7 +107,7 @@ class Page:
             "code": f"git {machine['git']}",
             "libraries": versions,
             "machine": f"{machine['accelerator'] or machine['processor']}, {machine['system']}, "
-            f"{machine['threads']} thread(s)",
+            f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}",
             "made": f"{self.records[-1]['seconds']:.0f} s after the chapter began",
         }
         number = self.records[-1].get("number", "")

@@ -34,7 +34,7 @@ see <a href="#fig-02-loss-curve">the figure</a>.</p>
 <span class="bibtex-citation">[<a href="../index.html#ref">1</a>]</span>
 </article></main>
 <script type="application/vnd.jupyter.widget-state+json">{state}</script>
-<script src="../_static/big.js"></script></body></html>"""
+<script src="../_static/mathjax.js"></script></body></html>"""
 INDEX = """<!DOCTYPE html><html lang="en"><head><title>Home</title></head><body><main><article><h1 id="home">Home</h1>
 <p><a href="notebooks/02_demo.html">Demo</a>, <a href="notebooks/02_demo.html#check-demo-eq-1">a check</a>,
 <a href="https://example.org/elsewhere">a link that nothing loads</a></p><p id="ref">A source</p>
@@ -111,7 +111,7 @@ def book(tmp_path) -> Book:
     (site / "index.html").write_text(INDEX)
     (site / "_images" / "a.png").write_bytes(png())
     (site / "_static" / "own.css").write_text("body { background: url('data:image/svg+xml,http://x') }")
-    (site / "_static" / "big.js").write_text("//" + "x" * gates.LARGEST_PAGE)
+    (site / "_static" / "mathjax.js").write_text("//" + "x" * gates.LARGEST_PAGE)
     source = {
         "cells": [
             {"cell_type": "markdown", "source": ["It keeps {glue:text}`kept:.2f`."]},
@@ -220,6 +220,7 @@ HTML_FAULTS = [  # gate, what was on the page, what is planted, words of the pro
     ("numbers_have_results", "74.3", "{{ kept }}", "the placeholder {{ kept }}"),
     ("no_raw_maths", "<h1", "<p>where $\\beta_t$ is small</p><h1", "was not set as a formula"),
     ("no_raw_maths", "<h1", "<p>the loss $L_{cls}$ falls</p><h1", "$L_{cls}$ was not set as a formula"),
+    ("no_raw_maths", "mathjax.js", "gone.js", "loads nothing that sets them"),
     ("no_raw_maths", "<h1", "<p>the loss L_{cls} falls</p><h1", "L_{cls} was not set as a formula"),
     (
         "no_warnings",
@@ -515,6 +516,27 @@ def test_mend_repairs_once_and_leaves_the_rest(tmp_path):
         "<blockquote><p><em>y</em> is not.</p></blockquote>"
     )
     assert mend.mend(tmp_path) == []
+
+
+def test_a_plot_gets_a_palette_and_a_face_stays(tmp_path):
+    import numpy as np
+    from PIL import Image
+
+    folder = tmp_path / "_images"
+    folder.mkdir()
+    plot = np.full((60, 80, 3), 255, "uint8")
+    plot[20:40, 10:70] = np.linspace(0, 255, 60, dtype="uint8")[None, :, None]
+    face = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype="uint8")
+    for name, pixels in (("plot", plot), ("face", face)):
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    before = (folder / "face.png").read_bytes()
+    mend.mend(tmp_path)
+    with Image.open(folder / "plot.png") as image:
+        assert image.mode == "P" and (np.asarray(image.convert("RGB")) == plot).all()
+    assert (folder / "face.png").read_bytes() == before
+    light = (folder / "plot.png").read_bytes()
+    mend.mend(tmp_path)
+    assert (folder / "plot.png").read_bytes() == light
 
 
 def test_copied_scripts_are_those_that_pages_name(third_party, tmp_path):
