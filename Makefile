@@ -68,7 +68,7 @@ zip: book  ## the whole book as one file that works offline
 	@cd "$$BUILD" && $(PYTHON) -c "import shutil; print(shutil.make_archive('deepfakes-book', 'zip', 'html'))"
 
 certificate: environment  ## make the book again from nothing, compare every output, write codecheck.yml and its page
-	@python -m press certificate --profile $(PROFILE)
+	@DEEPFAKE_BOOK_PARENT=$$PPID exec python -m press certificate --profile $(PROFILE)
 
 pdf: book  ## the whole book as one PDF, printed by Chromium
 	@python -m press bind pdf
