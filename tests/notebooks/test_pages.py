@@ -81,6 +81,33 @@ def test_no_heading_without_text(path):
     assert bare == []
 
 
+NOTE = re.compile(r"^> \*[^*\n]+\.\*.*(?:\n> .*)*", re.MULTILINE)
+LONGEST = 45  # words of a side note
+
+
+def notes(notebook) -> list[str]:
+    """The side notes of a chapter: quotations that begin with words in italics and a full stop."""
+    cells = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return [note for source in cells for note in NOTE.findall(source)]
+
+
+def wrong_notes(notebook) -> list[str]:
+    """Side notes that are too long for a margin, or stand right below a heading."""
+    long = [note[:40] for note in notes(notebook) if len(note.replace(">", "").split()) > LONGEST]
+    below = [cell.id for cell in notebook.cells if re.search(r"^#+ .*\n+> \*[^*\n]+\.\*", cell.source, re.MULTILINE)]
+    return long + below
+
+
+@every
+def test_side_notes_fit_a_margin(path):
+    assert wrong_notes(read(path)) == []
+
+
+@pytest.mark.parametrize("stem", ["01_how_deepfakes_are_made", "09_simclr_on_edge", "10_dadfi"])
+def test_chapters_that_explain_in_the_margin(stem):
+    assert len(notes(read(ROOT / "notebooks" / f"{stem}.ipynb"))) >= 3
+
+
 # -- planted faults ------------------------------------------------------------------------------------
 
 
@@ -142,6 +169,15 @@ def test_a_figure_that_nothing_refers_to_is_found(tmp_path):
 
 def test_three_marks_in_a_row_are_found():
     assert margin.rows("It holds [◦](#check-a), [◦](#check-b); [◦](#check-c). More [◦](#check-d)") == [3, 1]
+
+
+@pytest.mark.parametrize("fault", ["> *Word.* " + "and so on " * 20, "## A heading\n\n> *Word.* It means this."])
+def test_a_side_note_that_is_long_or_has_no_paragraph_is_found(fault):
+    good = nbformat.v4.new_markdown_cell("A paragraph.\n\n> *Word.* It means\n> this.\n\nMore.")
+    notebook = nbformat.v4.new_notebook(cells=[good])
+    assert len(notes(notebook)) == 1 and wrong_notes(notebook) == []
+    notebook.cells.append(nbformat.v4.new_markdown_cell(fault))
+    assert len(wrong_notes(notebook)) == 1
 
 
 def test_format_writes_the_numbers():
