@@ -196,6 +196,8 @@ def margin_loss(logits: Tensor, labels: Tensor, counts: Tensor, largest: float =
     >>> margin_loss(torch.zeros(1, 2), torch.tensor([0]), torch.tensor([1, 1]), scale=0.0).item()
     0.6931471824645996
     """
+    if counts.min() < 1:
+        raise ValueError(f"counts: got {counts.tolist()}; valid: at least 1 of each class")
     margins = counts.to(logits.dtype) ** -0.25
     margins = largest * margins / margins.max()
     return F.cross_entropy(scale * (logits - F.one_hot(labels, logits.shape[1]) * margins), labels)

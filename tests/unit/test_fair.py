@@ -198,6 +198,8 @@ def test_margins_grow_as_a_class_gets_rare():
     rare, common = (fair.margin_loss(logits[k : k + 1], labels[k : k + 1], torch.tensor([1, 16])) for k in (0, 1))
     assert rare == pytest.approx(F.cross_entropy(torch.tensor([[-15.0, 0.0]]), labels[:1]).item())
     assert common == pytest.approx(F.cross_entropy(torch.tensor([[0.0, -7.5]]), labels[1:]).item())
+    with pytest.raises(ValueError, match="counts"):
+        fair.margin_loss(logits, labels, torch.tensor([0, 16]))
 
 
 def test_triplets_take_the_next_of_each_kind_and_a_batch_of_one_kind_has_none():
