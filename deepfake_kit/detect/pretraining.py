@@ -1,7 +1,7 @@
 """A general-purpose start for a small transformer: it learns to read the attributes of drawn faces.
 
-This stands in for ImageNet weights, which cannot be made on a laptop and are not downloaded while the book is built.
-What carries over from drawings to photographs is for the chapter to measure.
+This stands in for a network that others trained, where that one cannot be had. What carries over from drawings to
+photographs is for the chapter to measure.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ def missing(source: str) -> list[str]:
 
 def test_what_it_takes_from_the_kit_is_there(path):
     assert missing("\n".join(line for cell in cells(path) for line in keys.without_magics(cell.source))) == []
-    assert missing("from deepfake_kit.detect import vit, gone\nvit.gone(1)\nvit.fit") == [
+    assert missing("from deepfake_kit.detect import vit, gone\nvit.gone(1)\nvit.features") == [
         "deepfake_kit.detect.gone",
         "vit.gone",
     ]

@@ -14,7 +14,7 @@ from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score, roc_curve
 
 from deepfake_kit import data, faces
-from deepfake_kit.detect import low_rank, pretraining, vit
+from deepfake_kit.detect import low_rank, pretraining, tail, vit
 from deepfake_kit.detect import pictures as detector_data
 from deepfake_kit.measure import scores as dm
 from deepfake_kit.notebook.run import start
@@ -27,18 +27,6 @@ def random(seed=0):
 @pytest.fixture(scope="module")
 def tiny():
     return vit.small_vit(side=32, patch=16, width=16, depth=2, heads=2, generator=random())
-
-
-@pytest.fixture(scope="module")
-def easy():
-    """Dark images are real, bright ones are fake."""
-    labels = torch.arange(24) % 2
-    noise = torch.rand(24, 3, 40, 40, generator=random(3)) * 0.2
-    return noise + 0.6 * labels[:, None, None, None], labels
-
-
-def bright(images):
-    return images.mean((1, 2, 3))
 
 
 # -- adapters -----------------------------------------------------------------------------------------
@@ -162,10 +150,11 @@ def test_effective_rank():
         (lambda t: vit.small_vit(width=30, heads=4), "width"),
         (lambda t: low_rank.adapter_parameters(4, 4, 0), "rank"),
         (lambda t: low_rank.adapted_weight(torch.ones(2, 3), torch.ones(1, 2), torch.ones(2, 1), 1), "down"),
-        (lambda t: vit.predict(t, torch.ones(1, 3, 16, 16)), "images"),
-        (lambda t: vit.predict(t, torch.ones(1, 3, 32, 32, dtype=torch.uint8)), "images"),
-        (lambda t: vit.fit(t, torch.ones(4, 3, 32, 32), torch.ones(3), epochs=1), "is_fake"),
-        (lambda t: vit.fit(t, torch.ones(4, 3, 32, 32), torch.ones(4), epochs=0), "epochs"),
+        (lambda t: tail.tokens(t, torch.ones(1, 3, 32, 32), keep=(3,)), "keep"),
+        (lambda t: tail.Tail(t, 1, 3), "last"),
+        (lambda t: tail.Tail(t, 1, 1), "first"),
+        (lambda t: tail.Tail(t, 0, 1, rank=-1), "rank"),
+        (lambda t: tail.Tail(t, 0, 1, dropout=1.0), "dropout"),
     ],
 )
 def test_bad_input_is_refused_by_name(tiny, call, name):
@@ -190,64 +179,81 @@ def test_weights_that_cannot_be_had_are_said_to_be_so(monkeypatch):
 # -- training -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.05])
-def test_an_easy_task_is_learned_and_frozen_weights_stay(tiny, easy, weight):
-    images, labels = easy
-    model = vit.vit_lora(tiny, rank=2, alpha=4, generator=random(1))
-    fitted = vit.fit(
-        model,
-        images,
-        labels,
-        epochs=12,
-        lr=5e-3,
-        batch_size=12,
-        center_weight=weight,
-        generator=random(2),
-        validation=(images, labels),
-    )
-    assert dm.auc(vit.predict(model, images), labels) == 1
-    assert len(fitted.cross_entropy) == len(fitted.center) == len(fitted.validation) == 12
-    assert fitted.cross_entropy[-1] < 0.5 * fitted.cross_entropy[0] and fitted.point.shape == (16,)
-    kept = model.get_base_model().blocks[0].attn.qkv.base_layer.weight
-    assert torch.equal(kept, tiny.blocks[0].attn.qkv.weight)
-
-
-def test_training_is_repeatable_and_the_centre_weight_matters(tiny, easy):
-    images, labels = easy
-
-    def scores(seed, weight=0.0):
-        model = copy.deepcopy(tiny)
-        vit.fit(model, images, labels, epochs=2, generator=random(seed), center_weight=weight)
-        return vit.predict(model, images)
-
-    assert torch.equal(scores(1), scores(1))
-    assert not torch.equal(scores(1), scores(2)) and not torch.equal(scores(1), scores(1, weight=1.0))
-
-
-def test_the_centre_loss_lowers_its_own_part_and_teaches_the_head_nothing_alone(tiny, easy):
-    images, labels = easy
-    ends = {}
-    for weight in (0.0, 5.0):
-        model = copy.deepcopy(tiny)
-        fitted = vit.fit(model, images, labels, epochs=6, generator=random(0), center_weight=weight)
-        ends[weight] = fitted.center[-1]
-    assert ends[5.0] < ends[0.0]
-    from deepfake_kit.detect.losses import single_center_loss
-
-    model = copy.deepcopy(tiny)
-    single_center_loss(vit.features(model, images[:, :, :32, :32]), labels, torch.zeros(16), 0.3).backward()
-    assert model.head.weight.grad is None and model.blocks[0].attn.qkv.weight.grad.abs().sum() > 0
-
-
-def test_a_score_is_the_mean_log_odds_over_five_crops(tiny):
-    images = torch.rand(4, 3, 40, 40, generator=random(7))
-    crops = [images[:, :, i : i + 32, j : j + 32] for i, j in ((0, 0), (0, 8), (8, 0), (8, 8), (4, 4))]
+@pytest.fixture
+def exact(tiny):
+    """A network in float64 with adapters that are not zero, its images, and what it gives for them."""
+    model = vit.vit_lora(tiny, rank=2, alpha=6, dropout=0.5, generator=random(1)).double().eval()
+    for name, p in model.named_parameters():
+        if "lora_B" in name:
+            p.data.normal_(generator=random(4))
+    images, inner = torch.rand(5, 3, 32, 32, generator=random(2), dtype=torch.float64), model.get_base_model()
     with torch.no_grad():
-        logits = torch.stack([tiny(2 * crop - 1) for crop in crops]).mean(0)
-    assert torch.allclose(vit.predict(tiny, images), logits[:, 1] - logits[:, 0], atol=1e-5)
-    whole = images[:, :, :32, :32]
+        yield inner, images, inner.forward_head(inner.forward_features(images), pre_logits=True)
+
+
+def in_tail(inner, first, **options):
+    """The kit's tail with the same adapters."""
+    made = tail.Tail(vit.small_vit(side=32, patch=16, width=16, depth=2, heads=2), first, 2, rank=2, alpha=6, **options)
+    made = made.double().eval()
+    made.norm.load_state_dict(inner.norm.state_dict())
+    for k, block in enumerate(inner.blocks[first:]):
+        qkv = block.attn.qkv
+        made.down[k].data, made.up[k].data = (getattr(qkv, f"lora_{x}")["default"].weight.data for x in "AB")
+        plain = {name.replace("base_layer.", ""): x for name, x in block.state_dict().items() if "lora_" not in name}
+        made.blocks[k].load_state_dict(plain)
+    return made
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_tail_gives_what_the_whole_network_with_peft_gives(exact, first):
+    inner, images, expected = exact
+    x = inner.norm_pre(inner._pos_embed(inner.patch_embed(images)))
+    for block in inner.blocks[:first]:
+        x = block(x)
+    made = in_tail(inner, first)
+    prepared = made.prepare(x)
+    assert len(prepared) == (5 if first else 1)  # a single block works from what was kept of it
+    assert torch.allclose(made(*prepared), expected, atol=1e-10, rtol=0)
+    assert torch.allclose(in_tail(inner, first, full=True)(x), expected, atol=1e-10, rtol=0)
+    made.up[-1].data *= 1.01  # a planted fault shows
+    assert not torch.allclose(made(*prepared), expected, atol=1e-6, rtol=0)
+
+
+def test_gradients_of_the_short_way_are_those_of_the_long_one(exact):
+    inner, images, _ = exact
+    x = inner.blocks[0](inner.norm_pre(inner._pos_embed(inner.patch_embed(images))))
+    with torch.enable_grad():
+        grads = []
+        for short in (True, False):
+            made = in_tail(inner, 1)
+            (made(*(made.prepare(x) if short else (x,))) * torch.arange(16)).sum().backward()
+            grads.append([made.down[0].grad, made.up[0].grad])
+    assert all(torch.allclose(a, b, atol=1e-10) and a.abs().max() > 1e-3 for a, b in zip(*grads))
+
+
+def test_tokens_are_the_networks_own(tiny):
+    images = torch.rand(5, 3, 32, 32, generator=random(2))
+    model = copy.deepcopy(tiny).eval()
     with torch.no_grad():
-        assert torch.allclose(vit.predict(tiny, whole), tiny(2 * whole - 1).diff(dim=1)[:, 0], atol=1e-5)
+        cls, kept = tail.tokens(model, images, keep=(0, 2), batch_size=2)
+        expected = model.forward_features(images)
+        slack = 0.05  # eight bits of mantissa, two blocks
+        assert torch.allclose(model.norm(kept[2].float()), expected, atol=slack)
+        assert torch.allclose(model.norm(cls[:, 2]), expected[:, 0], atol=slack)
+    assert cls.shape == (5, 3, 16) and set(kept) == {0, 2} and kept[0].dtype == torch.float16
+
+
+def test_a_tail_starts_at_the_frozen_network_trains_only_adapters_and_copies(tiny):
+    x = torch.randn(4, 5, 16, generator=random(3))
+    plain, made = tail.Tail(tiny, 1, 2, rank=0), tail.Tail(tiny, 1, 2, rank=2, generator=random(1))
+    assert torch.equal(made.eval()(*made.prepare(x)), plain.eval()(*plain.prepare(x)))
+    assert low_rank.count(made)[0] == low_rank.adapter_parameters(16, 48, 2) and low_rank.count(plain)[0] == 0
+    made.train()(*made.prepare(x)).sum().backward()
+    assert made.up[0].grad.abs().max() > 0 and tiny.blocks[1].attn.qkv.weight.grad is None
+    full = tail.Tail(tiny, 1, 2, rank=0, full=True)
+    assert low_rank.count(full)[0] == sum(p.numel() for p in full.parameters())
+    again = tail.Tail(tiny, 1, 2, rank=2, generator=random(1))
+    assert torch.equal(again.down[0], made.down[0])
 
 
 def test_random_crops_are_parts_of_their_images_or_mirrored():

@@ -113,16 +113,6 @@ def _supervised(lr, break_it):
     return [net, head], []
 
 
-def _vit(lr, break_it):
-    net = vit.small_vit(generator=random())
-    break_it(net)
-    side = vit.side_of(net)
-    fitted = vit.fit(
-        net, pictures(side=side), LABELS, epochs=3, lr=lr, batch_size=3, center_weight=0.1, generator=random(1)
-    )
-    return [net], [*fitted.cross_entropy, *fitted.center, *fitted.point.tolist()]
-
-
 def _editor(lr, break_it):
     net = editors.new_editor("STGAN", 4, 5)
     break_it(net)
@@ -163,7 +153,6 @@ LOOPS = {
     "attributes": (_attributes, 1e-3),
     "simclr": (_simclr, 2e-3),
     "supervised": (_supervised, 2e-3),
-    "vit": (_vit, 1e-3),
     "editor": (_editor, 2e-3),
     "edit probe": (_edit_probe, None),
     "dadfi": (_dadfi, 2e-3),

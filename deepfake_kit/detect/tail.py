@@ -1,0 +1,185 @@
+r"""The last blocks of a vision transformer, trained on tokens that its frozen blocks made once.
+
+What lies before the first block that may change gives the same tokens for an image in every epoch, so :func:`tokens`
+computes them once; :class:`Tail` holds the rest. Only the class token is read at the end, so the last block asks its
+keys and values with that one query. Its output is that of the whole network, up to rounding.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from deepfake_kit.training import fast_arithmetic, fast_dtype
+
+
+@torch.no_grad()
+def tokens(model: nn.Module, images: Tensor, keep: tuple[int, ...] = (), batch_size: int = 16):
+    """Tokens of a frozen transformer of timm.
+
+    Parameters
+    ----------
+    model : nn.Module
+        In evaluation mode.
+    images : Tensor float [N, 3, S, S]
+        As the network takes them: its own side, its own normalisation.
+    keep : tuple of int
+        After how many blocks all tokens are kept; 0 means before the first.
+
+    Returns
+    -------
+    cls : Tensor float [N, blocks + 1, D]
+        The class token after 0, 1, ... blocks, without the final norm.
+    kept : dict of int to Tensor float16 [N, T, D]
+
+    Raises
+    ------
+    ValueError
+        For a number in `keep` that is no block's.
+
+    Examples
+    --------
+    >>> from deepfake_kit.detect.vit import small_vit
+    >>> cls, kept = tokens(small_vit().eval(), torch.zeros(2, 3, 64, 64), keep=(2,))
+    >>> cls.shape, kept[2].shape
+    (torch.Size([2, 4, 64]), torch.Size([2, 17, 64]))
+    """
+    if not set(keep) <= set(range(len(model.blocks) + 1)):
+        raise ValueError(f"keep: got {keep}; valid: numbers from 0 to {len(model.blocks)}")
+    classes, kept = [], {k: [] for k in keep}
+    device = next(model.parameters()).device
+    for part in images.split(batch_size):
+        with fast_arithmetic(device):
+            x = model.norm_pre(model._pos_embed(model.patch_embed(part.to(device))))
+            row = []
+            for k in range(len(model.blocks) + 1):
+                x = model.blocks[k - 1](x) if k else x
+                row.append(x[:, 0].float().cpu())
+                if k in kept:
+                    kept[k].append(x.half().cpu())
+        classes.append(torch.stack(row, 1))
+    return torch.cat(classes), {k: torch.cat(parts) for k, parts in kept.items()}
+
+
+class Tail(nn.Module):
+    r"""Blocks `first` to `last` of a transformer with an adapter beside each ``qkv``, and the class token after them.
+
+    Each adapted layer gives :math:`Wx+\frac{\alpha}{r}BA\,\mathrm{dropout}(x)` with :math:`B=0` at the start
+    (Hu et al. 2021), as peft's do.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A transformer of timm; it is copied, not changed.
+    first, last : int
+        Blocks, counted from 0; `last` itself is left out. The final norm follows if the last block is the model's.
+    rank, alpha, dropout : int, float, float
+        Of the adapters; rank 0 for none.
+    full : bool
+        Whether the blocks' own weights are trained.
+    generator : torch.Generator, optional
+        For A.
+
+    Examples
+    --------
+    >>> from deepfake_kit.detect.vit import small_vit
+    >>> tail = Tail(small_vit(), first=2, last=3, rank=4)
+    >>> sum(p.numel() for p in tail.parameters() if p.requires_grad), tail(torch.zeros(2, 17, 64)).shape
+    (1024, torch.Size([2, 64]))
+    """
+
+    def __init__(self, model, first, last, rank=16, alpha=32.0, dropout=0.1, full=False, generator=None):
+        super().__init__()
+        if not 0 <= first < last <= len(model.blocks) or rank < 0 or not 0 <= dropout < 1:
+            raise ValueError(
+                f"first, last, rank, dropout: got {first}, {last}, {rank}, {dropout}; valid: 0 <= first < last <= "
+                f"{len(model.blocks)}, rank >= 0, 0 <= dropout < 1"
+            )
+        self.blocks = copy.deepcopy(model.blocks[first:last])
+        self.norm = copy.deepcopy(model.norm) if last == len(model.blocks) else nn.Identity()
+        self.requires_grad_(full)
+        self.full, self.dropout, self.scale = full, dropout, alpha / max(rank, 1)
+        width = model.embed_dim
+        ups = [torch.zeros(3 * width, rank) for _ in self.blocks if rank]
+        downs = [torch.empty(rank, width) for _ in ups]
+        for down in downs:  # peft's start: uniform, with the bounds of a linear layer
+            down.uniform_(-(width**-0.5), width**-0.5, generator=generator)
+        self.down, self.up = nn.ParameterList(downs), nn.ParameterList(ups)
+
+    @torch.no_grad()
+    def prepare(self, x: Tensor) -> tuple[Tensor, ...]:
+        """All that stays the same for images in every epoch, from their tokens [N, T, D] before block `first`.
+
+        Returns
+        -------
+        tuple of Tensor, each with N rows
+            The tokens alone; for adapters in a single block the class token, the normed tokens, and the frozen query of
+            the class token, keys and values, the last two as [N, heads, T, D / heads].
+        """
+        if self.full or len(self.blocks) > 1:
+            return (x,)
+        block, parts = self.blocks[0], []
+        store = fast_dtype(x.device) if x.dtype == torch.float16 else x.dtype
+        for part in x.split(50):
+            part = part.float() if part.dtype == torch.float16 else part
+            with fast_arithmetic(x.device):
+                normed = block.norm1(part)
+                q, keys, values = self._heads(block, block.attn.qkv(normed))
+            row = part[:, 0], normed.to(store), q[:, :, 0].to(part), keys.to(store), values.to(store)
+            parts.append([y.contiguous() for y in row])
+        return tuple(torch.cat(column) for column in zip(*parts))
+
+    @staticmethod
+    def _heads(block: nn.Module, qkv: Tensor) -> Tensor:
+        return qkv.unflatten(-1, (3, block.attn.num_heads, -1)).permute(2, 0, 3, 1, 4)
+
+    def _low(self, k: int, normed: Tensor) -> Tensor:
+        return self.scale * F.linear(F.dropout(normed, self.dropout, self.training), self.down[k])
+
+    def _block(self, k: int, x: Tensor) -> Tensor:
+        block, asked = self.blocks[k], 1 if k == len(self.blocks) - 1 else x.shape[1]
+        normed = block.norm1(x)
+        qkv = block.attn.qkv(normed)
+        if len(self.up):
+            qkv = qkv + F.linear(self._low(k, normed), self.up[k])
+        q, keys, values = self._heads(block, qkv)
+        weights = (q[:, :, :asked] @ keys.transpose(-2, -1) / math.sqrt(keys.shape[-1])).softmax(-1)
+        return self._out(block, x[:, :asked], (weights @ values).transpose(1, 2).flatten(2))
+
+    @staticmethod
+    def _out(block: nn.Module, x: Tensor, attended: Tensor) -> Tensor:
+        x = x + block.attn.proj(attended)
+        return x + block.mlp(block.norm2(x))
+
+    def _single(self, x: Tensor, normed: Tensor, q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """One block's class token; an adapter's part of keys and values is applied after the sums over tokens."""
+        block, heads = self.blocks[0], keys.shape[1]
+        if len(self.up):
+            low = self._low(0, normed)  # [N, T, r]
+            of_q, of_k, of_v = (part.unflatten(0, (heads, -1)) for part in self.up[0].chunk(3))  # [heads, d, r]
+            q = q + torch.einsum("nr,hdr->nhd", low[:, 0], of_q)
+        scores = (q[:, :, None] @ keys.transpose(-2, -1))[:, :, 0]
+        if len(self.up):
+            scores = scores + torch.einsum("nhd,hdr->nhr", q, of_k) @ low.transpose(1, 2)
+        weights = (scores / math.sqrt(keys.shape[-1])).softmax(-1)
+        attended = (weights[:, :, None].to(values.dtype) @ values)[:, :, 0]
+        if len(self.up):
+            attended = attended + torch.einsum("nhr,hdr->nhd", weights @ low.to(weights.dtype), of_v)
+        return self._out(block, x, attended.flatten(1))
+
+    def forward(self, x: Tensor, *prepared: Tensor) -> Tensor:
+        """The class token after the last block, float [N, D], from what :meth:`prepare` gives."""
+        x = x.float() if x.dtype == torch.float16 else x
+        with fast_arithmetic(x.device):
+            if prepared:
+                x = self._single(x, *prepared)
+            else:
+                for k in range(len(self.blocks)):
+                    x = self._block(k, x)
+                x = x[:, 0]
+            x = self.norm(x)
+        return x if x.dtype == torch.float64 else x.float()
