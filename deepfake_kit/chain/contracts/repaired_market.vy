@@ -8,7 +8,7 @@
      commit | reveal | challenge, answer or slash | propose -> (dispute) -> finalise
 
      commit      H(address, salt, root): a copy of it opens for nobody else.
-     reveal      salt and root, when it is too late to commit. A root counts once a round.
+     reveal      salt and root, when it is too late to commit. A root counts once.
      weight      declared data, capped by the publisher. One posted reward: no declared cost moves it.
      challenge   anybody asks for one number of an update; the bond follows the price of gas.
      propose     anybody records the root of the round's average, with a bond.
@@ -180,7 +180,7 @@ tasks: public(HashMap[uint256, Task])
 nodes: public(HashMap[uint256, HashMap[address, Node]])  # task, node
 commitments: public(HashMap[uint256, HashMap[uint256, HashMap[address, bytes32]]])  # task, round, node
 updates: public(HashMap[uint256, HashMap[uint256, HashMap[address, bytes32]]])  # task, round, node
-taken: HashMap[uint256, HashMap[uint256, HashMap[bytes32, bool]]]  # task, round, root
+taken: HashMap[uint256, HashMap[bytes32, bool]]  # task, root
 proposals: public(HashMap[uint256, Proposal])
 disputes: public(HashMap[uint256, Dispute])
 counted: HashMap[uint256, HashMap[address, bool]]  # dispute, node: its number is in the sum
@@ -356,8 +356,8 @@ def reveal(task_id: uint256, round: uint256, salt: bytes32, root: bytes32):
     assert self.updates[task_id][round][msg.sender] == empty(bytes32), "already_revealed"
     opened: bytes32 = sha256(concat(convert(msg.sender, bytes20), salt, root))
     assert opened == self.commitments[task_id][round][msg.sender], "does_not_open"
-    assert not self.taken[task_id][round][root], "root_taken"
-    self.taken[task_id][round][root] = True
+    assert not self.taken[task_id][root], "root_taken"
+    self.taken[task_id][root] = True
     self.nodes[task_id][msg.sender].last_round = round + 1
     self.nodes[task_id][msg.sender].submitted += 1
     self.tasks[task_id].submissions += 1
