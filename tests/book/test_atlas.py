@@ -47,7 +47,9 @@ def result(kind: str, name: str) -> dict:
     return {"chapter": "06_federated_diffusion", "data": [], "records": [record]}
 
 
-def test_every_figure_and_table_is_a_tile_and_red_without_a_recorded_twin():
+def test_every_figure_and_table_is_a_tile_and_red_without_a_recorded_twin(monkeypatch):
+    written = [name for name in atlas.settings.chapters() if name != "03_caption_guided_faces"]
+    monkeypatch.setattr(atlas.settings, "chapters", lambda: written)
     page = BeautifulSoup(atlas.tiles([result("figure", "loss-by-round")]), "html.parser")
     tiles = {tile["id"].removeprefix("atlas-"): tile for tile in page.select("li.atlas-tile")}
     assert list(tiles) == [row.id for _, row in atlas.rows_of_works()]
@@ -55,7 +57,7 @@ def test_every_figure_and_table_is_a_tile_and_red_without_a_recorded_twin():
     assert "atlas-none" not in drawn["class"]
     assert drawn.img["alt"] == "Curves that fall." and drawn.img["src"] == "atlas/06-loss-by-round.webp"
     assert drawn.select_one(".atlas-twins a")["href"] == "../notebooks/06_federated_diffusion.html#fig-06-loss-by-round"
-    for name in ("ddtma-fig-5", "hanyang-fig-3"):  # a twin that this run did not record, and a row that has none
+    for name in ("ddtma-fig-5", "hanyang-fig-3"):  # twins that this run did not record, one of a chapter to come
         assert "atlas-none" in tiles[name]["class"] and "No twin yet" in tiles[name].get_text()
     assert "Chapter 3 is not written yet." in tiles["hanyang-fig-3"].get_text()
     without = len(page.select(".atlas-none"))
