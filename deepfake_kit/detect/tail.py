@@ -102,6 +102,10 @@ class Tail(nn.Module):
         self.blocks = copy.deepcopy(model.blocks[first:last])
         self.norm = copy.deepcopy(model.norm) if last == len(model.blocks) else nn.Identity()
         self.requires_grad_(full)
+        if not full and fast_dtype() == torch.bfloat16:
+            for layer in self.blocks.modules():  # once, not anew in every step as autocast would
+                if isinstance(layer, nn.Linear) and layer.weight.dtype == torch.float32:
+                    layer.to(torch.bfloat16)
         self.full, self.dropout, self.scale = full, dropout, alpha / max(rank, 1)
         width = model.embed_dim
         ups = [torch.zeros(3 * width, rank) for _ in self.blocks if rank]
