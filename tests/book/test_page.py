@@ -159,6 +159,29 @@ def test_a_note_stands_in_the_margin_or_on_a_phone_below_its_line(chapters, base
         opened.context.close()
 
 
+@pytest.mark.parametrize(("width", "beside"), [(1440, True), (browser.PHONE, False)])
+def test_a_side_note_stands_in_the_margin_or_on_a_phone_in_line(site, chapters, base, chromium, width, beside):
+    name = next(name for name in chapters if parse(site, name).select_one("article p + blockquote.kit-side"))
+    opened = browser.new_page(chromium, width=width)
+    try:
+        browser.go(opened, base + name)
+        notes, wide = opened.locator("article p + blockquote.kit-side"), "article :is(figure, div.cell_input, table)"
+        for note in notes.all():
+            box, above = note.bounding_box(), note.locator("xpath=preceding-sibling::p[1]").bounding_box()
+            assert (box["x"] >= above["x"] + above["width"]) == beside
+            assert (box["y"] >= above["y"] + above["height"]) != beside
+            assert box["x"] >= 0 and box["x"] + box["width"] <= width
+            covered = opened.locator(wide).evaluate_all(
+                "(parts, b) => parts.filter(p => p.checkVisibility()).map(p => p.getBoundingClientRect()).filter(r =>"
+                " r.left < b.x + b.width"
+                " && b.x < r.right && r.top + scrollY < b.y + b.height - 1 && b.y + 1 < r.bottom + scrollY).length",
+                {**box, "y": box["y"] + opened.evaluate("scrollY")},
+            )
+            assert not covered, note.inner_text()
+    finally:
+        opened.context.close()
+
+
 def test_nothing_is_wider_than_a_phone(site, base, chromium):
     opened = browser.new_page(chromium, width=browser.PHONE)
     try:
@@ -214,6 +237,7 @@ def test_the_home_page_shows_a_picture_findings_cards_and_doors(site, results):
     assert soup.select_one(".kit-hero img")
     found = soup.select(".kit-found li")
     assert len(found) == 5 and all(re.search(r"\d", item.get_text()) for item in found)
+    assert all(item.select_one(".kit-asked") for item in [*found, soup.select_one(".kit-hero")]), "an answer alone"
     cards = soup.select(".kit-cards > li")
     assert len(cards) == len(results) and all(card.img and card.a for card in cards)
     assert len(soup.select(".kit-doors li")) == 3
