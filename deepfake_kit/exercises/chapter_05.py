@@ -121,15 +121,16 @@ def _merkle(answer) -> str | None:
 def _promise(answer) -> str | None:
     ask = ("0x" + "0a" * 20, b"s" * 32, b"r" * 32)
     value = answer(*ask)
-    if not isinstance(value, bytes) or len(value) != 32:
-        return "A commitment is 32 bytes, not text and not a list: a digest."
     missing = (
         (("0x" + "0b" * 20, *ask[1:]), "Two addresses give the same promise: whoever copies it can open it as well."),
         ((ask[0], b"t" * 32, ask[2]), "The salt changes nothing: whoever guesses the update can test the guess."),
         ((*ask[:2], b"q" * 32), "The root changes nothing: it could be opened to any update later."),
     )
-    for other, hint in missing:
-        if answer(*other) == value:
+    found = [answer(*other) for other, _ in missing]
+    if not all(isinstance(one, bytes) and len(one) == 32 for one in (value, *found)):
+        return "A commitment is 32 bytes, not text and not a list: a digest."
+    for one, (_, hint) in zip(found, missing, strict=True):
+        if one == value:
             return hint
     if value == hashlib.sha256(ask[0].encode() + ask[1] + ask[2]).digest():
         return "Those are the 42 letters of the address. The contract hashes its 20 bytes."

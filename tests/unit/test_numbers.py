@@ -8,7 +8,7 @@ import torch
 
 from deepfake_kit.chain.store import pack, unpack
 from deepfake_kit.detect import losses, low_rank
-from deepfake_kit.measure import batches, edits, images, scores, sets, spectra
+from deepfake_kit.measure import batches, edits, images, scores, sets, spectra, textures
 
 
 def random(*shape, seed=0):
@@ -25,8 +25,11 @@ LOSSES = {
     "nt_xent": (losses.nt_xent, [FEATURES[:3], FEATURES[3:]]),
     "multi_view_nt_xent": (losses.multi_view_nt_xent, [FEATURES.reshape(2, 3, 5)]),
     "center_distance": (losses.center_distance, [FEATURES, CENTER]),
+    "cvar": (lambda x: losses.cvar(x[:, 2], 0.4), [FEATURES]),
+    "nested_cvar": (lambda x: losses.nested_cvar(x[:, 2], FAKE, 0.5, 0.5), [FEATURES]),
     "single_center_loss": (lambda f, c: losses.single_center_loss(f, FAKE, c), [FEATURES, CENTER]),
 }
+COMBINE_LOSSES = {"cvar", "nested_cvar"}  # they are given losses, and give what they are given
 METRICS = {
     "frechet_distance": (sets.frechet_distance, [FEATURES, FEATURES + 0.1]),
     "bootstrap": (lambda x: sets.bootstrap(torch.mean, x, 5, torch.Generator().manual_seed(0)).value, [FEATURES]),
@@ -43,6 +46,8 @@ METRICS = {
     "power_spectrum": (lambda x: spectra.power_spectrum(x).mean(), [PICTURES]),
     "radial_average": (lambda p: spectra.radial_average(p)[1], [random(8, 8)]),
     "nyquist_energy": (spectra.nyquist_energy, [random(8, 8)]),
+    "gram": (textures.gram, [PICTURES]),
+    "gram_distance": (lambda a, b: textures.gram_distance([a], [b]), [PICTURES, OTHERS]),
     "auc": (lambda s: scores.auc(s, FAKE), [S]),
     "delong_interval": (lambda s: scores.delong_interval(s, FAKE), [S]),
     "equal_error_rate": (lambda s: scores.equal_error_rate(s, FAKE), [S]),
@@ -83,7 +88,8 @@ def test_losses_of_zeros_and_of_far_numbers_have_finite_gradients(name, dtype):
         leaves[0].view(-1, leaves[0].shape[-1])[1] = 0  # one row of zeros
         leaves = [leaf.requires_grad_() for leaf in leaves]
         value = of(*leaves)
-        assert value.dtype == torch.promote_types(dtype, torch.float32) and torch.isfinite(value)
+        kept = dtype if name in COMBINE_LOSSES else torch.promote_types(dtype, torch.float32)
+        assert value.dtype == kept and torch.isfinite(value)
         value.backward()
         assert all(torch.isfinite(leaf.grad).all() for leaf in leaves), factor
 
@@ -147,8 +153,8 @@ def test_numbers_that_are_no_tensors_are_checked_too(bad):
 def test_every_public_function_is_in_a_table():
     """A new loss or metric must be tried, too: functions of tensors that return numbers."""
     makers = {"residual", "insert_zeros", "enlarge", "overlap", "natural_noise", "frequencies", "spike_suppression"}
-    makers |= {"edit_mask", "check_images", "placements", "finite"}
-    for module in (losses, edits, images, scores, sets, spectra, batches):
+    makers |= {"edit_mask", "check_images", "placements", "finite", "refuse_reversed"}
+    for module in (losses, edits, images, scores, sets, spectra, textures, batches):
         for name, of in vars(module).items():
             if (
                 callable(of)

@@ -458,4 +458,4 @@ def test_a_planted_fault_is_caught(fault):
     assert CODE.count(old) == 1
     planted = type("Planted", (RepairedMachine,), {"CODE": CODE.replace(old, new)})
     with pytest.raises((AssertionError, TaskRefused, KeyError, TypeError)):
-        run(planted, 150)
+        run(planted, 400)  # ends at the first trace that finds it
