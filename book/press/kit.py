@@ -302,9 +302,8 @@ def pages(app) -> Iterator[tuple[str, dict, str]]:
     file = Path(app.srcdir) / FILE
     if app.builder.name != "html" or not file.is_file():
         return
-    script = '<script defer src="../_static/mathjax/tex-mml-chtml.js"></script>'
     for page, (title, inner) in json.loads(file.read_text(encoding="utf-8")).items():
-        yield page, {"title": title, "body": inner + (script if "math " in inner else "")}, "page.html"
+        yield page, {"title": title, "body": inner}, "page.html"
 
 
 def rooms(results: list[dict]) -> str:
