@@ -118,7 +118,7 @@ def refuse_reversed(scores, is_fake) -> None:
 
 
 def wilson_interval(right: int, of: int) -> tuple[float, float]:
-    r"""95 % interval of a share :math:`\hat p` of n (Wilson 1927; scipy's).
+    r"""95 % interval of a share :math:`\hat p` of n (Wilson 1927).
 
     .. math:: \frac{\hat p+z^2/2n\pm z\sqrt{\hat p(1-\hat p)/n+z^2/4n^2}}{1+z^2/n}
 
@@ -127,10 +127,9 @@ def wilson_interval(right: int, of: int) -> tuple[float, float]:
     """
     if not 0 <= right <= of or of < 1:
         raise ValueError(f"right, of: got {right} of {of}; valid: 0 <= right <= of, of >= 1")
-    from scipy.stats import binomtest
-
-    low, high = binomtest(right, of).proportion_ci(0.95, method="wilson")
-    return float(low), float(high)
+    p, spread = right / of, Z * Z / of
+    middle, half = p + spread / 2, math.sqrt(spread * p * (1 - p) + spread**2 / 4)
+    return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
 
 
 def equal_error_rate(scores, is_fake) -> float:
