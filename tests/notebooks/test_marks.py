@@ -16,21 +16,25 @@ MARK = re.compile(r"\[◦\]\(#check-([\w.-]+)\)")
 
 
 def parts(path: Path) -> tuple[list[str], str]:
+    """What a chapter says, in Markdown and by `run.say`, and its code."""
     cells = nbformat.read(path, as_version=4).cells
-    prose = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    prose = [cell.source for cell in cells if cell.cell_type == "markdown" or "run.say(" in cell.source]
     return prose, "\n".join(cell.source for cell in cells if cell.cell_type == "code")
 
 
 def faults(prose: list[str], code: str, number: str) -> list[str]:
-    """Marks that lead nowhere, in words."""
+    """Marks that lead nowhere, and checks that no sentence or equation carries, in words."""
     verified = set(re.findall(r'run\.verify\(\s*"([^"]+)"', code))
     claimed = set(re.findall(r'"((?:ddtma|hanyang|marogna|dadfi|survey)-[\w.-]+)"', code))  # in a loop, too
     known = {f"{number}-{name.replace('_', '-')}" for name in verified} | claimed
-    return [f"no check #check-{name}" for text in prose for name in MARK.findall(text) if name not in known]
+    marked = {name for text in prose for name in MARK.findall(text)}
+    return [f"no check #check-{name}" for name in sorted(marked - known)] + [
+        f"no mark for #check-{name}" for name in sorted(known - marked)
+    ]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_every_mark_leads_to_a_check(path):
+def test_every_mark_leads_to_a_check_and_every_check_has_its_mark(path):
     assert faults(*parts(path), path.stem[:2]) == []
 
 
@@ -50,6 +54,7 @@ def test_a_mark_without_its_check_is_found(code):
     prose = ["[◦](#check-02-two-steps) [◦](#check-ddtma-eq-1)"]
     assert len(faults(prose, code, "02")) == 1
     assert len(faults(prose, "", "02")) == 2
+    assert len(faults([], code, "02")) == 1
 
 
 def boxes_in_a_row(cells) -> int:
