@@ -16,7 +16,7 @@ export PYTHONPATH := $(CURDIR)/book
 export JUPYTER_PLATFORM_DIRS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help environment book test test-flower site-test lint format chapter lab serve bench colab lock certificate zip pdf epub clean
+.PHONY: help environment book test test-flower site-test lint format chapter lab serve bench colab course lock certificate zip pdf epub clean
 
 help:  ## list every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ bench: environment  ## the benchmarks: ratios with their spread, one report each
 
 colab: environment  ## copies of the notebooks for Colab (DEEPFAKE_BOOK_REPOSITORY=... make colab)
 	@python -m press colab "$$BUILD/colab/notebooks"
+
+course: environment  ## a course to teach: make course ARGS="--chapters 2,4,6 --weeks 6 --seed 7 --out course"
+	@DEEPFAKE_KIT_HERE="$$(pwd)" python -m press course $(ARGS)
 
 zip: book  ## the whole book as one file that works offline
 	@cd "$$BUILD" && $(PYTHON) -c "import shutil; print(shutil.make_archive('deepfakes-book', 'zip', 'html'))"

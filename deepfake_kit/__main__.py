@@ -1,4 +1,4 @@
-"""The command line: ``deepfake-kit doctor | run CHAPTER | reproduce ID | ledger | report PAPER | fetch-weights``."""
+"""The command line: ``deepfake-kit doctor | run CHAPTER | reproduce ID | ledger | report PAPER | course | ...``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,16 @@ from deepfake_kit import __version__
 from deepfake_kit.notebook import settings
 from deepfake_kit.valid import one_of, whole
 
+OF_THE_PRESS = {"course": "student notebooks, solutions, a plan and papers for a course"}
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 well, 1 a chapter failed or a file cannot be written, 2 bad input."""
     parser = _parser()
-    options = parser.parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] and words[0] in OF_THE_PRESS:
+        return _press(words)
+    options = parser.parse_args(words)
     from deepfake_kit import paths
     from deepfake_kit.notebook.execute import ChapterFailed
 
@@ -43,6 +48,20 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("deepfake-kit: stopped", file=sys.stderr)
         return 130
+
+
+def _press(words: list[str]) -> int:
+    """A command that needs a copy of the repository, where the press is."""
+    from deepfake_kit.notebook import execute
+
+    try:
+        sys.path.insert(0, str(execute.notebooks_folder().parent / "book"))
+    except FileNotFoundError as error:
+        print(f"deepfake-kit: {error}", file=sys.stderr)
+        return 2
+    from press.__main__ import main as press
+
+    return press(words)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,6 +118,8 @@ def _parser() -> argparse.ArgumentParser:
     weights.add_argument("names", nargs="*", metavar="NAME", help="which ones; default: all")
     weights.add_argument("--to", metavar="FOLDER", help="also copy them there; let $DEEPFAKE_KIT_WEIGHTS name it")
     weights.set_defaults(command=_fetch_weights)
+    for name, what in OF_THE_PRESS.items():
+        commands.add_parser(name, help=what, add_help=False)
     return parser
 
 

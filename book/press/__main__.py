@@ -45,6 +45,12 @@ def main(arguments: list[str] | None = None) -> int:
     again.add_argument("--profile", default="book")
     again.add_argument("--figures", type=int, default=3)
     again.add_argument("--commit", default="", help="what chooses them (default: the checkout's commit)")
+    course = commands.add_parser("course", help="student notebooks, solutions, a plan and papers for a course")
+    course.add_argument("--chapters", default="", metavar="2,4,6", help="default: all")
+    course.add_argument("--weeks", type=int, default=12)
+    course.add_argument("--seed", type=int, default=0, help="draws the variants of the exercises")
+    course.add_argument("--students", help="a file with one name a line: a folder and variants for each")
+    course.add_argument("--out", default="course", help="the folder that is written")
     drift = commands.add_parser("drift", help="add the finished book's numbers to a history, and say which moved")
     drift.add_argument("history", type=Path)
     options = parser.parse_args(arguments)
@@ -147,6 +153,17 @@ def _again(options) -> int:
     return int(any(row["status"] == "differs" for row in rows))
 
 
+def _course(options) -> int:
+    from deepfake_kit.notebook import settings
+    from press.course import make
+
+    numbers = make.whole_numbers(options.chapters) if options.chapters else [int(n[:2]) for n in settings.chapters()]
+    students = paths.absolute(options.students) if options.students else None
+    out = make.course(ROOT, numbers, options.weeks, options.seed, paths.absolute(options.out), students)
+    print(f"The course is in {out}" + ("" if (out / "colab").is_dir() else "; no repository is known: no Colab copies"))
+    return 0
+
+
 def _drift(options) -> int:
     import datetime
 
@@ -168,6 +185,7 @@ COMMANDS = {
     "render": _render,
     "normalise": _normalise,
     "colab": _colab,
+    "course": _course,
     "words": _words,
 }
 

@@ -6,12 +6,6 @@ import math
 
 import numpy as np
 
-STEPS = 1000
-
-
-def _linear_alpha_bars() -> np.ndarray:
-    return np.cumprod(1 - np.linspace(1e-4, 0.02, STEPS))
-
 
 def _differs(found, expected, tolerance: float = 1e-6) -> bool:
     found, expected = np.asarray(found, dtype=float), np.asarray(expected, dtype=float)
@@ -34,9 +28,9 @@ def alpha_bars(answer) -> str | None:
     return None
 
 
-def crossing(answer) -> str | None:
+def crossing(answer, steps: int = 1000) -> str | None:
     """2.2: the first step at which the noise is stronger than the image."""
-    bars = _linear_alpha_bars()
+    bars = np.cumprod(1 - np.linspace(1e-4, 0.02, steps))
     right = int(np.argmax(bars < 0.5))
     value = float(answer)
     if value == right:

@@ -94,19 +94,19 @@ def _errors(answer) -> str | None:
     return None
 
 
-def _enough(answer) -> str | None:
+def _enough(answer, width: float = 0.1) -> str | None:
     from deepfake_kit.measure.scores import wilson_interval
 
-    def width(n: int) -> float:
+    def wide(n: int) -> float:
         low, high = wilson_interval(n // 2, n)
         return high - low
 
     ours = float(answer)
     if not math.isfinite(ours) or ours != round(ours) or ours < 2 or ours % 2:
         return "Asked is an even whole number of pictures, half of which are wrong."
-    if width(int(ours)) > 0.1:
-        return f"With {ours:g} pictures the interval is still wider than 10 points."
-    if ours > 2 and width(int(ours) - 2) <= 0.1:
+    if wide(int(ours)) > width:
+        return f"With {ours:g} pictures the interval is still wider than {100 * width:g} points."
+    if ours > 2 and wide(int(ours) - 2) <= width:
         return "That is enough, but fewer would do."
     return None
 

@@ -26,15 +26,15 @@ def best_quality(answer) -> str | None:
     return None
 
 
-def threshold_base_ten(answer) -> str | None:
-    """4.2: the cost at which full quality stops when satisfaction is a base-10 logarithm."""
+def threshold_base_ten(answer, base: int = 10) -> str | None:
+    """4.2: the cost at which full quality stops when satisfaction is a logarithm of another base."""
     value = float(answer)
-    if math.isclose(value, 1 / (8 * math.log(10)), rel_tol=1e-3):
+    if math.isclose(value, 1 / (8 * math.log(base)), rel_tol=1e-3):
         return None
     if math.isclose(value, 1 / (8 * math.log(2)), rel_tol=1e-2):
         return "that is the threshold for base 2. Which factor does the base put in front of the derivative?"
     if math.isclose(value, 1 / 8, rel_tol=1e-2):
-        return "that is the threshold for the natural logarithm: differentiate the base-10 one."
+        return "that is the threshold for the natural logarithm: differentiate the one of this base."
     return "find the cost at which the slope of the leader's utility, just below the kink, is zero."
 
 

@@ -24,14 +24,14 @@ def _storage_gas(answer) -> str | None:
     return None
 
 
-def _safe_escrow(answer) -> str | None:
-    exact = 1 / (4 * math.log(2))
+def _safe_escrow(answer, base: int = 2) -> str | None:
+    exact = 1 / (4 * math.log(base))
     value = float(answer)
     if abs(value - exact) < 1e-3:
         return None
     if abs(value - 0.25) < 1e-3:
-        return "That is the maximum under the printed rule with threshold 1/8. Use the game in base-2 logarithms."
-    if abs(value - 1 / (2 * math.log(2))) < 1e-3:
+        return f"That is the maximum under the printed rule with threshold 1/8. Use the game in base-{base} logarithms."
+    if abs(value - 1 / (2 * math.log(base))) < 1e-3:
         return (
             "That is the price of the most expensive nodes. They deliver almost no quality, and pay is quality "
             "times price."

@@ -26,16 +26,16 @@ def weighted_average(answer) -> str | None:
     return None
 
 
-def shrinkage(answer) -> str | None:
-    """6.2: what three rounds of the printed Eq. (6) leave of a weight that no client changes."""
+def shrinkage(answer, devices: int = 20, rounds: int = 3) -> str | None:
+    """6.2: what some rounds of the printed Eq. (6) leave of a weight that no client changes."""
     value = float(answer)
-    if math.isclose(value, 20.0**-3, rel_tol=1e-3):
+    if math.isclose(value, float(devices) ** -rounds, rel_tol=1e-3):
         return None
-    if math.isclose(value, 1 / 20, rel_tol=1e-2):
+    if math.isclose(value, 1 / devices, rel_tol=1e-2):
         return "that is what one round leaves. The next round starts from the result."
-    if math.isclose(value, 1 / 60, rel_tol=1e-2):
+    if math.isclose(value, 1 / (devices * rounds), rel_tol=1e-2):
         return "the rounds act one after the other, so do their factors add?"
-    return "write down the printed formula for one client of 20 equal ones, and apply it again and again."
+    return f"write down the printed formula for one client of {devices} equal ones, and apply it again and again."
 
 
 def skew(answer) -> str | None:

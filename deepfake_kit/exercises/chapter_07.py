@@ -60,7 +60,9 @@ def _sizes(answer) -> str | None:
             for n in range(1, largest + 1)
             if all(any(f"{100 * k / n:.2f}" == p for k in range(n + 1)) for p in printed)
         ]
-        ours = [int(n) for n in answer(list(printed), largest)]
+        ours = list(answer(list(printed), largest))
+        if not all(isinstance(n, int | np.integer) for n in ours):
+            return "A set's size is a whole number; give a list of such numbers."
         if ours == right:
             continue
         if set(ours) < set(right):

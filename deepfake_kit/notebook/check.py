@@ -11,7 +11,8 @@ import importlib
 import inspect
 from pathlib import Path
 
-from deepfake_kit.valid import one_of
+from deepfake_kit.notebook import variants
+from deepfake_kit.valid import one_of, whole
 
 
 def exercises() -> dict:
@@ -22,7 +23,7 @@ def exercises() -> dict:
     return found
 
 
-def check(number: str, answer) -> bool:
+def check(number: str, answer, variant: int = 0) -> bool:
     """Grade an answer, print one line, and return whether it is right.
 
     Parameters
@@ -32,6 +33,8 @@ def check(number: str, answer) -> bool:
     answer : object
         A value or a function, as the exercise asks. ``None``, ``...`` and a function that
         still returns one of them count as not answered yet.
+    variant : int
+        Which variant of the exercise this copy asks for; 0 is the book's own.
 
     Returns
     -------
@@ -41,19 +44,35 @@ def check(number: str, answer) -> bool:
     Raises
     ------
     ValueError
-        If there is no such exercise.
+        If there is no such exercise or variant.
     """
+    hint = judge(number, answer, variant)
+    print(f"{number}: right." if hint is None else f"{number}: {hint}")
+    return hint is None
+
+
+def judge(number: str, answer, variant: int = 0) -> str | None:
+    """What :func:`check` prints of an answer that is not right; None for a right one."""
     graders = exercises()
     grader = graders[one_of("exercise", number, graders)]
+    kinds = variants.table().get(number, [])
+    asked = kinds[whole("variant", variant, 0, len(kinds)) - 1] if variant else {}
     if answer is None or answer is ... or _is_stub(answer):
-        print(f"{number}: not answered yet.")
-        return False
+        return "not answered yet."
     try:
-        hint = grader(answer)
+        hint = grader(_as_the_book_asks(answer, asked.get("as")), **asked.get("set", {}))
     except Exception as error:  # a student's mistake may raise anything; the message is the hint
         hint = f"your answer raised {type(error).__name__}: {error}"
-    print(f"{number}: right." if hint is None else f"{number}: not yet. {hint}")
-    return hint is None
+    return hint and f"not yet. {hint}"
+
+
+def _as_the_book_asks(answer, form):
+    """The answer, or the function that gives it, in the book's own form."""
+    if form is None:
+        return answer
+    if callable(answer):
+        return lambda *given: variants.back(form, answer(*given))
+    return variants.back(form, answer)
 
 
 def _is_stub(answer) -> bool:

@@ -1,0 +1,117 @@
+"""Write a course's folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import nbformat
+
+from press import sources, stage
+from press.course import notebooks, plan
+
+DEFAULT = ["class"]
+
+
+def roster(path: Path | None) -> list[str]:
+    """The students of a list, one a line; without a list one copy for all.
+
+    Raises
+    ------
+    ValueError
+        If a name cannot be a folder's, or stands there twice.
+    """
+    if path is None:
+        return DEFAULT
+    names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    for name in names:
+        if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith("."):
+            raise ValueError(f"--students: got {name!r}; valid: letters, digits, '-', '_' and '.'")
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"--students: got {len(names)} names, {len(set(names))} different; valid: each name once")
+    return names
+
+
+def course(root: Path, numbers: list[int], weeks: int, seed: int, out: Path, students: Path | None = None) -> Path:
+    """Write student notebooks, solutions, copies for Colab, papers and the list for a lab without network to `out`.
+
+    Parameters
+    ----------
+    root : Path
+        The copy of the repository.
+    numbers : list of int
+        Chapters.
+    weeks : int
+        Length of the course, 1 to 52.
+    seed : int
+        Draws every student's variants.
+    out : Path
+        A folder that is new, empty, or was written by this command.
+    students : Path, optional
+        A file with one name a line: each gets a folder with variants of their own.
+
+    Raises
+    ------
+    ValueError
+        If a chapter, a name or the number of weeks is not valid, or `out` holds other things.
+    """
+    if not 1 <= weeks <= 52:
+        raise ValueError(f"--weeks: got {weeks}; valid: 1 to 52")
+    names, found = roster(students), plan.outlines(root, numbers)
+    if out.exists() and any(out.iterdir()) and not (out / "course.json").is_file():
+        raise ValueError(f"--out: {out} holds other things; valid: a new folder, or one that this command wrote")
+    deals = {name: notebooks.drawn(seed, name, [e.number for o in found for e in o.exercises]) for name in names}
+    for part in ("student", "solution", "colab"):
+        shutil.rmtree(out / part, ignore_errors=True)
+    address = stage.repository(root)
+    for name, deal in deals.items():
+        place = Path() if names == DEFAULT else Path(name)
+        for o in found:
+            for part, solved in (("student", False), ("solution", True)):
+                made = notebooks.dealt(o.notebook, o.exercises, deal, solved)
+                made.metadata["course"] |= {"student": name, "seed": seed}
+                _write(out / part / place / f"{o.name}.ipynb", nbformat.writes(made).rstrip("\n") + "\n")
+            if address:
+                text = (out / "student" / place / f"{o.name}.ipynb").read_text(encoding="utf-8")
+                _write(out / "colab" / place / f"{o.name}.ipynb", sources.stamped(text, address))
+    table, script = plan.offline(root, found)
+    papers = {
+        "syllabus.md": plan.syllabuses(found, weeks),
+        "objectives.md": plan.matrix(found),
+        "minutes.md": plan.minutes(found),
+        "rubric.md": plan.rubric(found),
+        "guide.md": "# Guide\n\n" + "\n".join(map(plan.guide, found)),
+        "predictions.md": plan.prediction_sheet(found),
+        "capstone.md": plan.capstone(root),
+        "offline.md": table,
+        "rehearse.sh": script,
+        "course.json": json.dumps({"seed": seed, "chapters": [o.name for o in found], "variants": deals}, indent=1),
+    }
+    for name, text in papers.items():
+        _write(out / name, text)
+    return out
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def whole_numbers(words: str) -> list[int]:
+    """``"2,4,6"`` as numbers.
+
+    Raises
+    ------
+    ValueError
+        If there is anything else in it.
+
+    Examples
+    --------
+    >>> whole_numbers("2, 4")
+    [2, 4]
+    """
+    try:
+        return [int(word) for word in words.split(",")]
+    except ValueError:
+        raise ValueError(f"--chapters: got {words!r}; valid: numbers with commas, such as 2,4,6") from None

@@ -1,0 +1,58 @@
+"""Variants of the exercises: the book's answer in another form or with other numbers (``exercises/variants.yml``)."""
+
+from __future__ import annotations
+
+import functools
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+# From a variant's form back to the book's.
+BACK = {
+    "root": lambda y: np.where(np.asarray(y) < 0, np.nan, np.square(y))[()],
+    "square": np.sqrt,
+    "rest": lambda y: 1 - np.asarray(y)[()],
+    "odds": lambda y: np.asarray(y)[()] / (1 + np.asarray(y)[()]),
+    "inverse": lambda y: 1 / np.asarray(y)[()],
+    "exp": np.log,
+    "log": np.exp,
+    "channels last": lambda y: np.moveaxis(y, -1, 0),
+    "mirrored": lambda y: np.asarray(y)[..., ::-1],
+    "transposed": np.transpose,
+    "reversed": lambda y: y[::-1],
+    "hex": bytes.fromhex,
+    "number": lambda y: y.to_bytes(32, "big"),
+    "texts": lambda y: [int("" + text) for text in y],
+}
+
+
+@functools.cache
+def table() -> dict[str, list[dict]]:
+    """``{"2.1": [variant 1, variant 2, ...], ...}``: forms (`as`), numbers (`set`) and words of every variant."""
+    path = Path(__file__).parents[1] / "exercises" / "variants.yml"
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def back(form, answer):
+    """An answer in a variant's form, a name, ``[factor, shift]`` or a mapping, brought back to the book's form.
+
+    Examples
+    --------
+    >>> back(["1/22100", 0], 3), float(back("rest", 0.25)), back({"even": False}, "even")
+    (66300, 0.75, False)
+    """
+    if isinstance(form, dict):
+        return form[answer]
+    if isinstance(answer, tuple) and form != "reversed":
+        return tuple(back(form, one) for one in answer)
+    if isinstance(form, str):
+        return BACK[form](answer)
+    factor, shift = (Fraction(str(number)) for number in form)
+    if np.ndim(answer):
+        return (np.asarray(answer, float) - float(shift)) / float(factor)
+    exact = (Fraction(answer) - shift) / factor if np.isfinite(answer) else answer
+    if isinstance(exact, Fraction) and abs(exact - round(exact)) <= abs(exact) * Fraction(1, 10**12):
+        return round(exact)  # what only rounding keeps from a whole number
+    return float(exact)

@@ -1,0 +1,152 @@
+"""The course: no word of a solution in a student's copy, variants by name, a plan that names what exists."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import nbformat
+import pytest
+from press.course import make, notebooks, plan
+
+from deepfake_kit.__main__ import main
+from deepfake_kit.notebook import settings
+
+ROOT = Path(__file__).resolve().parents[2]
+ALL = [int(name[:2]) for name in settings.chapters() if (ROOT / "notebooks" / f"{name}.ipynb").is_file()]
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory, request):
+    folder = tmp_path_factory.mktemp("course")
+    (folder / "names.txt").write_text("ada\ngrace\nalan\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DEEPFAKE_BOOK_REPOSITORY", "https://example.org/book")
+        return make.course(ROOT, ALL, 6, 7, folder / "out", folder / "names.txt")
+
+
+def leaks(text: str, notebook) -> list[str]:
+    """Lines of the solutions that a notebook's file holds, in whatever field of it."""
+    inside = json.dumps(json.loads(text), ensure_ascii=False)
+    return [line for line in notebooks.told(notebook) if json.dumps(line, ensure_ascii=False)[1:-1] in inside]
+
+
+def test_no_line_of_a_solution_stands_in_a_student_s_copy(course):
+    copies = [path for part in ("student", "colab") for path in sorted((course / part).rglob("*.ipynb"))]
+    assert len(copies) == 2 * 3 * len(ALL)
+    for path in copies:
+        notebook, _ = notebooks.chapter(ROOT / "notebooks" / path.name)
+        text = path.read_text(encoding="utf-8")
+        assert leaks(text, notebook) == [] and "solution" not in text.split('"cells"')[0], path
+        assert "folded away" not in text and '"solution"' not in text and "# Solution" not in text
+        nbformat.validate(nbformat.reads(text, as_version=4))
+
+
+@pytest.mark.parametrize("place", ["output", "metadata", "cell"])
+def test_a_planted_solution_is_found(course, place):
+    path = next((course / "student").rglob("02_*.ipynb"))
+    notebook, found = notebooks.chapter(ROOT / "notebooks" / path.name)
+    copy = nbformat.read(path, as_version=4)
+    line = "return np.cumprod(1 - betas)"
+    cell = next(cell for cell in copy.cells if cell.cell_type == "code")
+    if place == "output":
+        cell.outputs = [nbformat.v4.new_output("stream", text=f"see: {line}")]
+    elif place == "metadata":
+        copy.metadata["answers"] = [line]
+    else:
+        cell.source += f"\n# {line}"
+    assert leaks(nbformat.writes(copy), notebook) == [line]
+
+
+def test_the_solved_copy_asks_the_same_and_answers_it(course):
+    for path in sorted((course / "student").rglob("*.ipynb")):
+        student = nbformat.read(path, as_version=4)
+        solved = nbformat.read(course / "solution" / path.relative_to(course / "student"), as_version=4)
+        asked, answered = student.metadata["course"]["variants"], solved.metadata["course"]["variants"]
+        assert asked == answered and len(solved.cells) - len(student.cells) == len(asked)
+        given = {}
+        for cell in student.cells:
+            if cell.cell_type == "code" and (found := notebooks.call_of_check(cell.source)):
+                given[found.args[0].value] = found.keywords[0].value.value if found.keywords else 0
+        assert given == asked, path
+
+
+def test_variants_differ_between_students_and_follow_the_seed(course):
+    deals = json.loads((course / "course.json").read_text())["variants"]
+    assert deals["ada"] != deals["grace"] != deals["alan"]
+    numbers = list(deals["ada"])
+    assert notebooks.drawn(7, "ada", numbers) == deals["ada"] != notebooks.drawn(8, "ada", numbers)
+
+
+def test_the_colab_copy_knows_the_repository(course):
+    text = next((course / "colab").rglob("02_*.ipynb")).read_text()
+    assert "https://example.org/book" in text
+
+
+@pytest.mark.parametrize("outline", plan.outlines(ROOT, ALL), ids=lambda outline: outline.number)
+def test_the_plan_names_objectives_sections_and_exercises_that_exist(outline):
+    record = outline.record
+    assert record and len(record["objectives"]) == len(outline.objectives) >= 4
+    for name in [section for sections, _ in record["objectives"] for section in sections] + record["skip"]:
+        assert sum(heading.startswith(name) for heading in outline.sections) == 1, name
+    numbers = {exercise.number for exercise in outline.exercises}
+    named = [number for _, tested in record["objectives"] for number in tested]
+    assert set(named) <= numbers and len(named) == len(set(named))
+    assert {number for _, number in record["slips"]} <= numbers and len(record["slips"]) >= 3
+
+
+@pytest.mark.parametrize("weeks", [1, 2, 5, 6, 12, 30])
+@pytest.mark.parametrize("chapters", [1, 3, 10])
+def test_a_syllabus_has_every_week_and_every_chapter_once_in_the_lab(weeks, chapters):
+    found = plan.outlines(ROOT, ALL[:chapters])
+    rows = plan.weeks(found, weeks)
+    assert len(rows) == weeks
+    assert [o.name for row, how in rows if how == "lab" for o in row] == [o.name for o in found]
+
+
+def test_minutes_say_whether_they_were_measured(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEEPFAKE_BOOK_BUILD", str(tmp_path))
+    (tmp_path / "html").mkdir()
+    rows = [{"chapter": "02_diffusion_math", "profile": "book", "seconds": 186.0}]
+    (tmp_path / "html" / "results.json").write_text(json.dumps(rows))
+    text = plan.minutes(plan.outlines(ROOT, [2, 4]))
+    assert "3.1 (measured)" in text and text.count("(stated)") == 1
+
+
+def test_the_rehearsal_is_a_script_that_ends_badly_where_a_chapter_fails(course, tmp_path):
+    fake = tmp_path / "deepfake-kit"
+    for body, status, said in (
+        ("exit 0", 0, "The lab can begin."),
+        ("echo STAND-IN DATA: digits", 1, "STAND-IN: 02_diffusion_math"),
+        ("exit 1", 1, "FAILS: 04_stackelberg_game"),
+    ):
+        fake.write_text(f"#!/bin/sh\n{body}\n")
+        fake.chmod(0o755)
+        environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SKIP_ENVIRONMENT": "1"}
+        done = subprocess.run(["sh", course / "rehearse.sh"], env=environment, capture_output=True, text=True)
+        assert done.returncode == status and said in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--chapters", "2,44"], "--chapters: got 44; valid: 1, 2"),
+        (["--chapters", "two"], "--chapters: got 'two'; valid: numbers"),
+        (["--chapters", "2", "--weeks", "0"], "--weeks: got 0; valid: 1 to 52"),
+        (["--chapters", "2", "--out", "{full}"], "holds other things"),
+        (["--chapters", "2", "--students", "{names}"], "--students: got '../ada'"),
+    ],
+)
+def test_bad_input_is_one_line(words, said, tmp_path, capsys):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("mine")
+    (tmp_path / "names").write_text("../ada\n")
+    words = [word.format(full=tmp_path / "full", names=tmp_path / "names") for word in words]
+    assert main(["course", *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1 and (tmp_path / "full" / "thesis.tex").is_file()
+
+
+def test_the_command_needs_a_copy_of_the_repository(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["course"]) == 2
+    assert "run this inside a copy of the repository" in capsys.readouterr().err

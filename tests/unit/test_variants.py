@@ -1,0 +1,50 @@
+"""Variants of the exercises: the reference of each passes its own grader and no other's."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from press.course import notebooks, reference
+
+from deepfake_kit.notebook import variants
+from deepfake_kit.notebook.check import check, exercises, judge
+
+ROOT = Path(__file__).resolve().parents[2]
+CHAPTERS = [notebooks.chapter(path) for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
+ASKED = [pytest.param(nb, exercise, id=exercise.number) for nb, found in CHAPTERS for exercise in found]
+
+
+def test_every_exercise_has_at_least_three_variants():
+    assert variants.table().keys() == exercises().keys() == {p.values[1].number for p in ASKED}
+    assert min(map(len, variants.table().values())) >= 2  # besides the book's own
+
+
+@pytest.mark.parametrize(("notebook", "exercise"), ASKED)
+def test_a_variant_s_reference_passes_its_grader_and_fails_the_others(notebook, exercise):
+    kinds = range(len(variants.table()[exercise.number]) + 1)
+    answers = [reference.answer(notebooks.asked(exercise, kind)[2], notebook) for kind in kinds]
+    with np.errstate(all="ignore"):
+        passed = [[judge(exercise.number, answers[k], grader) is None for grader in kinds] for k in kinds]
+    assert passed == np.eye(len(answers), dtype=bool).tolist()
+
+
+@pytest.mark.parametrize(("notebook", "exercise"), ASKED)
+def test_every_word_to_swap_stands_in_the_prompt_or_the_solution(notebook, exercise):
+    for kind in variants.table()[exercise.number]:
+        assert "ask" in kind or any(old in exercise.prompt for old in kind["swap"]), kind
+        for old in kind.get("swap", {}):
+            assert old in exercise.prompt + exercise.solution, old
+
+
+def test_a_stub_of_a_variant_is_not_answered_and_an_unknown_variant_is_named(capsys):
+    assert not check("2.2", None, variant=1)
+    assert capsys.readouterr().out == "2.2: not answered yet.\n"
+    with pytest.raises(ValueError, match="variant: got 4; valid: a whole number from 0 to 3"):
+        check("2.2", 5, variant=4)
+
+
+def test_forms_keep_whole_numbers_whole_and_refuse_what_is_none():
+    assert variants.back(["1/22100", 0], 3) == 66300 and isinstance(variants.back(["1/22100", 0], 3), int)
+    assert np.isnan(variants.back("root", -0.5)) and np.isnan(variants.back([100, 0], np.nan))
+    with pytest.raises(TypeError):
+        variants.back("texts", [2, 3])
