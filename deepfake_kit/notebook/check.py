@@ -55,8 +55,8 @@ def judge(number: str, answer, variant: int = 0) -> str | None:
     """What :func:`check` prints of an answer that is not right; None for a right one."""
     graders = exercises()
     grader = graders[one_of("exercise", number, graders)]
-    kinds = variants.table().get(number, [])
-    asked = kinds[whole("variant", variant, 0, len(kinds)) - 1] if variant else {}
+    kinds = variants.table()[number] if variant else []
+    asked = kinds[whole("variant", variant, 0, len(kinds)) - 1] if kinds else {}
     if answer is None or answer is ... or _is_stub(answer):
         return "not answered yet."
     try:

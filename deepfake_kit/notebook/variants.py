@@ -7,7 +7,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 # From a variant's form back to the book's.
 BACK = {
@@ -31,6 +30,8 @@ BACK = {
 @functools.cache
 def table() -> dict[str, list[dict]]:
     """``{"2.1": [variant 1, variant 2, ...], ...}``: forms (`as`), numbers (`set`) and words of every variant."""
+    import yaml  # which the page's Python has not
+
     path = Path(__file__).parents[1] / "exercises" / "variants.yml"
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
