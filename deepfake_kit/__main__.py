@@ -11,16 +11,18 @@ from deepfake_kit import __version__
 from deepfake_kit.notebook import settings
 from deepfake_kit.valid import one_of, whole
 
-OF_THE_PRESS = {"course": "student notebooks, solutions, a plan and papers for a course"}
+OF_THE_PRESS = {
+    "course": "student notebooks, solutions, a plan and papers for a course",
+    "grade": "mark students' submissions: a table, a report a student",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 well, 1 a chapter failed or a file cannot be written, 2 bad input."""
     parser = _parser()
     words = sys.argv[1:] if arguments is None else arguments
-    if words[:1] and words[0] in OF_THE_PRESS:
-        return _press(words)
-    options = parser.parse_args(words)
+    options = parser.parse_args(words[:1] if words[0:1] and words[0] in OF_THE_PRESS else words)
+    options.words = words
     from deepfake_kit import paths
     from deepfake_kit.notebook.execute import ChapterFailed
 
@@ -50,18 +52,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def _press(words: list[str]) -> int:
+def _press(options) -> int:
     """A command that needs a copy of the repository, where the press is."""
     from deepfake_kit.notebook import execute
 
-    try:
-        sys.path.insert(0, str(execute.notebooks_folder().parent / "book"))
-    except FileNotFoundError as error:
-        print(f"deepfake-kit: {error}", file=sys.stderr)
-        return 2
+    sys.path.insert(0, str(execute.notebooks_folder().parent / "book"))
     from press.__main__ import main as press
 
-    return press(words)
+    return press(options.words)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -119,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     weights.add_argument("--to", metavar="FOLDER", help="also copy them there; let $DEEPFAKE_KIT_WEIGHTS name it")
     weights.set_defaults(command=_fetch_weights)
     for name, what in OF_THE_PRESS.items():
-        commands.add_parser(name, help=what, add_help=False)
+        commands.add_parser(name, help=what, add_help=False).set_defaults(command=_press)
     _arena_parser(commands)
     return parser
 

@@ -51,6 +51,11 @@ def main(arguments: list[str] | None = None) -> int:
     course.add_argument("--seed", type=int, default=0, help="draws the variants of the exercises")
     course.add_argument("--students", help="a file with one name a line: a folder and variants for each")
     course.add_argument("--out", default="course", help="the folder that is written")
+    grade = commands.add_parser("grade", help="mark submissions: a table, a report a student")
+    grade.add_argument("submissions", help="a folder of notebooks or programs, or of one folder a student")
+    grade.add_argument("--csv", default="marks.csv", help="the table; reports go to a folder beside it")
+    grade.add_argument("--course", help="the folder that course wrote, which knows each student's variants")
+    grade.add_argument("--jobs", type=int, default=2, help="submissions at a time")
     drift = commands.add_parser("drift", help="add the finished book's numbers to a history, and say which moved")
     drift.add_argument("history", type=Path)
     options = parser.parse_args(arguments)
@@ -164,6 +169,16 @@ def _course(options) -> int:
     return 0
 
 
+def _grade(options) -> int:
+    from press.course import grade
+
+    folder, table = paths.absolute(options.submissions), paths.absolute(options.csv)
+    reports = grade.grade(folder, table, options.course and paths.absolute(options.course), options.jobs)
+    print(f"{len(reports)} submissions; {table}, reports in {table.with_suffix('')}")
+    print(grade.walls(reports))
+    return 0
+
+
 def _drift(options) -> int:
     import datetime
 
@@ -182,6 +197,7 @@ COMMANDS = {
     "build": _build,
     "certificate": _certificate,
     "execute": _execute,
+    "grade": _grade,
     "render": _render,
     "normalise": _normalise,
     "colab": _colab,

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from copy import deepcopy
 from pathlib import Path
 
 import nbformat
@@ -30,7 +29,6 @@ from press import (
     home,
     kit,
     ledger,
-    live,
     mend,
     pages,
     previews,
@@ -154,7 +152,6 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
     downloads = source.parent / "downloads"
     downloads.mkdir()
     results, cards, thumbnails, contents = [], [], {}, pages.toc_pages(root / "_toc.yml")
-    asked, wheel = {}, assets.numpy_wheel(fetch=False)
     for name, row in plan["chapters"].items():
         executed = paths.build(root) / "executed" / plan["profile"] / name / row["key"]
         notebook = nbformat.read(executed / "notebook.ipynb", as_version=4)
@@ -167,9 +164,7 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
         result = json.loads((executed / "results.json").read_text(encoding="utf-8"))
         cards.append(home.card(notebook, result, source / "_extra"))
         shown = settings.load(name).shown
-        if live.exercises(notebook):
-            asked[name] = deepcopy(notebook)
-        dressed = decorate.decorated(notebook, int(name[:2]), shown, address, name, python=wheel is not None)
+        dressed = decorate.decorated(notebook, int(name[:2]), shown, address, name)
         nbformat.write(dressed, source / "notebooks" / f"{name}.ipynb")
         if found := kept.load(name, root):
             result["kept"] = [record for record in found.about["records"] if record["type"] == "claim"]
@@ -195,8 +190,6 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
     if "file: book/kit" in (source / "_toc.yml").read_text(encoding="utf-8"):
         kit.write(source / kit.FILE)
     assets.copy(source, paths.build(root) / "third_party")
-    if wheel and asked:
-        live.write(source / "_extra" / live.PLACE, paths.build(root) / "third_party" / "node_modules", wheel, asked)
     return results
 
 

@@ -60,19 +60,10 @@ def judge(number: str, answer, variant: int = 0) -> str | None:
     if answer is None or answer is ... or _is_stub(answer):
         return "not answered yet."
     try:
-        hint = grader(_as_the_book_asks(answer, asked.get("as")), **asked.get("set", {}))
+        hint = grader(variants.back(asked.get("as"), answer), **asked.get("set", {}))
     except Exception as error:  # a student's mistake may raise anything; the message is the hint
         hint = f"your answer raised {type(error).__name__}: {error}"
     return hint and f"not yet. {hint}"
-
-
-def _as_the_book_asks(answer, form):
-    """The answer, or the function that gives it, in the book's own form."""
-    if form is None:
-        return answer
-    if callable(answer):
-        return lambda *given: variants.back(form, answer(*given))
-    return variants.back(form, answer)
 
 
 def _is_stub(answer) -> bool:
@@ -91,6 +82,6 @@ def _is_stub(answer) -> bool:
 
     def code(function):
         body = function.__code__
-        return body.co_code, body.co_names, body.co_consts[function.__doc__ is not None :]
+        return body.co_code, body.co_names, [c for c in body.co_consts if not isinstance(c, str)]
 
     return code(answer) in map(code, (empty, documented_empty, returns_ellipsis))

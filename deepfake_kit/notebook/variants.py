@@ -37,13 +37,17 @@ def table() -> dict[str, list[dict]]:
 
 
 def back(form, answer):
-    """An answer in a variant's form, a name, ``[factor, shift]`` or a mapping, brought back to the book's form.
+    """An answer, or a function's, in a variant's form (a name, ``[factor, shift]``, a mapping), in the book's form.
 
     Examples
     --------
     >>> back(["1/22100", 0], 3), float(back("rest", 0.25)), back({"even": False}, "even")
     (66300, 0.75, False)
     """
+    if form is None:
+        return answer
+    if callable(answer):
+        return lambda *given: back(form, answer(*given))
     if isinstance(form, dict):
         return form[answer]
     if isinstance(answer, tuple) and form != "reversed":

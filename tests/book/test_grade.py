@@ -1,0 +1,223 @@
+"""Marking: right, half right and missing answers; hostile files that harm only their own mark."""
+
+import csv
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from press.course import grade, make, similar, wire
+from press.course import submission as handed
+
+from deepfake_kit.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[2]
+LIMITS = grade.Limits(cell=1.5, total=25)
+RIGHT = {
+    "2.1": 'def alpha_bars(betas):\n    return np.cumprod(1 - betas)\n\n\ncheck("2.1", alpha_bars)',
+    "2.3": 'def var(bar, prev):\n    return (1 - prev) / (1 - bar) * (1 - bar / prev)\n\n\ncheck("2.3", var)',
+}
+
+
+def notebook(*cells):
+    rows = [{"cell_type": "code", "source": source, "metadata": {}, "outputs": []} for source in cells]
+    return json.dumps({"cells": rows, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+
+
+def mark(folder, *cells, deal=None, name="me.ipynb", covered=()):
+    path = folder / name
+    path.write_text(cells[0] if name.endswith(".py") else notebook(*cells))
+    return grade.marked("me", path, deal, LIMITS, [*grade.hidden(), *covered])
+
+
+def points(report):
+    return {m.number: m.points for m in report.marks}
+
+
+def test_right_wrong_half_right_and_missing(tmp_path):
+    half = (
+        'def two(bar, prev):\n    return (1 - prev) / (1 - bar) * (1 - bar / prev) * (bar < 0.8)\n\n\ncheck("2.3", two)'
+    )
+    half = half.replace("* (bar < 0.8)", "+ (bar == 0.2)")  # right until the last of four cases
+    report = mark(
+        tmp_path, RIGHT["2.1"], 'crossing = 3\ncheck("2.2", crossing)', half, 'check("2.4", lambda *a: 1 / 0)'
+    )
+    assert points(report) == {"2.1": 1, "2.2": 0, "2.3": 2 * (0.25 + 0.5 * 3 / 4), "2.4": 0, "2.5": 0, "2.6": 0}
+    said = {m.number: m.said for m in report.marks}
+    assert said["2.1"] == "right." and said["2.2"].startswith("not yet. ") and said["2.5"] == "not answered yet."
+    assert said["2.4"] == "not yet. your answer raised ZeroDivisionError: division by zero"
+
+
+def test_the_variant_is_the_course_s_and_not_the_copy_s(tmp_path):
+    assert points(mark(tmp_path, RIGHT["2.1"], deal={"2.1": 1}))["2.1"] < 1
+    root = RIGHT["2.1"].replace("np.cumprod(1 - betas)", "np.sqrt(np.cumprod(1 - betas))")
+    assert points(mark(tmp_path, root, deal={"2.1": 1}))["2.1"] == 1
+    assert points(mark(tmp_path, root.replace(", alpha_bars)", ", alpha_bars, variant=1)")))["2.1"] == 1  # its own word
+
+
+def test_an_answer_that_changes_its_input_is_seen_through_the_wire(tmp_path):
+    greedy = 'def average(vectors, sizes):\n    vectors[0] *= 0\n    return vectors[0]\n\n\ncheck("6.1", average)'
+    said = {m.number: m.said for m in mark(tmp_path, greedy).marks}
+    assert "changes the clients' own vectors" in said["6.1"]
+
+
+def test_a_program_is_read_part_by_part(tmp_path):
+    text = f"import numpy as np\n\n{RIGHT['2.1']}\nwhile True: pass\ncheck('2.2', 1)\n{RIGHT['2.3']}\n"
+    assert points(mark(tmp_path, text, name="me.py")) == {"2.1": 1, "2.2": 0, "2.3": 2, "2.4": 0, "2.5": 0, "2.6": 0}
+
+
+def test_a_name_of_the_chapter_is_explained(tmp_path):
+    report = mark(
+        tmp_path, 'check("2.1", lambda betas: schedule.alpha_bars)', 'crossing = schedule\ncheck("2.2", crossing)'
+    )
+    assert "with the chapter's imports" in next(m.said for m in report.marks if m.number == "2.2")
+
+
+BAD = "def bad(betas):\n    {}\n\n\ncheck('2.1', bad)"
+HOSTILE = {
+    "loops in a call": BAD.format("while True: pass"),
+    "loops in a cell": "while True:\n    try:\n        while 1: pass\n    except BaseException: pass\ncheck('2.1', 1)",
+    "crashes": BAD.format("import ctypes; ctypes.string_at(0)"),
+    "prints gigabytes": BAD.format("while True: print('x' * 10**6)"),
+    "writes gigabytes": BAD.format("open('big', 'wb').write(b'x' * 10**9)"),
+    "deletes files": BAD.format("import os, shutil; os.remove({victim!r}); shutil.rmtree({folder!r})"),
+    "writes files": BAD.format("open({victim!r}, 'w').write('mine'); return 1 / 0"),
+    "opens sockets": BAD.format("import socket; socket.create_connection(('127.0.0.1', {port})).send(b'x')"),
+    "patches check": (
+        "import deepfake_kit.notebook.check as c\nimport numpy, math\nc.check = c.judge = lambda *a, **k: True\n"
+        "numpy.allclose = math.isclose = lambda *a, **k: True\n" + BAD.format("return 0 * betas")
+    ),
+    "forks": BAD.format("import os\n    while True: os.fork()"),
+    "starts programs": BAD.format("import subprocess; subprocess.run(['touch', {started!r}])"),
+    "eats memory": BAD.format("a = [b'x' * 10**8 for _ in range(10**4)]; return a"),
+    "exits early": "import os, sys\n" + BAD.format("os._exit(0)"),
+    "exits in a cell": "import os\nos._exit(0)\ncheck('2.1', 1)",
+    "reads solutions": BAD.format(
+        "text = open({book!r}).read(); space = {{}}; exec(open({grader!r}).read(), space); "
+        "return np.cumprod(1 - betas) if text or space.get('EXERCISES') else betas"
+    ),
+    "reads another's answer": BAD.format("return np.cumprod(1 - betas) if open({victim!r}).read() else betas"),
+    "answers in place of the course": (
+        "import os\nfor fd in range(3, 40):\n    try:\n"
+        '        os.write(fd, b\'{{"answers": {{"2.1": 1}}, "errors": {{}}, "printed": 0, "walls": {{}}}}\\n\' * 50)\n'
+        "    except OSError: pass\n" + BAD.format("return 0 * betas")
+    ),
+    "returns what never ends": BAD.format("return [0] * 10**8"),
+    "returns a strange thing": BAD.format("return type('T', (), {{'shape': betas.shape, '__array__': 1}})()"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_file_harms_only_its_own_mark(kind, tmp_path):
+    import socket
+
+    folder = tmp_path / "precious"
+    folder.mkdir()
+    victim = folder / "victim.txt"
+    victim.write_text("def alpha_bars")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        names = {
+            "victim": str(victim),
+            "folder": str(folder),
+            "started": str(folder / "started"),
+            "port": server.getsockname()[1],
+            "book": str(ROOT / "notebooks" / "02_diffusion_math.ipynb"),
+            "grader": str(ROOT / "deepfake_kit" / "exercises" / "chapter_02.py"),
+        }
+        began = time.monotonic()
+        report = mark(tmp_path, HOSTILE[kind].format(**names), RIGHT["2.3"], covered=[str(victim)])
+        assert time.monotonic() - began < LIMITS.total + 10
+        with pytest.raises(TimeoutError):
+            server.accept()
+    got = points(report)
+    assert got["2.1"] <= 0.25 and sorted(path.name for path in folder.iterdir()) == ["victim.txt"], report
+    assert victim.read_text() == "def alpha_bars"
+    if kind != "answers in place of the course":
+        assert got["2.3"] == 2, report
+    assert not list(tmp_path.glob("big"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"x" * ((20 << 20) + 1), "at most 20 are read"),
+        (b'{"cells": [', "no notebook: JSONDecodeError"),
+        (b"\xff\xfe\x00", "no notebook: UnicodeDecodeError"),
+        (b"[" * 200_000, "brackets in brackets"),
+        (b'{"cells": [{"cell_type": "code"}]}', "no notebook: KeyError"),
+        (b'{"cells": []}', "no cell ends in check"),
+    ],
+    ids=["huge", "cut", "no text", "deep", "no source", "empty"],
+)
+def test_a_file_that_is_no_notebook_gets_no_mark_and_a_reason(content, said, tmp_path):
+    path = tmp_path / "bad.ipynb"
+    path.write_bytes(content)
+    report = grade.marked("me", path, None, LIMITS, [])
+    assert report.marks == [] and said in report.trouble[0]
+
+
+def test_a_folder_becomes_a_table_and_a_report_a_student(tmp_path, capsys):
+    make.course(ROOT, [2], 6, 7, tmp_path / "course")
+    inbox = tmp_path / "in"
+    (inbox / "ada").mkdir(parents=True)
+    (inbox / "ada" / "2.ipynb").write_bytes(next((tmp_path / "course" / "solution").glob("*.ipynb")).read_bytes())
+    (inbox / "=bad<b>.ipynb").write_text("{")
+    (inbox / "loop.ipynb").symlink_to("loop.ipynb")
+    assert main(["grade", str(inbox), "--csv", str(tmp_path / "m.csv"), "--course", str(tmp_path / "course")]) == 0
+    rows = {row["student"]: row for row in csv.DictReader((tmp_path / "m.csv").open())}
+    assert rows["ada"]["points"] == "11.0" and rows["'=bad<b>"]["points"] == "0" and len(rows) == 2
+    page = (tmp_path / "m" / "ada.html").read_text()
+    assert "11 of 11 points" in page and "right." in page
+    assert "<b>" not in (tmp_path / "m" / "=bad<b>.html").read_text()
+    assert "without network" in capsys.readouterr().out
+    assert main(["grade", str(tmp_path / "course" / "colab")]) == 2
+
+
+def test_what_is_alike_is_a_number_and_names_do_not_hide_it(tmp_path):
+    texts = {
+        "a": RIGHT["2.3"],
+        "b": RIGHT["2.3"].replace("bar", "x").replace("prev", "y").replace("var", "mine"),
+        "c": 'def f(a, b):\n    kept = b\n    while kept > 1:\n        kept += a\n    return kept\ncheck("2.3", f)',
+    }
+    reports = [grade.Report(name, "2.ipynb", grams=similar.of([text])) for name, text in texts.items()]
+    similar.write(reports, tmp_path / "alike.csv")
+    table = csv.DictReader((tmp_path / "alike.csv").open())
+    rows = {row["student"] + row["other"]: float(row["share of equal runs"]) for row in table}
+    assert rows["ab"] == 1 and rows["ac"] == rows["bc"] < 0.5
+
+
+def test_a_process_that_ends_while_it_reads_is_one_report(tmp_path, monkeypatch):
+    import os
+
+    def read(student, path):
+        os.abort() if student == "bad" else None
+        raise handed.Unreadable("seen")
+
+    monkeypatch.setattr(handed, "read", read)
+    for name in ("bad", "good"):
+        (tmp_path / f"{name}.py").write_text("pass")
+    reports = grade.grade(tmp_path, tmp_path / "marks" / "m.csv")
+    assert [r.trouble for r in reports] == [["it ended the process that read it, or held it up"], ["seen"]]
+
+
+def test_values_travel_whole():
+    functions = []
+    for value in (
+        True,
+        3,
+        10**30,
+        2.5,
+        "x",
+        b"\0\xff",
+        (1, [2.0, None]),
+        np.arange(6.0).reshape(2, 3),
+        np.int64(4),
+        np.bool_(True),
+    ):
+        back = wire.unpack(json.loads(json.dumps(wire.pack(value, functions))), None)
+        assert type(back) is type(value) and np.all(back == value)
+    with pytest.raises(TypeError, match="no answer"):
+        wire.pack(np.array([object()]), functions)
