@@ -1,4 +1,4 @@
-"""The command line: ``deepfake-kit doctor | run CHAPTER | reproduce ID | ledger | report PAPER | arena | ...``."""
+"""The command line: ``deepfake-kit doctor | run | reproduce | ledger | report | arena | detect | fetch-weights``."""
 
 from __future__ import annotations
 
@@ -109,6 +109,22 @@ def _parser() -> argparse.ArgumentParser:
         "--results", metavar="FILE", help="results.json of a built book; default: this copy's, if built"
     )
     report.set_defaults(command=_report)
+
+    look = commands.add_parser(
+        "detect",
+        help="score pictures with a teaching detector",
+        description="Score pictures with a teaching detector. No verdict on a picture or a person should rest on it.",
+    )
+    look.add_argument("pictures", metavar="IMAGE_OR_FOLDER", help="of any size and format")
+    look.add_argument(
+        "--model",
+        default="clip-depths",
+        metavar="NAME_OR_PATH",
+        help="default: %(default)s; drawn-spectrum needs no download",
+    )
+    look.add_argument("--csv", metavar="FILE", help="also write the scores there; it must not exist")
+    look.add_argument("--explain", metavar="FOLDER", help="write a map of what spoke for fake, one a picture, there")
+    look.set_defaults(command=_detect)
 
     weights = commands.add_parser(
         "fetch-weights", help="get pretrained weights, for a machine or a lab without network"
@@ -273,6 +289,51 @@ def _doctor(options) -> int:
         minutes = ", ".join(f"{profile} {about.minutes[profile]:g} min" for profile in settings.PROFILES)
         print(f"  {name}: {about.title} ({minutes}){there}")
     return 0
+
+
+def _detect(options) -> int:
+    import csv
+    import io
+
+    import torch
+    from tqdm import tqdm
+
+    from deepfake_kit import paths
+    from deepfake_kit.cache import write_whole
+    from deepfake_kit.detect import detector as d
+
+    files = d.pictures_in(paths.absolute(options.pictures))
+    table, maps = (paths.absolute(given) if given else None for given in (options.csv, options.explain))
+    if table and table.exists():
+        raise ValueError(f"--csv: {options.csv!r} exists; valid: a new file, nothing is overwritten")
+    if maps and maps.exists() and (not maps.is_dir() or any(maps.iterdir())):
+        raise ValueError(f"--explain: {options.explain!r} is not empty; valid: a new or empty folder")
+    detector = d.load(options.model)
+    print(detector.said(), file=sys.stderr)
+    rows, unread = [], 0
+    for number, path in enumerate(tqdm(files, unit="picture", file=sys.stderr)):
+        name = os.path.relpath(path, paths.here())
+        try:
+            image, pixels = detector.open(path)
+        except (ValueError, OSError) as error:
+            unread += 1
+            tqdm.write(f"deepfake-kit: skipped: {error}", file=sys.stderr)
+            rows.append([name, "", "", "", "not read"])
+            continue
+        with torch.inference_mode():
+            odds, distance = (float(x) for x in detector(image[None]))
+            if maps:
+                drawn = io.BytesIO()
+                d.drawn_map(image, detector.occlusion(image)).save(drawn, "PNG")
+                write_whole(maps / f"{number + 1:04d}-{path.stem}.png", drawn.getvalue())
+        why, score = detector.cannot_say(distance, pixels), f"{d.probability(odds):.3f}"
+        rows.append([name, "" if why else score, f"{odds:.4f}", f"{distance:.4f}", why and f"cannot say: {why}"])
+        tqdm.write(f"{name}: {f'cannot say ({why})' if why else f'probability of fake {score}'}")
+    if table:
+        text = io.StringIO()
+        csv.writer(text).writerows([["picture", "probability of fake", "log-odds", "distance", "remark"], *rows])
+        write_whole(table, text.getvalue())
+    return 1 if unread else 0
 
 
 def _fetch_weights(options) -> int:

@@ -1,4 +1,4 @@
-r"""Low-rank adapters: the equation, its size, and what a network's own adapters add (Hu et al., "LoRA", 2021)."""
+r"""Low-rank adapters: the equation, its size, and the directions that one uses (Hu et al., "LoRA", 2021)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from deepfake_kit.valid import finite
 
 
-def adapted_weight(weight: Tensor, down: Tensor, up: Tensor, alpha: float, *, rank_stabilised: bool = False) -> Tensor:
+def adapted_weight(weight: Tensor, down: Tensor, up: Tensor, alpha: float) -> Tensor:
     r"""The weight that an adapted layer acts with (Hu et al. 2021, Eq. 3 and Sec. 4.1).
 
     .. math:: W' = W + \frac{\alpha}{r}\, B A
@@ -25,8 +25,6 @@ def adapted_weight(weight: Tensor, down: Tensor, up: Tensor, alpha: float, *, ra
         :math:`B`, zero at the start, so that training begins at :math:`W`.
     alpha : float
         :math:`\alpha`; peft calls it ``lora_alpha``.
-    rank_stabilised : bool
-        Divide by :math:`\sqrt r` in place of r (Kalajdzievski, "rsLoRA", 2023; peft's ``use_rslora``).
 
     Returns
     -------
@@ -51,9 +49,8 @@ def adapted_weight(weight: Tensor, down: Tensor, up: Tensor, alpha: float, *, ra
         )
     if not math.isfinite(alpha):
         raise ValueError(f"alpha: got {alpha}; valid: a finite number")
-    scale = alpha / (math.sqrt(rank) if rank_stabilised else rank)
     w, a, b = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (weight, down, up))
-    return (w + scale * (b @ a)).to(weight.dtype)
+    return (w + alpha / rank * (b @ a)).to(weight.dtype)
 
 
 def adapter_parameters(inputs: int, outputs: int, rank: int) -> int:
@@ -75,37 +72,6 @@ def count(model: nn.Module) -> tuple[int, int]:
     """
     every = list(model.parameters())
     return sum(p.numel() for p in every if p.requires_grad), sum(p.numel() for p in every)
-
-
-def updates(model: nn.Module, adapter: str | None = None) -> dict[str, Tensor]:
-    r"""What its adapters add to the weight of each adapted layer of a peft model, [out, in], by the layer's name.
-
-    :math:`\frac{\alpha}{r}BA`, or with peft's own scale where it is another (rsLoRA).
-
-    Parameters
-    ----------
-    model : nn.Module
-        Its adapters may be merged into the weights, as long as they are kept beside them. A model without adapters,
-        such as one from ``merge_and_unload``, gives an empty dictionary.
-    adapter : str, optional
-        One adapter's name; by default the sum over those that are active.
-
-    Raises
-    ------
-    ValueError
-        If no layer has an adapter of that name.
-    """
-    found, names = {}, set()
-    for name, layer in model.named_modules():
-        if not hasattr(layer, "get_delta_weight"):
-            continue
-        names |= set(layer.lora_A)
-        chosen = [key for key in (layer.active_adapters if adapter is None else [adapter]) if key in layer.lora_A]
-        if chosen:
-            found[name] = sum(layer.get_delta_weight(key) for key in chosen).detach()
-    if adapter is not None and not found:
-        raise ValueError(f"adapter: got {adapter!r}; valid: {', '.join(sorted(names)) or 'none, the model has none'}")
-    return found
 
 
 def effective_rank(matrix: Tensor) -> float:

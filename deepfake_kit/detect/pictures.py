@@ -46,18 +46,6 @@ class Pictures:
         """Whose fakes these are, by name."""
         return sorted({source for source in self.source if source != "real"})
 
-    def of(self, generator: str) -> Pictures:
-        """The fakes of one generator and as many real images, the even-numbered ones for the first generator.
-
-        So the two halves share no image: what is learned on one can be tested on the other without meeting anybody
-        twice.
-        """
-        if generator not in self.generators:
-            raise ValueError(f"generator: got {generator!r}; valid: {', '.join(self.generators)}")
-        reals = [i for i, source in enumerate(self.source) if source == "real"]
-        keep = reals[self.generators.index(generator) :: len(self.generators)]
-        return self[sorted(keep + [i for i, source in enumerate(self.source) if source == generator])]
-
     def __getitem__(self, index: list[int]) -> Pictures:
         psi = None if self.psi is None else self.psi[index]
         return Pictures(self.images[index], self.is_fake[index], [self.source[i] for i in index], psi)

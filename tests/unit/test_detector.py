@@ -66,55 +66,6 @@ def test_merged_weights_are_the_equation_and_give_the_same_outputs(tiny):
         layer.base_layer.weight, layer.lora_A["default"].weight, layer.lora_B["default"].weight, alpha=5
     )
     assert torch.allclose(merged.blocks[1].attn.qkv.weight, by_hand, atol=1e-6)
-    changes = low_rank.updates(model)
-    assert len(changes) == 2 and all(torch.linalg.matrix_rank(u) == 3 for u in changes.values())
-    assert torch.allclose(layer.base_layer.weight + list(changes.values())[1], by_hand, atol=1e-6)
-
-
-def adapted(rank_stabilised=False):
-    """A layer with two adapters, none of them called "default", and what each adds to its weight."""
-    import peft
-
-    plain = torch.nn.Sequential(torch.nn.Linear(6, 4))
-    config = {"r": 4, "lora_alpha": 6, "target_modules": ["0"], "use_rslora": rank_stabilised}
-    model = peft.get_peft_model(plain, peft.LoraConfig(**config), adapter_name="faces")
-    model.add_adapter("hands", peft.LoraConfig(**config | {"r": 2}))
-    layer, expected, zero = model.get_base_model()[0], {}, torch.zeros(4, 6)
-    for name in ("faces", "hands"):
-        layer.lora_B[name].weight.data.normal_(generator=random(4))
-        expected[name] = low_rank.adapted_weight(
-            zero, layer.lora_A[name].weight, layer.lora_B[name].weight, 6, rank_stabilised=rank_stabilised
-        )
-    return model, layer, expected
-
-
-@pytest.mark.parametrize("rank_stabilised", [False, True])
-def test_adapters_of_any_name_and_scale(rank_stabilised):
-    model, layer, expected = adapted(rank_stabilised)
-    x = torch.rand(3, 6, generator=random(1))
-    for name in ("faces", "hands"):
-        model.set_adapter(name)
-        found = low_rank.updates(model)
-        assert list(found) == [key for key, part in model.named_modules() if part is layer]
-        assert torch.allclose(*found.values(), expected[name], atol=1e-6)
-        assert torch.allclose(model(x), layer.base_layer(x) + x @ expected[name].T, atol=1e-5)
-    assert torch.allclose(*low_rank.updates(model, "faces").values(), expected["faces"], atol=1e-6)
-    model.base_model.set_adapter(["faces", "hands"])
-    assert torch.allclose(*low_rank.updates(model).values(), sum(expected.values()), atol=1e-6)
-    with pytest.raises(ValueError, match="adapter: got 'default'; valid: faces, hands"):
-        low_rank.updates(model, "default")
-
-
-def test_adapters_that_are_merged():
-    model, layer, expected = adapted()
-    before = layer.base_layer.weight.clone()
-    model.merge_adapter()
-    assert torch.allclose(layer.base_layer.weight, before + expected["faces"], atol=1e-5)
-    assert torch.allclose(*low_rank.updates(model).values(), expected["faces"], atol=1e-6)
-    whole = model.merge_and_unload()
-    assert low_rank.updates(whole) == {}
-    with pytest.raises(ValueError, match="the model has none"):
-        low_rank.updates(whole, "faces")
 
 
 def test_adapted_weights_of_half_precision():
@@ -424,23 +375,6 @@ def test_the_pictures_of_another_set_go_by_the_same_names(tmp_path, monkeypatch)
         assert [name == "real" for name in part.source] == (part.is_fake == 0).tolist()
         psi = dict(zip(part.source, part.psi.tolist()))
         assert psi["StyleGAN1"] == pytest.approx(0.7) and psi["StyleGAN2"] == pytest.approx(0.5)
-
-
-def test_parts_by_generator_are_balanced_and_share_no_image():
-    full = detector_data.stand_in("train", side=16)
-    names = {source: name for name, source in detector_data.GENERATORS.items()}
-    pictures = detector_data.Pictures(
-        full.images.float() / 255, full.labels, [names.get(source, "real") for source in full.extra["source"]]
-    )
-    two, three = pictures.of("StyleGAN2"), pictures.of("StyleGAN3")
-    for part, name in ((two, "StyleGAN2"), (three, "StyleGAN3")):
-        assert len(part) == 300 and part.is_fake.float().mean() == 0.5
-        assert set(part.source) == {"real", name}
-    marked = detector_data.Pictures(torch.arange(600).reshape(-1, 1, 1, 1).float(), pictures.is_fake, pictures.source)
-    a, b = (set(marked.of(name).images.ravel().tolist()) for name in detector_data.GENERATORS)
-    assert not a & b
-    with pytest.raises(ValueError, match="generator"):
-        pictures.of("StyleGAN1")
 
 
 def test_train_and_val_stand_ins_share_no_digit():
