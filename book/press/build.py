@@ -63,6 +63,7 @@ def _build(root: Path, folder: Path, profile: str, jobs: int | None, executor: s
         )
     worker.sweep(folder)
     assets.install(folder / "third_party")
+    assets.numpy_wheel()
     plan = _plan(root, profile)
     jobs = jobs or (len(plan["chapters"]) if executor else os.cpu_count()) or 1
     (folder / "plan.json").write_text(json.dumps(plan, indent=1), encoding="utf-8")
@@ -107,7 +108,7 @@ def _plan(root: Path, profile: str) -> dict:
     ]
     site = keys.tree_key(
         [path for path in kept if path.exists()],
-        json.dumps([chapters, profile, stage.repository(root)], sort_keys=True),
+        json.dumps([chapters, profile, stage.repository(root), bool(assets.numpy_wheel(fetch=False))], sort_keys=True),
     )
     return {"profile": profile, "chapters": chapters, "odd": odd, "site": site}
 

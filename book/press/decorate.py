@@ -12,14 +12,14 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from deepfake_kit.notebook import claims
 from deepfake_kit.notebook.run import NIGHT_KEY
-from press import keys, margin, numbers, opening, templates
+from press import keys, live, margin, numbers, opening, templates
 from press.opening import record, tags
 
 CAPTION = re.compile(r'<p class="kit-caption">.*?</p>', re.DOTALL)
 SECTION = re.compile(r"^## ", re.MULTILINE)
 
 
-def decorated(notebook, number: int, shown: tuple[str, ...] = (), repository: str = "", name: str = ""):
+def decorated(notebook, number: int, shown: tuple[str, ...] = (), repository: str = "", name: str = "", python=False):
     """The notebook of chapter `number` as Sphinx shall see it; its title begins with that number.
 
     Code is folded, but for the cells that define what `shown` names, those tagged ``open``, and the stubs of
@@ -36,6 +36,8 @@ def decorated(notebook, number: int, shown: tuple[str, ...] = (), repository: st
         What stays unfolded, by name.
     repository, name : str
         Address of the repository and name of the notebook, for the buttons; empty: no such button.
+    python : bool
+        Whether the book holds a Python that grades the exercises in the page.
 
     Raises
     ------
@@ -56,7 +58,7 @@ def decorated(notebook, number: int, shown: tuple[str, ...] = (), repository: st
     named = {found[1] for found in margin.LINK.finditer(text)}
     cells = _with_tables(notebook.cells, records, {mark.anchor: mark for mark in marks}, named)
     cells = _opened(cells, about, number, repository, name)
-    cells = _folded(cells, shown)
+    cells = _folded(cells, shown, name, python)
     stored = margin.store([mark for mark in marks if mark.anchor in named])
     notebook.cells = [*cells, *([new_markdown_cell(stored, id="marks")] if stored else [])]
     return notebook
@@ -174,7 +176,7 @@ def _box(kind: str, text: str):
     return new_markdown_cell(f":::{{container}} kit-{kind}\n{text}\n:::", id=f"opening-{kind}")
 
 
-def _folded(cells: list, shown: tuple[str, ...]) -> list:
+def _folded(cells: list, shown: tuple[str, ...], chapter: str = "", python: bool = False) -> list:
     """The cells with code folded: what follows each other without a word between shares one fold, below its output."""
     out, due = [], []
     sections = [
@@ -203,12 +205,18 @@ def _folded(cells: list, shown: tuple[str, ...]) -> list:
         if "remove-cell" in tags(cell):
             continue
         outputs, cell.outputs = cell.outputs, []
+        number, solution = live.asked(cell), "solution" in tags(cell)
+        if number:  # what the book's own run said to an empty stub is no answer to the reader
+            outputs = []
         stays, bare, alone = _stays_open(cell, shown), "remove-input" in tags(cell), cell.source.startswith("%%")
         if stays or alone or cell.id.endswith("-claims"):
             fold()
         if stays:
             cell.metadata.pop("tags", None)
             out.append(cell)
+            if number:
+                cell.metadata["tags"] = ["exercise"]
+                out.append(live.desk(number, chapter, python))
         elif not bare:
             due.append(cell)
             if place < start:
@@ -216,7 +224,6 @@ def _folded(cells: list, shown: tuple[str, ...]) -> list:
                 continue
         if outputs:
             out += _shown(cell, outputs)
-        solution = "solution" in tags(cell)
         if (outputs or solution or alone) and not bare and not stays:
             told = [one["number"] for output in outputs if (one := record(output)).get("number")]
             fold("Solution" if solution else f"Code of {told[0]}" if told else "Code")

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import ast
+import base64
+import gzip
+import json
 import re
 import sys
+from functools import cache as once
 from pathlib import Path
 from typing import NamedTuple
 
-from press import keys
+import yaml
+from nbformat.v4 import new_code_cell, new_output
+
+from press import keys, templates
 from press.opening import tags
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,3 +104,63 @@ def preamble(notebook, have: dict[str, str]) -> str:
                 ]
                 lines += [ast.unparse(ast.ImportFrom(node.module, kept, 0))] if kept else []
     return "\n".join(dict.fromkeys(lines))
+
+
+@once
+def hints() -> dict[str, str]:
+    """The hint of each exercise, by its number."""
+    return yaml.safe_load((ROOT / "book" / "hints.yml").read_text(encoding="utf-8"))
+
+
+def asked(cell) -> str | None:
+    """The number of the exercise that a cell's code asks or solves, or None."""
+    found = CHECK.search(cell.source) if cell.cell_type == "code" else None
+    return found[1] if found else None
+
+
+def desk(number: str, chapter: str, python: bool):
+    """What stands below an exercise's stub: its hint, and how to solve it here, or elsewhere where Python is absent."""
+    html = templates.render(
+        "exercise.html", number=number, hint=hints().get(number, ""), chapter=chapter, where=PLACE if python else ""
+    )
+    output = new_output("display_data", data={"text/html": html}, metadata={})
+    id = f"exercise-{number.replace('.', '-')}"
+    return new_code_cell("pass", id=id, outputs=[output], metadata={"tags": ["remove-input"]}, execution_count=1)
+
+
+PLACE = "_static/python"  # inside the site
+PYTHON = ("pyodide.js", "pyodide.asm.js", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json")
+
+
+def write(folder: Path, modules_folder: Path, wheel: Path, notebooks: dict) -> None:
+    """Write what the page's Python is made of.
+
+    Each part is a script that hands its name and its packed bytes to the page: a page from the disk may load scripts
+    and nothing else.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to; made if missing.
+    modules_folder : Path
+        ``node_modules``, with Pyodide.
+    wheel : Path
+        numpy for WebAssembly.
+    notebooks : dict of str to NotebookNode
+        The chapters with exercises, by name.
+    """
+    have, here = modules(), Path(__file__).parent / "python"
+    kit = {
+        "files": {**have, "graded.py": (here / "graded.py").read_text(encoding="utf-8")},
+        "chapters": {str(int(name[:2])): preamble(notebook, have) for name, notebook in notebooks.items()},
+    }
+    parts = {name: (modules_folder / "pyodide" / name).read_bytes() for name in PYTHON}
+    parts |= {"numpy.whl": wheel.read_bytes(), "kit.json": json.dumps(kit).encode()}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in parts.items():
+        packed = base64.b64encode(gzip.compress(data, 9, mtime=0)).decode()
+        (folder / f"{name}.js").write_text(f'kitPart("{name}","{packed}")\n', encoding="ascii")
+    source = (here / "worker.js").read_text(encoding="utf-8")
+    (folder / "worker.js").write_text(f'kitPart("worker.js",{json.dumps(source)})\n', encoding="utf-8")
+    names = [*parts, "worker"]
+    (folder / "parts.js").write_text(f"kitPart('parts',{json.dumps([f'{n}.js' for n in names])})\n", encoding="ascii")

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from copy import deepcopy
 from pathlib import Path
 
 import nbformat
@@ -29,6 +30,7 @@ from press import (
     home,
     kit,
     ledger,
+    live,
     mend,
     pages,
     previews,
@@ -152,6 +154,7 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
     downloads = source.parent / "downloads"
     downloads.mkdir()
     results, cards, thumbnails, contents = [], [], {}, pages.toc_pages(root / "_toc.yml")
+    asked, wheel = {}, assets.numpy_wheel(fetch=False)
     for name, row in plan["chapters"].items():
         executed = paths.build(root) / "executed" / plan["profile"] / name / row["key"]
         notebook = nbformat.read(executed / "notebook.ipynb", as_version=4)
@@ -164,7 +167,9 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
         result = json.loads((executed / "results.json").read_text(encoding="utf-8"))
         cards.append(home.card(notebook, result, source / "_extra"))
         shown = settings.load(name).shown
-        dressed = decorate.decorated(notebook, int(name[:2]), shown, address, name)
+        if live.exercises(notebook):
+            asked[name] = deepcopy(notebook)
+        dressed = decorate.decorated(notebook, int(name[:2]), shown, address, name, python=wheel is not None)
         nbformat.write(dressed, source / "notebooks" / f"{name}.ipynb")
         if found := kept.load(name, root):
             result["kept"] = [record for record in found.about["records"] if record["type"] == "claim"]
@@ -190,6 +195,8 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
     if "file: book/kit" in (source / "_toc.yml").read_text(encoding="utf-8"):
         kit.write(source / kit.FILE)
     assets.copy(source, paths.build(root) / "third_party")
+    if wheel and asked:
+        live.write(source / "_extra" / live.PLACE, paths.build(root) / "third_party" / "node_modules", wheel, asked)
     return results
 
 

@@ -1,15 +1,19 @@
-"""The exercises in the page: graders that need nothing but numpy."""
+"""The exercises in the page: graders that need nothing but numpy, and a Python in the browser that runs them."""
 
 from __future__ import annotations
 
+import html
 import json
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
 import pytest
-from press import live
+from conftest import missing
+from press import assets, browser, live
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = {
@@ -70,3 +74,160 @@ def test_an_exercise_without_a_solution_is_named():
         live.exercises(make.new_notebook(cells=[stub]))
     with pytest.raises(ValueError, match="stands twice"):
         live.exercises(make.new_notebook(cells=[stub, stub, solution]))
+
+
+PAGE = """<!DOCTYPE html><html lang="en" data-theme="light"><head><meta charset="utf-8"><title>Exercises</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="stylesheet" href="../_static/exercise.css"><script src="../_static/exercise.js"></script>
+<style>:root {{ --pst-color-text-base: #222; --pst-color-text-muted: #555; --pst-color-surface: #f5f5f5;
+--pst-color-background: #fff; --pst-color-primary: #05a; --book-good: #007a5a; --book-fair: #9a5b00;
+--book-good-surface: #e9f6f1; --book-fair-surface: #fdf3e1; }}</style>
+</head><body><main><h1>Exercises</h1>{}</main></body></html>"""
+# As Sphinx writes a cell of code and a folded one.
+CELL = """<div class="cell tag_exercise"><div class="cell_input"><pre>{stub}</pre></div></div>
+<div class="cell tag_remove-input"><div class="cell_output">{desk}</div></div>
+<div class="cell"><details class="hide"><summary>Solution</summary><pre>{solution}</pre></details></div>"""
+EVERY = [one for notebook in NOTEBOOKS.values() for one in live.exercises(notebook)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, third_party):
+    """A site of one page with every exercise of the book."""
+    wheel = assets.numpy_wheel()
+    if wheel is None:
+        missing("numpy for the page's Python cannot be had here")
+    site = tmp_path_factory.mktemp("site")
+    live.write(site / live.PLACE, third_party / "node_modules", wheel, NOTEBOOKS)
+    for name in ("exercise.js", "exercise.css"):
+        shutil.copy(ROOT / "book" / "static" / name, site / "_static" / name)
+    cells = [
+        CELL.format(
+            stub=html.escape(one.stub),
+            desk=live.desk(one.number, "chapter", python=True).outputs[0].data["text/html"],
+            solution=html.escape(one.solution),
+        )
+        for one in EVERY
+    ]
+    (site / "notebooks").mkdir()
+    (site / "notebooks" / "all.html").write_text(PAGE.format("".join(cells)), encoding="utf-8")
+    return site
+
+
+@pytest.fixture(scope="module")
+def opened(folder, chromium):
+    """The page over HTTP with all that it asked for; Python starts once for the tests that share it."""
+    page, asked = browser.new_page(chromium), []
+    page.on("request", lambda request: asked.append(request.url))
+    with browser.serve(folder) as base:
+        page.goto(base + "notebooks/all.html")
+        yield page, asked, base
+    page.context.close()
+
+
+def answer(page, number: str, code: str, seconds: float = 60) -> tuple[str, str]:
+    """Put an answer into an exercise's editor, press Check, return the verdict and the words."""
+    box = page.locator(f'.kit-exercise[data-exercise="{number}"]')
+    box.locator("textarea").fill(code)
+    box.locator(".kit-check").click()
+    said = box.locator('.kit-said[data-verdict]:not([data-verdict=""])')
+    said.wait_for(timeout=1000 * seconds)
+    return said.get_attribute("data-verdict"), said.inner_text()
+
+
+def test_nothing_of_python_is_loaded_before_a_click_and_every_exercise_answers(opened):
+    page, asked, base = opened
+    assert page.locator(".kit-exercise textarea").count() == len(EVERY) >= 54
+    assert {url.removeprefix(base) for url in asked} == {
+        "notebooks/all.html",
+        "_static/exercise.js",
+        "_static/exercise.css",
+    }
+    before = time.perf_counter()
+    assert answer(page, *EVERY[0][:2])[0] == "none"
+    first = time.perf_counter() - before
+    slowest = 0
+    for number, stub, solution in EVERY:
+        assert answer(page, number, stub) == ("none", f"{number}: not answered yet.")
+        before = time.perf_counter()
+        assert answer(page, number, solution) == ("right", f"{number}: right.")
+        slowest = max(slowest, time.perf_counter() - before)
+        head, line = solution.rsplit("check(", 1)
+        name = line.rpartition(", ")[2].rstrip(")")
+        for wrong in ("lambda *given: given[0] * 0 + 17.25", "lambda *given: 'seven'"):
+            value = wrong if f"def {name}" in solution else wrong.partition(": ")[2].replace("given[0]", "1")
+            verdict, said = answer(page, number, f"{head}\n{name} = {value}\ncheck({line}")
+            assert verdict == "wrong" and said.startswith(f"{number}: not yet. ") and len(said) > 20
+    print(f"first {first:.1f} s, slowest later {slowest:.2f} s")
+    assert all(not browser.is_foreign(url, base) for url in asked)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("while True: pass\ncheck('2.1', None)", "Stopped after 10 seconds"),
+        ("import numpy as np\nx = np.ones((10**6, 10**6))\ncheck('2.1', x)", "line 2: "),
+        ("x = 1\nprint(y)\ncheck('2.1', x)", "line 2: NameError: name 'y' is not defined"),
+        ("def f(:", "line 1: SyntaxError"),
+        ("f = 3", "The last line is missing"),
+        ("raise SystemExit", "SystemExit"),
+        ("def f(b): return f(b)\ncheck('2.1', f)", "RecursionError"),
+        ("import js\njs.fetch('https://example.org')\ncheck('2.1', None)", "not answered yet"),
+    ],
+)
+def test_what_goes_wrong_is_said_and_the_next_check_works(opened, code, words):
+    page, asked, base = opened
+    verdict, said = answer(page, "2.1", code)
+    assert words in said, said
+    assert verdict != "right"
+    assert answer(page, *EVERY[5][::2])[0] == "right"
+    assert all(not browser.is_foreign(url, base) for url in asked)
+
+
+def test_from_the_disk(folder, chromium):
+    page, asked = browser.new_page(chromium, width=browser.PHONE, dark=True), []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((folder / "notebooks" / "all.html").as_uri())
+    for number, _, solution in EVERY[:3] + EVERY[-2:]:
+        assert answer(page, number, solution) == ("right", f"{number}: right.")
+    assert all(url.startswith((folder.as_uri(), "blob:", "data:")) for url in asked)
+    page.context.close()
+
+
+def test_the_editor_by_keyboard(folder, chromium, axe):
+    page = browser.new_page(chromium, width=browser.PHONE)
+    with browser.serve(folder) as base:
+        page.goto(base + "notebooks/all.html")
+        assert page.evaluate(browser.TOO_WIDE) <= 1
+        assert browser.violations(page, axe) == []
+        number, stub, _ = EVERY[0]
+        area = page.get_by_label(f"Your answer to exercise {number}", exact=True)
+        area.fill("")
+        area.type("def f(x):\nreturn x\n")
+        assert area.input_value() == "def f(x):\n    return x\n    "
+        page.keyboard.press("Backspace")
+        assert area.input_value() == "def f(x):\n    return x\n"
+        page.reload()
+        assert area.input_value() == "def f(x):\n    return x\n", "the text stays in the browser"
+        area.focus()
+        page.keyboard.press("Tab")
+        assert page.evaluate("() => document.activeElement.textContent") == "Check", "Tab leaves the editor"
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        assert area.input_value() == stub.rstrip(), "Reset"
+        for key in ("Tab", "Tab", "Tab", "Enter"):  # past Check and Reset to Hint
+            page.keyboard.press(key)
+        hint = page.locator(".kit-hint").first
+        assert hint.is_visible() and hint.locator("p").inner_text().strip()
+        assert page.get_by_role("button", name="Hint").first.get_attribute("aria-expanded") == "true"
+    page.context.close()
+
+
+def test_every_exercise_has_a_hint_of_its_own():
+    assert sorted(live.hints()) == sorted(one.number for one in EVERY)
+    assert all(20 < len(hint) < 160 for hint in live.hints().values())
+    assert len(set(live.hints().values())) == len(EVERY)
+
+
+def test_without_python_the_page_says_where_to_solve_it():
+    text = live.desk("2.1", "chapter", python=False).outputs[0].data["text/html"]
+    assert "make lab" in text and "data-python" not in text

@@ -34,6 +34,12 @@ def test_a_stub_is_not_answered(answer, capsys):
     assert "not answered yet" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("answer", [lambda x: "data", lambda x: 0, lambda x: not x])
+def test_a_function_that_returns_a_word_or_a_number_is_answered(answer, capsys):
+    assert not check.check("9.1", answer)
+    assert "not yet. try 2" in capsys.readouterr().out
+
+
 def test_right_wrong_and_raising(capsys):
     assert check.check("9.1", lambda x: x * x)
     assert not check.check("9.1", lambda x: x + 1)
