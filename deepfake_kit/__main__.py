@@ -1,4 +1,4 @@
-"""The command line: ``deepfake-kit doctor | run | reproduce | ledger | report | arena | detect | fetch-weights``."""
+"""The command line, ``deepfake-kit COMMAND``: run and reproduce chapters, and what the book offers as tools."""
 
 from __future__ import annotations
 
@@ -125,6 +125,17 @@ def _parser() -> argparse.ArgumentParser:
     look.add_argument("--csv", metavar="FILE", help="also write the scores there; it must not exist")
     look.add_argument("--explain", metavar="FOLDER", help="write a map of what spoke for fake, one a picture, there")
     look.set_defaults(command=_detect)
+
+    guard = commands.add_parser("protect", help="protected copies of pictures, against the book's small editors")
+    guard.add_argument(
+        "source", metavar="IMAGE_OR_FOLDER", help="square pictures of 32 to 512 pixels; left as they are"
+    )
+    guard.add_argument(
+        "--budget", type=float, default=0.025, help="largest change, as a share of the range; default: 0.025"
+    )
+    guard.add_argument("--method", default="robust", help="robust (default: through platforms) or pgd")
+    guard.add_argument("--out", metavar="FOLDER", help="where the copies go; default: beside the pictures")
+    guard.set_defaults(command=_protect)
 
     weights = commands.add_parser(
         "fetch-weights", help="get pretrained weights, for a machine or a lab without network"
@@ -354,6 +365,18 @@ def _fetch_weights(options) -> int:
             path = whole.with_name(f".{path.name}.part").replace(whole)
             pretrained.read(name, path)
         print(f"{path}: {path.stat().st_size:,} bytes, sha256 of the arrays {found.sha256}, from {found.source}")
+    return 0
+
+
+def _protect(options) -> int:
+    from deepfake_kit import paths
+    from deepfake_kit.defend import files
+
+    out = paths.absolute(options.out) if options.out else None
+    planned = files.plan(paths.absolute(options.source), options.budget, options.method, out)
+    for told in files.copies(planned, options.budget, options.method):
+        print(told)
+    print(f"\n{files.CAVEATS}", end="")
     return 0
 
 

@@ -6,6 +6,7 @@ is the largest change of a value in these units: 0.025 here is the field's "0.05
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -77,13 +78,17 @@ def pgd(
     iterations: int = 10,
     generator: torch.Generator | None = None,
     weights: Sequence[float] | None = None,
+    last: float | None = None,
+    momentum: float = 0.0,
+    through: Sequence[Editor] = (),
 ) -> Tensor:
     r"""Projected gradient ascent on the distance between the edits of the protected and of the original face.
 
     .. math:: z_{t+1} = \Pi\big(z_t + \alpha\,\mathrm{sign}\,\nabla_{z}\textstyle\sum_k w_k
         \lVert G_k(z_t)-G_k(x)\rVert_2^2\big),\qquad z_0 = x+\mathcal U(-\epsilon,\epsilon)
 
-    Madry et al. 2018; Ruiz et al. 2020 for editors. Yang et al. 2024, Eqs. (5) and (6), with their gaps filled.
+    Madry et al. 2018; Ruiz et al. 2020 for editors. Yang et al. 2024, Eqs. (5) and (6), with their gaps filled. With
+    momentum Dong et al. 2018, Eq. (6); through random processings T, of both faces, Athalye et al. 2018, Eq. (3).
 
     Parameters
     ----------
@@ -94,11 +99,15 @@ def pgd(
     epsilon, step : float
         Radius of the ball and length of a step, in units of [0, 1], above 0 and at most 1.
     iterations : int
-        At least 1.
     generator : torch.Generator, optional
-        Draws the start.
     weights : sequence of float, optional
         One an editor; 1 by default.
+    last : float, optional
+        The step falls to this length along half a cosine; by default it stays.
+    momentum : float
+        Share of the earlier directions that is kept, from 0 to below 1.
+    through : sequence of callables, optional
+        Differentiable processings, images to images, one drawn in each iteration.
 
     Returns
     -------
@@ -124,16 +133,26 @@ def pgd(
     weights = [1.0] * len(editors) if weights is None else list(weights)
     if len(weights) != len(editors) or not editors:
         raise ValueError(f"weights: got {len(weights)} for {len(editors)} editors; valid: one for each, at least one")
+    if not 0 <= momentum < 1:
+        raise ValueError(f"momentum: got {momentum!r}; valid: from 0 to below 1")
+    _share("last", last := step if last is None else last)
+    roads = list(through) or [lambda images: images]
     with torch.no_grad():
-        clean = [_edits(edit, images) for edit in editors]
-    z = random_start(images, epsilon, generator)
+        clean = [[_edits(edit, road(images)) for edit in editors] for road in roads]
+    z, direction = random_start(images, epsilon, generator), torch.zeros_like(images)
     for iteration in range(iterations):
+        road = int(torch.randint(len(roads), (), generator=generator)) if len(roads) > 1 else 0
         z.requires_grad_(True)
-        loss = sum(w * (_edits(edit, z) - y).square().sum() for w, edit, y in zip(weights, editors, clean, strict=True))
+        sent = roads[road](z)
+        terms = zip(weights, editors, clean[road], strict=True)
+        loss = sum(w * (_edits(edit, sent) - y).square().sum() for w, edit, y in terms)
         (gradient,) = torch.autograd.grad(loss, z)
         if not gradient.isfinite().all():
             raise NotFinite(iteration, "the gradient is not finite")
-        z = project(z.detach() + step * gradient.sign(), images, epsilon)
+        size = gradient.abs().mean((1, 2, 3), keepdim=True).clamp(min=1e-20)
+        direction = momentum * direction + gradient / size
+        length = last + (step - last) * (1 + math.cos(math.pi * iteration / iterations)) / 2
+        z = project(z.detach() + length * direction.sign(), images, epsilon)
     return z
 
 
