@@ -114,6 +114,8 @@ def _number(notebook, number: int, known: set[str]) -> None:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = linked(numbers.EQUATION.sub(tagged, cell.source))
+            if "predict" in tags(cell):  # predict.js makes a form of it
+                cell.source = f"::::{{container}} kit-predict\n{cell.source}\n::::"
         for output in cell.get("outputs", []):
             if "text/markdown" in output.get("data", {}):
                 output.data["text/markdown"] = linked(output.data["text/markdown"])

@@ -231,3 +231,28 @@ def test_every_exercise_has_a_hint_of_its_own():
 def test_without_python_the_page_says_where_to_solve_it():
     text = live.desk("2.1", "chapter", python=False).outputs[0].data["text/html"]
     assert "make lab" in text and "data-python" not in text
+
+
+def test_a_question_answers_each_choice(chromium, axe, tmp_path):
+    for name in ("predict.js", "exercise.css", "exercise.js"):
+        (tmp_path / "_static").mkdir(exist_ok=True)
+        shutil.copy(ROOT / "book" / "static" / name, tmp_path / "_static" / name)
+    box = """<div class="kit-predict docutils container"><p><strong>Before you look.</strong> Which?</p>
+    <ol><li><p>This.</p></li><li><p>That.</p></li><li><p>None.</p></li></ol>
+    <details><summary>Answer</summary><ol><li><p>Not this.</p></li><li><p><strong>Right.</strong> That.</p></li>
+    <li><p>Some.</p></li></ol></details></div>"""
+    (tmp_path / "notebooks").mkdir()
+    text = PAGE.replace("exercise.js", "predict.js").format(box * 2)
+    (tmp_path / "notebooks" / "all.html").write_text(text, encoding="utf-8")
+    page = browser.new_page(chromium, width=browser.PHONE)
+    page.goto((tmp_path / "notebooks" / "all.html").as_uri())
+    assert page.get_by_role("group", name="Before you look. Which?").count() == 2
+    first = page.get_by_role("group").first
+    first.get_by_label("This.").check()
+    assert first.get_by_role("status").inner_text() == "Not this."
+    page.keyboard.press("ArrowDown")
+    assert first.get_by_role("status").inner_text() == "Right. That."
+    assert first.get_by_role("status").get_attribute("data-verdict") == "right"
+    assert page.get_by_role("status").nth(1).inner_text() == "", "the other question keeps its own answer"
+    assert browser.violations(page, axe) == []
+    page.context.close()
