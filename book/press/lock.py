@@ -32,7 +32,8 @@ def main() -> int:
         )
         torch = re.search(r"^torch==\S+", before, re.MULTILINE)
         words = [*CAPS, *([torch.group()] if torch else [])]
-        subprocess.run([*pip, "install", "--quiet", *words, f"{ROOT}[chain,privacy,models,book,dev]"], check=True)
+        whole = f"{ROOT}[chain,privacy,origin,models,book,dev]"
+        subprocess.run([*pip, "install", "--quiet", *words, whole], check=True)
         listed = subprocess.run([*pip, "freeze", "--all"], check=True, capture_output=True, text=True).stdout
     (ROOT / "requirements.lock").write_text(HEADER + clean(listed), encoding="utf-8")
     return 0

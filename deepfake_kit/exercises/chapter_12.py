@@ -1,0 +1,97 @@
+"""Graders of chapter 12: what a manifest hashes, a threshold, bits by correlation, alarms, a reader's word."""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import product
+from math import comb
+
+import numpy as np
+
+from deepfake_kit.exercises.chapter_08 import _near
+
+
+def _fingerprint(answer) -> str | None:
+    for start, length in ((2, 3), (0, 4), (5, 6), (3, 0)):
+        file = bytes(range(65, 76))
+        sha = {name: hashlib.sha256(part).hexdigest() for name, part in _parts(file, start, length).items()}
+        ours = answer(file, start, length)
+        if ours == sha["rest"]:
+            continue
+        if isinstance(ours, bytes):
+            return "Those are bytes; asked is hexadecimal text."
+        hints = {
+            "whole": "That hashes the manifest too, which does not exist yet when its hash is made.",
+            "inside": "That is the hash of the manifest's own range; asked is everything but that.",
+            "zeros": "The range is left out, not overwritten: the rest is shorter than the file.",
+        }
+        found = next((hints[name] for name in hints if ours == sha[name]), None)
+        return found or f"Wrong for {len(file)} bytes, of which {length} from {start} on are left out. Count both ends."
+    return None
+
+
+def _parts(file: bytes, start: int, length: int) -> dict[str, bytes]:
+    before, inside, after = file[:start], file[start : start + length], file[start + length :]
+    return {"rest": before + after, "whole": file, "inside": inside, "zeros": before + bytes(length) + after}
+
+
+def _tail(n: int, k: int) -> float:
+    return sum(comb(n, j) for j in range(k, n + 1)) / 2**n
+
+
+def _threshold(answer) -> str | None:
+    for n, rate in ((32, 1e-3), (32, 0.5), (10, 0.06), (48, 1e-6), (4, 1 / 16), (3, 0.2)):
+        right = next(k for k in range(n + 2) if _tail(n, k) <= rate)
+        ours = float(answer(n, rate))
+        if ours == right:
+            continue
+        if ours == right - 1:
+            return "One too few: as many agreements as your number count as well, not only those beyond it."
+        if ours == right + 1:
+            return f"With {n} bits and a rate of {rate}: one agreement fewer would be enough."
+        return f"With {n} bits: how probable are {n} agreements, and {n - 1} or {n}, of fair coins?"
+    return None
+
+
+def _read_bits(answer) -> str | None:
+    random = np.random.default_rng(123)
+    for bits, side in ((4, 12), (8, 16), (1, 8)):
+        sent = random.integers(0, 2, bits)
+        patterns = np.linalg.qr(random.standard_normal((side * side, bits)))[0].T.reshape(bits, side, side) + 0.2
+        picture = 40 + np.tensordot(2 * sent - 1, patterns, axes=1)
+        ours = np.asarray(answer(picture.copy(), patterns.copy()), float)
+        if ours.shape != sent.shape:
+            return f"One number for each of the {bits} patterns is asked; you return the shape {ours.shape}."
+        if _near(ours, 2 * sent - 1):
+            return "Those are signs; a bit is 0 or 1."
+        if _near(ours, 1 - sent):
+            return "Every bit is turned round: which sign does a 1 give its pattern?"
+        if not _near(ours, sent):
+            return "What does the brightness of the picture add to each correlation? Take it away first."
+    return None
+
+
+def _alarms(answer) -> str | None:
+    for rate, users, pictures in ((0.01, 5, 200), (2.8e-4, 1000, 10_000), (0.5, 2, 4), (0.0, 10, 10)):
+        right = pictures * (1 - (1 - rate) ** users)
+        ours = float(answer(rate, users, pictures))
+        if _near(ours, right, 1e-6 * max(1.0, right)):
+            continue
+        if _near(ours, pictures * users * rate, 1e-6 * max(1.0, right)):
+            return "That counts a picture again for each user it is given to; there may come out more than there are."
+        if _near(ours, pictures * rate, 1e-6 * max(1.0, right)):
+            return "That is for the number of a single user; each user is another chance."
+        return f"With a rate of {rate} and {users} users: how probable is it that a picture gives no alarm at all?"
+    return None
+
+
+def _state(answer) -> str | None:
+    for found, hashes, fits, listed in product((True, False), repeat=4):
+        right = "no manifest" if not found else "invalid" if not (hashes and fits) else "trusted" if listed else "valid"
+        if (ours := answer(found, hashes, fits, listed)) != right:
+            said = f"found: {found}, hashes match: {hashes}, signature fits: {fits}, issuer listed: {listed}"
+            return f"You answer {ours!r} for {said}. Which of the four is asked first, and what can a list not mend?"
+    return None
+
+
+EXERCISES = {"12.1": _fingerprint, "12.2": _threshold, "12.3": _read_bits, "12.4": _alarms, "12.5": _state}

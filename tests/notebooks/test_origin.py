@@ -1,0 +1,42 @@
+"""Chapter 12: what a reader is told of each file; the switch of the trust list shows where the chapter says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deepfake_kit.notebook import execute, results
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "12_proof_of_origin"
+SAID = {
+    "as signed, empty trust list": ["Valid", "signingCredential.untrusted"],
+    "as signed": ["Trusted", "-"],
+    "one byte of the picture flipped": ["Invalid", "assertion.dataHash.mismatch"],
+    "saved again by Pillow": ["no manifest", "-"],
+    "after Facebook": ["no manifest", "-"],
+    "manifest moved onto another picture": ["Invalid", "assertion.dataHash.mismatch"],
+    "signed by a stranger": ["Valid", "signingCredential.untrusted"],
+    "a fake, signed as a photograph": ["Trusted", "-"],
+}
+
+pytestmark = pytest.mark.slow
+
+
+def told(path: Path) -> dict[str, list[str]]:
+    """The table of states of an executed chapter, by row."""
+    found = (one for one in results.collect(path)["records"] if (one["type"], one["id"]) == ("table", "states"))
+    cells = next(found)["cells"]
+    return dict(zip(cells["index"], cells["data"], strict=True))
+
+
+def test_each_file_gets_the_state_that_the_specification_gives_it(executed):
+    assert told(executed(NAME)) == SAID
+
+
+def test_a_list_that_trusts_everybody_shows_in_the_row_of_the_stranger_alone(tmp_path):
+    options = {"output": tmp_path / "broken.ipynb", "notebooks": ROOT / "notebooks", "limit_seconds": 180}
+    broken = told(execute.run(NAME, "smoke", {"trust_strangers": True}, **options))
+    assert {row for row in SAID if broken[row] != SAID[row]} == {"signed by a stranger"}
+    assert broken["signed by a stranger"] == ["Trusted", "-"]
