@@ -195,6 +195,8 @@ def copy(staging: Path, third_party: Path) -> list[Path]:
             copied.append(goal)
     for origin in sorted((modules / FONTS).glob("*.woff2")):
         copied.append(Path(shutil.copyfile(origin, target / "widgets" / origin.name)))
+    live = shutil.copytree(ROOT / "book" / "live", target / "live", dirs_exist_ok=True)
+    copied += sorted(Path(live).glob("*.js"))
     own = Path(staging) / "static"
     shutil.copytree(ROOT / "book" / "static", own, dirs_exist_ok=True)
     copied += sorted(path for path in own.rglob("*") if path.is_file())

@@ -21,6 +21,7 @@ from bs4 import BeautifulSoup
 from press import browser, pages
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same book gives the same file
+INTERACTIVE = re.compile(r"/_static/(?:exercise|predict|explore)\.js")
 # What makes sense on a screen alone; a folded part is printed open, a row of the ledger as its one line.
 DROPPED = (
     "script, style, link, .headerlink, .kit-preview, .kit-feedback, .kit-report-cell, .led-filter, .led-keys, "
@@ -85,6 +86,9 @@ def articles(site: Path, listed: list[str], running: object | None = None) -> di
     found = {}
     with _browser(running) as opened, browser.serve(site) as base:
         page = browser.new_page(opened, width=browser.WIDE)
+        page.route(
+            INTERACTIVE, lambda route: route.abort()
+        )  # paper has no forms: cells and replies as they are written
         for name in listed:
             browser.go(page, base + name)
             found[name] = page.evaluate(ARTICLE, DROPPED)

@@ -144,7 +144,9 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
     """Lay out Sphinx's source folder; returns the chapters' results."""
     address = repository(root)
     shutil.copytree(
-        root / "book", source / "book", ignore=shutil.ignore_patterns("press", "static", "Snakefile", "__pycache__")
+        root / "book",
+        source / "book",
+        ignore=shutil.ignore_patterns("press", "static", "live", "Snakefile", "__pycache__"),
     )
     shutil.copy(root / "_toc.yml", source)
     (source / "_config.yml").write_text(

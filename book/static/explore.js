@@ -1,0 +1,31 @@
+// Explorables that compute: loaded on the pages that hold the figure they stand beside, from the book's own folder.
+(() => {
+  "use strict";
+
+  const BESIDE = {
+    "exp-04-surfaces": "price",
+    "exp-07-margin": "centre",
+    "tab-08-chance": "gap",
+    "fig-09-tables": "batch",
+  };
+  const folder = new URL("live/", document.currentScript.src);
+
+  function script(name) {
+    return new Promise((done, failed) => {
+      const tag = Object.assign(document.createElement("script"), { src: new URL(name + ".js", folder).href });
+      tag.onload = done;
+      tag.onerror = failed;
+      document.head.append(tag);
+    });
+  }
+
+  document.addEventListener("DOMContentLoaded", async () => {
+    for (const [anchor, name] of Object.entries(BESIDE)) {
+      const figure = document.getElementById(anchor);
+      if (!figure) continue;
+      if (!window.kitLive) await script("frame");
+      await script(name);
+      window.kitLive.show(name, figure.closest(".cell") || figure);
+    }
+  });
+})();

@@ -1,0 +1,172 @@
+"""Explorables that compute in the page: equal to the kit to 1e-6, moved by pointer and keyboard, quick, light."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from press import browser
+from scipy.stats import binom
+
+from deepfake_kit.detect.losses import single_center_loss
+from deepfake_kit.game import stackelberg
+from deepfake_kit.measure import batches
+
+ROOT = Path(__file__).resolve().parents[2]
+ANCHORS = {"price": "exp-04-surfaces", "centre": "exp-07-margin", "gap": "tab-08-chance", "batch": "fig-09-tables"}
+PAGE = """<!DOCTYPE html><html lang="en" data-theme="light"><head><meta charset="utf-8"><title>Explorables</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="stylesheet" href="../_static/exercise.css">
+<script src="../_static/explore.js"></script><style>:root {{ --pst-color-text-base: #222; --pst-color-text-muted: #555;
+--pst-color-border: #999; --pst-color-primary: #05a; --book-radius: 4px }}</style></head>
+<body><main><h1>Explorables</h1>{}</main></body></html>"""
+
+
+@pytest.fixture(scope="module")
+def page(chromium, tmp_path_factory):
+    """One page with all of them, opened from the disk on a phone."""
+    site = tmp_path_factory.mktemp("site")
+    (site / "notebooks").mkdir()
+    (site / "_static").mkdir()
+    for name in ("explore.js", "exercise.css"):
+        shutil.copy(ROOT / "book" / "static" / name, site / "_static" / name)
+    shutil.copytree(ROOT / "book" / "live", site / "_static" / "live")
+    figures = "".join(f'<div class="cell"><figure id="{anchor}"></figure></div>' for anchor in ANCHORS.values())
+    (site / "notebooks" / "all.html").write_text(PAGE.format(figures), encoding="utf-8")
+    page = browser.new_page(chromium, width=browser.PHONE)
+    page.errors = []
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("request", lambda request: request.url.startswith(site.as_uri()) or page.errors.append(request.url))
+    page.goto((site / "notebooks" / "all.html").as_uri())
+    page.locator("#live-batch .kit-told").wait_for()
+    yield page
+    page.context.close()
+
+
+def js(page, name: str, body: str, given=None):
+    """Evaluate an expression over ``c``, the functions of one explorable, and ``g``, what is given."""
+    return page.evaluate(f"(g) => {{ const c = window.kitLive.known.{name}.compute; return {body}; }}", given)
+
+
+def test_price_equals_the_kit(page):
+    q, p, cost = (np.random.default_rng(1).random((3, 200)) * [[1], [1], [3]] + [[0], [0], [0.001]]).tolist()
+    found = np.array(
+        js(
+            page,
+            "price",
+            "g[0].map((q, i) => [c.node(q, g[1][i], g[2][i]), c.provider(q, g[1][i]), c.answer(g[1][i], g[2][i]),"
+            " ...c.equilibrium(g[2][i])])",
+            [q, p, cost],
+        )
+    )
+    q, p, cost = np.array(q), np.array(p), np.array(cost)
+    right = [stackelberg.node_utility(q, p, cost), stackelberg.dsp_utility(q, p), stackelberg.best_response(p, cost)]
+    right += stackelberg.equilibrium(cost)
+    assert np.abs(found - np.array(right).T).max() < 1e-6
+
+
+def test_batch_equals_the_kit(page):
+    rows = [
+        (tpr, fpr, p, n) for tpr in (0, 0.7, 1) for fpr in (0, 0.2, 1) for p in (0.1, 0.47, 0.9) for n in (1, 4, 32)
+    ]
+    found = js(page, "batch", "g.map(([t, f, p, n]) => [c.f1(t, f, p, n), c.auc(t, p, n)])", rows)
+    right = [(batches.batch_f1(t, f, p, n), batches.batch_auc(t, p, n)) for t, f, p, n in rows]
+    assert np.abs(np.array(found) - right).max() < 1e-6
+    whole = js(page, "batch", "c.whole(0.9, 0.2, 0.4)")
+    assert abs(whole - 2 * 0.36 / (2 * 0.36 + 0.12 + 0.04)) < 1e-12
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.3, 2.0])
+def test_centre_equals_the_kit_with_its_slopes(page, margin):
+    random = np.random.default_rng(3)
+    points, centre = random.normal(size=(20, 2)), random.normal(size=2)
+    points[0] = centre
+    fake = np.arange(20) % 3 == 0
+    found = js(
+        page,
+        "centre",
+        "c.loss(g)",
+        {"points": points.tolist(), "fake": fake.tolist(), "centre": centre.tolist(), "margin": margin},
+    )
+    x, c = torch.tensor(points, requires_grad=True), torch.tensor(centre, requires_grad=True)
+    loss = single_center_loss(x, torch.tensor(fake), c, margin)
+    loss.backward()
+    assert abs(found["value"] - loss.item()) < 1e-6
+    assert np.abs(np.array(found["slopes"]) - x.grad.numpy()).max() < 1e-6
+    assert np.abs(np.array(found["ofCentre"]) - c.grad.numpy()).max() < 1e-6
+
+
+def test_a_descent_lowers_the_loss(page):
+    steps = "for (let k = 0; k < 20; k++) { out.push(c.loss(now).value); c.descend(now, 1); }"
+    values = js(page, "centre", f"(() => {{ const now = c.fresh(), out = []; {steps} return out; }})()")
+    assert all(after < before + 1e-9 for before, after in zip(values, values[1:])) and values[-1] < values[0]
+
+
+@pytest.mark.parametrize(
+    ("groups", "each", "rate"), [(14, 30, 0.2), (2, 210, 0.2), (30, 1000, 0.5), (3, 10, 0), (3, 9, 1)]
+)
+def test_gap_is_the_mean_over_all_tests(page, groups, each, rate):
+    least, most = js(page, "gap", "c.ends(...g)", [groups, each, rate])
+    k = np.arange(each + 1)
+    highest = np.diff(np.concatenate([[0], binom.cdf(k, each, rate) ** groups]))
+    lowest = np.diff(np.concatenate([[0], 1 - binom.sf(k, each, rate) ** groups]))
+    assert abs(most - highest @ k / each) < 1e-6 and abs(least - lowest @ k / each) < 1e-6
+    drawn = np.random.default_rng(4).binomial(each, rate, size=(4000, groups)) / each  # chapter 8 draws them
+    gaps = np.ptp(drawn, axis=1)
+    assert abs(most - least - gaps.mean()) <= 4 * gaps.std() / 4000**0.5 + 1e-9
+
+
+@pytest.mark.parametrize("name", ANCHORS)
+def test_it_moves_by_keyboard_and_pointer_and_is_quick(page, name):
+    card = page.locator(f"#live-{name}")
+    picture = "() => document.querySelector('#live-NAME canvas').toDataURL()".replace("NAME", name)
+    state = lambda: (page.evaluate(picture), card.locator(".kit-told").inner_text())  # noqa: E731
+    frames = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    for slider in card.locator("input[type=range]").all():
+        before = state()
+        slider.focus()
+        for _ in range(5):
+            page.keyboard.press("ArrowRight" if slider.get_attribute("aria-valuetext") != "1.00" else "ArrowLeft")
+        page.evaluate(frames)
+        assert state()[0] != before[0] or slider.get_attribute("id").endswith("picked")
+    knob = card.locator(".kit-knob").first
+    before = state()
+    knob.focus()
+    page.keyboard.press("Shift+ArrowLeft")
+    page.evaluate(frames)
+    after = state()
+    assert after[0] != before[0] and after[1] != before[1]
+    knob.scroll_into_view_if_needed()
+    box = knob.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 60, box["y"] + 30)
+    page.mouse.up()
+    page.evaluate(frames)
+    assert state()[0] != after[0]
+    spent = page.evaluate(  # the quickest of twenty: the machine may be busy
+        f"() => {{ const draw = document.getElementById('live-{name}').kitDraw; return Math.min(...Array.from("
+        "{length: 20}, () => { const t = performance.now(); draw(); return performance.now() - t; })); }"
+    )
+    assert spent < 1000 / 30, f"{spent:.1f} ms a frame"
+    assert page.evaluate(browser.TOO_WIDE) <= 1 and page.errors == []
+
+
+def test_screen_readers_are_served(page, axe):
+    assert browser.violations(page, axe) == []
+    assert page.locator(".kit-live canvas[role=img][aria-label]").count() == len(ANCHORS)
+
+
+def test_each_is_light_and_stands_beside_a_figure_of_its_chapter():
+    assert all(path.stat().st_size < 30_000 for path in (ROOT / "book" / "live").glob("*.js"))
+    text = (ROOT / "book" / "static" / "explore.js").read_text()
+    for name, anchor in ANCHORS.items():
+        assert f'"{anchor}": "{name}"' in text
+        kind, chapter, id = anchor.split("-", 2)
+        method = {"exp": "explorable", "tab": "table", "fig": "figure"}[kind]
+        (notebook,) = (ROOT / "notebooks").glob(f"{chapter}_*.ipynb")
+        source = notebook.read_text()
+        assert f'run.{method}(\\"{id}\\"' in source or f'run.{method}(\\n",\n    "    \\"{id}\\"' in source
