@@ -99,7 +99,7 @@ class Augment:
         Raises
         ------
         ValueError
-            For another shape or range, or a crop larger than the images.
+            For another shape or range, a crop larger than the images, or images too small for the blur.
         """
         check_images(images)
         if self.crop > min(images.shape[2:]):
@@ -165,6 +165,8 @@ def gaussian_blur(images: Tensor, sigma: Tensor) -> Tensor:
     True
     """
     reach = max(1, int(np.ceil(3 * float(sigma.max()))))
+    if min(images.shape[2:]) <= reach:
+        raise ValueError(f"images: got {tuple(images.shape)}; valid: sides above {reach} pixels, three deviations")
     offsets = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
     sigma = sigma.to(images).clamp(min=1e-3)[:, None]
     # Each image's window ends at its own three deviations, whatever its neighbours in the batch need.

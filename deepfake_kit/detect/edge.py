@@ -177,7 +177,9 @@ class PhiNet(nn.Module):
         self.width = channels
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images float [N, 3, H, W], normalised as the caller likes, to features [N, width]."""
+        """Images float [N, 3, H, W], normalised as the caller likes, at least 2 pixels wide and high, to [N, width]."""
+        if min(images.shape[2:]) < 2:
+            raise ValueError(f"images: got {tuple(images.shape)}; valid: [N, 3, H, W] of at least 2 x 2 pixels")
         return self.blocks(self.first(self.stem(images))).mean((2, 3))
 
 

@@ -115,6 +115,7 @@ def test_a_silenced_block_gives_its_input_or_nothing(c_out, stride):
         (lambda: edge.expansion(9, 8), "block"),
         (lambda: edge.shift_channels(torch.zeros(1, 6, 1, 1), 4), "groups"),
         (lambda: edge.make_divisible(0), "channels"),
+        (lambda: edge.PhiNet(0.2, t0=2, layers=2)(torch.zeros(1, 3, 1, 1)), "at least 2 x 2"),
     ],
 )
 def test_bad_input_is_named(call, says):
