@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from deepfake_kit.exercises import number, numbers
+
 
 def _differs(found, expected, tolerance: float = 1e-6) -> bool:
     found, expected = np.asarray(found, dtype=float), np.asarray(expected, dtype=float)
@@ -15,7 +17,7 @@ def _differs(found, expected, tolerance: float = 1e-6) -> bool:
 def alpha_bars(answer) -> str | None:
     """2.1: from betas to alpha-bars."""
     for betas in (np.array([0.1, 0.2, 0.5]), np.linspace(1e-4, 0.02, 1000), np.array([0.3])):
-        found, right = np.asarray(answer(betas.copy()), dtype=float), np.cumprod(1 - betas)
+        found, right = numbers(answer(betas.copy())), np.cumprod(1 - betas)
         if found.shape != right.shape:
             return f"for {len(betas)} steps you return shape {found.shape}; one value a step, from the first on."
         if not _differs(found, right):
@@ -32,7 +34,7 @@ def crossing(answer, steps: int = 1000) -> str | None:
     """2.2: the first step at which the noise is stronger than the image."""
     bars = np.cumprod(1 - np.linspace(1e-4, 0.02, steps))
     right = int(np.argmax(bars < 0.5))
-    value = float(answer)
+    value = number(answer)
     if value == right:
         return None
     if value in (right + 1, right - 1):
@@ -45,7 +47,7 @@ def crossing(answer, steps: int = 1000) -> str | None:
 def posterior_variance(answer) -> str | None:
     """2.3: variance of the step before, from two alpha-bars."""
     for bar, bar_prev in ((0.5, 0.6), (0.0001, 0.00012), (0.9, 1.0), (0.2, 0.8)):
-        found = float(answer(bar, bar_prev))
+        found = number(answer(bar, bar_prev))
         beta = 1 - bar / bar_prev
         if math.isclose(found, (1 - bar_prev) / (1 - bar) * beta, rel_tol=1e-6, abs_tol=1e-12):
             continue
@@ -63,7 +65,7 @@ def ddim(answer) -> str | None:
     for bar, bar_prev in ((0.3, 0.5), (0.01, 0.9), (0.7, 1.0)):
         x0, eps = rng.standard_normal((2, 4, 4))
         x = math.sqrt(bar) * x0 + math.sqrt(1 - bar) * eps
-        found = np.asarray(answer(x, eps, bar, bar_prev), dtype=float)
+        found = numbers(answer(x, eps, bar, bar_prev))
         if _differs(found, math.sqrt(bar_prev) * x0 + math.sqrt(1 - bar_prev) * eps, 1e-5):
             if found.shape == x0.shape and not _differs(found, x0, 1e-5):
                 return "that is the clean estimate itself. Which noise belongs to the earlier step?"
@@ -80,7 +82,7 @@ def eps_from_v(answer) -> str | None:
     for bar in (0.01, 0.36, 0.5, 0.99):
         x0, eps = rng.standard_normal((2, 5))
         x, v = math.sqrt(bar) * x0 + math.sqrt(1 - bar) * eps, math.sqrt(bar) * eps - math.sqrt(1 - bar) * x0
-        found = answer(x.copy(), v.copy(), bar)
+        found = numbers(answer(x.copy(), v.copy(), bar))
         if not _differs(found, eps, 1e-5):
             continue
         if not _differs(found, x0, 1e-5):
@@ -94,7 +96,7 @@ def look_ahead(answer) -> str | None:
     rng = np.random.default_rng(2)
     for before, now, after in ((-4.0, -3.0, -1.0), (0.5, 0.7, 2.0), (1.0, 2.0, 3.0)):
         start, slope = rng.standard_normal((2, 3))
-        found = answer(start + slope * now, start + slope * before, after, now, before)
+        found = numbers(answer(start + slope * now, start + slope * before, after, now, before))
         if not _differs(found, start + slope * (now + after) / 2):
             continue
         if not _differs(found, start + slope * after):

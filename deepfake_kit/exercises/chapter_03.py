@@ -6,12 +6,14 @@ import math
 
 import numpy as np
 
+from deepfake_kit.exercises import number, numbers
+
 
 def _gram(answer) -> str | None:
     random = np.random.default_rng(31)
     for channels, positions in ((3, 5), (4, 4), (1, 7), (6, 2)):
         f = random.standard_normal((channels, positions)) + 0.5
-        given, ours = f.copy(), np.asarray(answer(f), float)
+        given, ours = f.copy(), numbers(answer(f))
         if not np.array_equal(given, f):
             return "Your function changed the features it was given."
         right = np.array([[sum(a * b) for b in f] for a in f])
@@ -35,7 +37,7 @@ def _guided(answer) -> str | None:
     random = np.random.default_rng(32)
     for w in (0.0, 1.0, 3.0, 7.5, -1.0):
         empty, told = random.standard_normal((2, 4, 3))
-        ours = np.asarray(answer(empty.copy(), told.copy(), w), float)
+        ours = numbers(answer(empty.copy(), told.copy(), w))
         if ours.shape == empty.shape and np.allclose(ours, empty + w * (told - empty), atol=1e-9):
             continue
         if np.allclose(ours, told + w * (told - empty), atol=1e-9):
@@ -53,7 +55,7 @@ def _best_of(answer) -> str | None:
         rise = np.sort(d)
         left = np.arange(n, -1, -1) / n
         right = float((rise * (left[:-1] ** k - left[1:] ** k)).sum())
-        ours = float(answer(d.tolist(), k))
+        ours = number(answer(d.tolist(), k))
         if abs(ours - right) <= 1e-9:
             continue
         if abs(ours - rise[0]) <= 1e-9:
@@ -78,7 +80,7 @@ def _errors(answer) -> str | None:
         said = np.where(wrong, ~woman, woman)
         count, of = int((wrong & woman).sum()), int(woman.sum())
         right = (count / of, *wilson_interval(count, of))
-        ours = [float(x) for x in answer(woman.copy(), said.copy())]
+        ours = [number(x) for x in answer(woman.copy(), said.copy())]
         if len(ours) == 3 and np.allclose(ours, right, atol=1e-6):
             continue
         if len(ours) != 3:
@@ -101,7 +103,7 @@ def _enough(answer, width: float = 0.1) -> str | None:
         low, high = wilson_interval(n // 2, n)
         return high - low
 
-    ours = float(answer)
+    ours = number(answer)
     if not math.isfinite(ours) or ours != round(ours) or ours < 2 or ours % 2:
         return "Asked is an even whole number of pictures, half of which are wrong."
     if wide(int(ours)) > width:

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from deepfake_kit.exercises import number
 from deepfake_kit.game.stackelberg import equilibrium, leader_utility
 from deepfake_kit.game.variants import reported_outcome
 
@@ -14,7 +15,7 @@ def best_quality(answer) -> str | None:
     """4.1: the quality that maximises a node's utility at a posted price."""
     qualities = np.linspace(0, 1, 2001)
     for price, cost in ((0.2, 0.4), (0.7, 0.4), (0.8, 0.4), (1.0, 0.4), (1.0, 0.7), (0.0, 0.1), (0.03, 0.0105)):
-        found = float(answer(price, cost))
+        found = number(answer(price, cost))
         if not 0 <= found <= 1:
             return f"at price {price} and cost {cost} you return {found:.3g}, but quality lives in [0, 1]."
         best = (qualities * price - qualities**2 * cost).max()
@@ -28,7 +29,7 @@ def best_quality(answer) -> str | None:
 
 def threshold_base_ten(answer, base: int = 10) -> str | None:
     """4.2: the cost at which full quality stops when satisfaction is a logarithm of another base."""
-    value = float(answer)
+    value = number(answer)
     if math.isclose(value, 1 / (8 * math.log(base)), rel_tol=1e-3):
         return None
     if math.isclose(value, 1 / (8 * math.log(2)), rel_tol=1e-2):
@@ -42,7 +43,7 @@ def price_under_floor(answer) -> str | None:
     """4.3: the leader's best price when a law sets a lowest price."""
     for cost in (0.05, 0.15, 0.3, 1.0):
         for floor in (0.0, 0.2, 0.35, 0.6, 0.9):
-            found = float(answer(cost, floor))
+            found = number(answer(cost, floor))
             if not found >= floor - 1e-12:
                 return f"at cost {cost} and floor {floor} your price {found:.3g} breaks the law."
             if not found <= 1:
@@ -60,7 +61,7 @@ def price_under_floor(answer) -> str | None:
 def price_that_keeps(answer) -> str | None:
     """4.4: the lowest price at which a node earns at least what it would elsewhere."""
     for cost, outside in ((0.2, 0.05), (0.2, 0.2), (0.2, 0.5), (1.0, 0.2), (0.0105, 0.02), (0.4, 0.0)):
-        found = float(answer(cost, outside))
+        found = number(answer(cost, outside))
         if not 0 <= found < math.inf:
             return f"at cost {cost} and outside option {outside} your price is {found:.3g}, not finite or negative."
 
@@ -86,7 +87,7 @@ def best_report(answer) -> str | None:
     """4.5: the report that pays a node best under the price rule, if it must deliver what it implies."""
     reports = np.geomspace(1e-3, 50, 40001)
     for cost in (0.0105, 0.1, 0.3, 1.0):
-        found = float(answer(cost))
+        found = number(answer(cost))
         if not (math.isfinite(found) and found > 0):
             return f"for the true cost {cost} you report {found}, and a report must be a finite number > 0."
         best = float(reported_outcome(cost, reports)[0].max())

@@ -6,6 +6,8 @@ import hashlib
 import math
 from fractions import Fraction
 
+from deepfake_kit.exercises import number
+
 WAD = 10**18
 INVERSE_LN2 = 1_442_695_040_888_963_407  # 1 / ln 2 with 18 decimals
 
@@ -13,7 +15,7 @@ INVERSE_LN2 = 1_442_695_040_888_963_407  # 1 / ln 2 with 18 decimals
 def _storage_gas(answer) -> str | None:
     for parameters, width in ((1, 4), (8, 4), (9, 4), (35_073, 4), (701_345, 4), (701_345, 2), (100, 1)):
         slots = math.ceil(parameters * width / 32)
-        ours = answer(parameters, width)
+        ours = number(answer(parameters, width))
         if ours == slots * 22_100:
             continue
         if ours == parameters * 22_100:
@@ -26,7 +28,7 @@ def _storage_gas(answer) -> str | None:
 
 def _safe_escrow(answer, base: int = 2) -> str | None:
     exact = 1 / (4 * math.log(base))
-    value = float(answer)
+    value = number(answer)
     if abs(value - exact) < 1e-3:
         return None
     if abs(value - 0.25) < 1e-3:
@@ -75,7 +77,7 @@ def _deterring_stake(answer) -> str | None:
     ):
         # An honest node earns reward - cost; a cheat (1 - d) reward - d stake.
         exact = max(0.0, cost / detection - reward)
-        value = answer(reward, cost, detection)
+        value = number(answer(reward, cost, detection))
         if abs(value - exact) <= 1e-9:
             continue
         if exact == 0 and value < 0:

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from deepfake_kit.exercises import number, numbers
+
 
 def weighted_average(answer) -> str | None:
     """6.1: federated averaging of clients' vectors by their number of images."""
@@ -13,7 +15,7 @@ def weighted_average(answer) -> str | None:
     for k in (1, 2, 5):
         vectors, sizes = [rng.normal(size=4) for _ in range(k)], rng.integers(1, 50, k).tolist()
         kept = [vector.copy() for vector in vectors]
-        found = np.asarray(answer(vectors, sizes), dtype=float)
+        found = numbers(answer(vectors, sizes))
         if found.shape != (4,):
             return f"for {k} vectors of length 4 you return something of shape {found.shape}."
         if not all(np.array_equal(a, b) for a, b in zip(vectors, kept, strict=True)):
@@ -28,7 +30,7 @@ def weighted_average(answer) -> str | None:
 
 def shrinkage(answer, devices: int = 20, rounds: int = 3) -> str | None:
     """6.2: what some rounds of the printed Eq. (6) leave of a weight that no client changes."""
-    value = float(answer)
+    value = number(answer)
     if math.isclose(value, float(devices) ** -rounds, rel_tol=1e-3):
         return None
     if math.isclose(value, 1 / devices, rel_tol=1e-2):
@@ -42,7 +44,7 @@ def skew(answer) -> str | None:
     """6.3: total variation distance between each client's classes and those of all clients together."""
     rng = np.random.default_rng(1)
     for counts in (np.array([[5, 0], [0, 5]]), rng.integers(1, 30, (4, 6)), np.array([[3, 3, 6], [1, 1, 2]])):
-        found = np.asarray(answer(counts.copy()), dtype=float)
+        found = numbers(answer(counts.copy()))
         if found.shape != (len(counts),):
             return f"for {len(counts)} clients you return the shape {found.shape}; give one number each."
         own = counts / counts.sum(1, keepdims=True)
@@ -61,7 +63,7 @@ def proximal_gradient(answer) -> str | None:
     rng = np.random.default_rng(2)
     for mu in (0.0, 0.3, 2.0):
         w, anchor = rng.normal(size=3), rng.normal(size=3)
-        found = np.asarray(answer(w, anchor, mu), dtype=float)
+        found = numbers(answer(w, anchor, mu))
         if found.shape != (3,):
             return f"the gradient has the shape of the weights, (3,); yours has {found.shape}."
         h = 1e-5
@@ -84,7 +86,7 @@ def traffic(answer) -> str | None:
         (3, 7, 10, 50, 16),
         (1, 1, 1, 1, 8),
     ):
-        found = float(answer(clients, rounds, parameters, images, pixels))
+        found = number(answer(clients, rounds, parameters, images, pixels))
         right = clients * rounds * 2 * 4 * parameters / (images * pixels)
         if math.isclose(found, right, rel_tol=1e-6):
             continue
@@ -101,7 +103,7 @@ def pooled_covariance(answer) -> str | None:
     rng = np.random.default_rng(3)
     for sizes in ((4,), (1, 6), (2, 3, 30)):
         rows = [rng.normal(size=(n, 3)) + 5 * i for i, n in enumerate(sizes)]
-        found = np.asarray(answer([(len(x), x.sum(0), x.T @ x) for x in rows]), dtype=float)
+        found = numbers(answer([(len(x), x.sum(0), x.T @ x) for x in rows]))
         if found.shape != (3, 3):
             return f"for rows of 3 numbers you return the shape {found.shape}; a covariance is 3 by 3."
         if not np.allclose(found, np.cov(np.concatenate(rows), rowvar=False, bias=True)):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from deepfake_kit.exercises import number, numbers
+
 POINTS = ((0.38, 0.93, 0.516), (0.9, 0.2, 0.5), (0.7, 0.05, 0.01), (1.0, 0.3, 0.25), (0.5, 0.9, 0.8))
 
 
@@ -14,7 +16,7 @@ def _near(ours, right, slack: float = 1e-9) -> bool:
 def _base_rate(answer) -> str | None:
     for found, accused, share in POINTS:
         accuracy = share * found + (1 - share) * (1 - accused)
-        ours = float(answer(found, accused, accuracy))
+        ours = number(answer(found, accused, accuracy))
         if _near(ours, share):
             continue
         if _near(ours, 1 - share):
@@ -28,7 +30,7 @@ def _base_rate(answer) -> str | None:
 def _auc_range(answer) -> str | None:
     for found, accused, _ in POINTS:
         right = found * (1 - accused), 1 - accused * (1 - found)
-        ours = tuple(float(x) for x in answer(found, accused))
+        ours = tuple(number(x) for x in answer(found, accused))
         if _near(ours, right):
             continue
         if _near(ours, right[::-1]):
@@ -48,7 +50,7 @@ def _cvar(answer) -> str | None:
         losses = np.round(random.exponential(1, n), 1)
         given = losses.copy()
         right = min(eta + np.clip(losses - eta, 0, None).mean() / alpha for eta in losses)
-        ours = float(answer(losses, alpha))
+        ours = number(answer(losses, alpha))
         if not np.array_equal(given, losses):
             return "Your function changed the losses it was given."
         if _near(ours, right):
@@ -69,7 +71,7 @@ def _null(answer) -> str | None:
         gap = float(np.quantile(null, min(place, 1.0)).round(2)) + (0.1 if place > 1 else 0.0)
         more = np.count_nonzero(null >= gap)
         right = gap - null.mean(), (1 + more) / (1 + repeats)
-        ours = tuple(float(x) for x in answer(gap, null))
+        ours = tuple(number(x) for x in answer(gap, null))
         if _near(ours, right):
             continue
         if _near(ours[:1], right[:1]):
@@ -99,7 +101,7 @@ def _head(answer) -> str | None:
     for channels, side in ((3, 4), (1, 2), (5, 8)):
         forgery, people = random.standard_normal((2, channels, side, side))
         people = 3 * people + 1
-        ours, right = np.asarray(answer(forgery, people), float), forgery.mean((1, 2))
+        ours, right = numbers(answer(forgery, people)), forgery.mean((1, 2))
         if ours.shape == right.shape and _near(ours, right, 1e-3):
             continue
         if ours.shape != right.shape:

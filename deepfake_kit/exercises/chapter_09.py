@@ -6,12 +6,14 @@ import math
 
 import numpy as np
 
+from deepfake_kit.exercises import number
+
 
 def _macs(answer) -> str | None:
     layers = ((3, 64, 7, 112, 1), (64, 64, 3, 56, 64), (96, 576, 1, 7, 12), (8, 16, 3, 4, 4))
     for c_in, c_out, kernel, side, groups in layers:
         exact = side * side * kernel * kernel * c_in * c_out // groups
-        ours = answer(c_in, c_out, kernel, side, groups)
+        ours = number(answer(c_in, c_out, kernel, side, groups))
         if ours == exact:
             continue
         if ours == exact * groups and groups > 1:
@@ -49,7 +51,7 @@ def _nt_xent(answer) -> str | None:
     for n, tau in ((2, 0.5), (3, 1.0), (5, 0.07), (4, 0.2)):
         sim = _cosines(n, n)
         given = sim.copy()
-        ours = float(answer(given, tau))
+        ours = number(answer(given, tau))
         if not np.array_equal(given, sim):
             return "Your function changed the matrix it was given; work on a copy."
         exact = _loss(sim, tau)
@@ -66,7 +68,7 @@ def _nt_xent(answer) -> str | None:
         if not math.isfinite(ours):
             return f"Not a finite number at temperature {tau}."
         return f"Wrong for {n} pictures at temperature {tau}. Row i asks for column i+N, and row i+N for column i."
-    if not math.isfinite(float(answer(_cosines(3, 1), 1e-4))):
+    if not math.isfinite(number(answer(_cosines(3, 1), 1e-4))):
         return "At a temperature of 0.0001 your exponentials overflow. Subtract the largest exponent of each row first."
     return None
 
@@ -75,7 +77,7 @@ def _constant_f1(answer) -> str | None:
     for p, batch in ((7 / 15, 4), (0.5, 2), (0.3, 8), (0.9, 1)):
         chance = [math.comb(batch, k) * p**k * (1 - p) ** (batch - k) for k in range(batch + 1)]
         exact = sum(q * 2 * k / (batch + k) for k, q in enumerate(chance))
-        ours = float(answer(p, batch))
+        ours = number(answer(p, batch))
         if abs(ours - exact) < 1e-3:
             continue
         if abs(ours - 2 * p / (1 + p)) < 1e-3:
@@ -89,7 +91,7 @@ def _constant_f1(answer) -> str | None:
 def _pictures(answer) -> str | None:
     for a, b in ((0.999, 0.998), (0.9, 0.8), (0.6, 0.7)):
         exact = 1.96**2 * (a * (1 - a) + b * (1 - b)) / (a - b) ** 2
-        ours = float(answer(a, b))
+        ours = number(answer(a, b))
         if abs(ours - exact) <= max(1.0, 1e-3 * exact):
             continue
         if abs(ours - 2 * exact) <= 1e-2 * exact:
@@ -108,7 +110,7 @@ def _separable(answer) -> str | None:
         kernel = kernel.astype(float)
         values = np.linalg.svd(kernel, compute_uv=False)
         exact = values[0] ** 2 / (values**2).sum()
-        ours = float(answer(kernel.copy()))
+        ours = number(answer(kernel.copy()))
         if abs(ours - exact) < 1e-6:
             continue
         if abs(ours - values[0] / values.sum()) < 1e-6:

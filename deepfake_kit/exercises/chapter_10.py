@@ -6,11 +6,13 @@ from itertools import product
 
 import numpy as np
 
+from deepfake_kit.exercises import number, numbers
+
 
 def _least_psnr(answer) -> str | None:
     for epsilon in (0.025, 0.05, 0.1, 1.0, 8 / 255):
         exact = -20 * np.log10(epsilon)
-        value = float(answer(epsilon))
+        value = number(answer(epsilon))
         if abs(value - exact) < 1e-6:
             continue
         if abs(value - exact / 2) < 1e-6 and exact:
@@ -26,7 +28,7 @@ def _projection(answer) -> str | None:
     for epsilon in (0.05, 0.3):
         x, z = random.random((3, 4, 4)), 2 * random.normal(size=(3, 4, 4))
         given = z.copy()
-        found = np.asarray(answer(z, x, epsilon))
+        found = numbers(answer(z, x, epsilon))
         if not np.array_equal(z, given):
             return "Your function changed the picture it was given."
         if found.shape != x.shape:
@@ -46,7 +48,7 @@ def _strongest(answer) -> str | None:
         a = random.normal(size=(2, columns))
         corners = np.array(list(product([-epsilon, epsilon], repeat=columns)))
         exact = ((corners @ a.T) ** 2).sum(axis=1).max()
-        value = float(answer(a, epsilon))
+        value = number(answer(a, epsilon))
         if np.isclose(value, exact, rtol=1e-6):
             continue
         if np.isclose(value, (epsilon * np.abs(a).sum(axis=1)) @ (epsilon * np.abs(a).sum(axis=1))):
@@ -70,10 +72,10 @@ def _fair(answer) -> str | None:
     def process(z):
         return np.round(z * 4) / 4
 
-    if not abs(float(answer(editor, process, original, original))) <= 1e-12:
+    if not abs(number(answer(editor, process, original, original))) <= 1e-12:
         return "Nothing was protected, and your score is not 0. To what does it compare?"
     exact = np.mean((editor(process(protected)) - editor(process(original))) ** 2)
-    value = float(answer(editor, process, protected, original))
+    value = number(answer(editor, process, protected, original))
     if np.isclose(value, exact):
         return None
     if np.isclose(value, np.mean((process(protected) - process(original)) ** 2)):
@@ -84,7 +86,7 @@ def _fair(answer) -> str | None:
 def _printed_distance(answer) -> str | None:
     for side, change in ((300, 0.05), (300, 1.0), (32, 0.1), (1, 0.2)):
         exact = change * side * np.sqrt(3)
-        value = float(answer(side, change))
+        value = number(answer(side, change))
         if np.isclose(value, exact):
             continue
         if np.isclose(value, change * side):

@@ -2,14 +2,16 @@
 
 import json
 import subprocess
+import zipfile
 from pathlib import Path
 
 import nbformat
 import pytest
-from press.course import make, notebooks, plan
+from press.course import bank, make, notebooks, plan
 
 from deepfake_kit.__main__ import main
 from deepfake_kit.notebook import settings
+from deepfake_kit.notebook.check import judge
 
 ROOT = Path(__file__).resolve().parents[2]
 ALL = [int(name[:2]) for name in settings.chapters() if (ROOT / "notebooks" / f"{name}.ipynb").is_file()]
@@ -150,3 +152,47 @@ def test_the_command_needs_a_copy_of_the_repository(tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path)
     assert main(["course"]) == 2
     assert "run this inside a copy of the repository" in capsys.readouterr().err
+
+
+def score(text: str, given: float) -> float:
+    """What a learning platform computes for an answer, from the item's own rules."""
+    import xml.etree.ElementTree as ET
+
+    root, space = ET.fromstring(text), {"q": bank.SPACE}
+    low = float(root.find(".//q:gte/q:baseValue", space).text)
+    high = float(root.find(".//q:lte/q:baseValue", space).text)
+    return float(root.find(".//q:setOutcomeValue/q:baseValue", space).text) if low <= given <= high else 0.0
+
+
+def test_a_package_holds_what_its_manifest_says_and_marks_by_its_own_rules(course):
+    import xml.etree.ElementTree as ET
+
+    questions = [q for o in plan.outlines(ROOT, ALL) for q in bank.questions(o, 7)]
+    with zipfile.ZipFile(course / "questions-qti21.zip") as file:
+        manifest = ET.fromstring(file.read("imsmanifest.xml"))
+        named = [row.get("href") for row in manifest.iter(f"{{{bank.PACKAGE}}}resource")]
+        assert (
+            sorted(named) == sorted(set(file.namelist()) - {"imsmanifest.xml"}) and len(named) == len(questions) >= 50
+        )
+        for q in questions:
+            text = file.read(f"items/q{q.name}.xml").decode()
+            assert score(text, q.answer) == q.points and score(text, float(f"{q.answer:.4g}")) == q.points or q.whole
+            off = q.answer + 1 if q.whole else q.answer * 1.02 + 1e-3
+            assert score(text, off) == score(text, -q.answer or 1.0) == 0, q
+    assert {int(q.exercise.split(".")[0]) for q in questions} == set(ALL)
+
+
+def test_questions_follow_the_seed_and_their_answers_pass_the_grader():
+    outline = plan.outlines(ROOT, [4])[0]
+    one, same, other = (bank.questions(outline, seed) for seed in (1, 1, 2))
+    assert one == same and one != other
+    values = [q.answer for q in one if q.exercise == "4.2"]
+    assert [judge("4.2", value, kind) for kind, value in enumerate(values)] == [None] * 4
+    assert judge("4.2", values[1], 2) is not None
+
+
+def test_exam_sheets_differ_by_seed_and_the_answers_stand_on_another_sheet(course):
+    sheets = [(course / f"exam-{seed}.md").read_text() for seed in (7, 8, 9)]
+    assert len(set(sheets)) == 3
+    answers = (course / "exam-7-answers.md").read_text()
+    assert sheets[0].count("points)") == answers.count("points)") >= 20 and "Answer: ___" not in answers

@@ -51,13 +51,26 @@ def test_wrong_answers_get_a_hint(number, answer, capsys):
     [
         ("2.1", lambda b: b[99], "IndexError"),
         ("2.4", lambda x, e, b, p: 1 / 0, "ZeroDivisionError"),
-        ("5.2", "a lot", "ValueError"),
+        ("5.3", lambda c: {}[c], "KeyError"),
         ("10.1", "much", "TypeError"),
     ],
 )
 def test_an_answer_that_raises_is_a_hint_and_no_exception(number, answer, error, capsys):
     assert not check(number, answer)
     assert capsys.readouterr().out.startswith(f"{number}: not yet. your answer raised {error}")
+
+
+@pytest.mark.parametrize(
+    ("number", "answer", "hint"),
+    [
+        ("5.2", "a lot", "numbers were asked for, not 'a lot'."),
+        ("5.2", [0.36], "one number was asked for, not an array of shape (1,)."),
+        ("2.1", lambda b: [str(x) for x in np.cumprod(1 - b)], "numbers were asked for, not ['0.9'"),
+    ],
+)
+def test_an_answer_of_the_wrong_kind_is_told_so(number, answer, hint, capsys):
+    assert not check(number, answer)
+    assert capsys.readouterr().out.startswith(f"{number}: not yet. {hint}")
 
 
 def test_a_hint_does_not_give_the_answer_away():

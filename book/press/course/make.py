@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 
 from press import sources, stage
-from press.course import notebooks, plan
+from press.course import bank, notebooks, plan
 
 DEFAULT = ["class"]
 
@@ -88,8 +88,14 @@ def course(root: Path, numbers: list[int], weeks: int, seed: int, out: Path, stu
         "rehearse.sh": script,
         "course.json": json.dumps({"seed": seed, "chapters": [o.name for o in found], "variants": deals}, indent=1),
     }
+    found_questions = [question for o in found for question in bank.questions(o, seed)]
+    for version in range(3):
+        for answers in (False, True):
+            name = f"exam-{seed + version}{'-answers' if answers else ''}.md"
+            papers[name] = bank.sheet(found_questions, seed + version, answers)
     for name, text in papers.items():
         _write(out / name, text)
+    bank.package(found_questions, out / "questions-qti21.zip")
     return out
 
 

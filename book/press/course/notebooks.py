@@ -14,23 +14,6 @@ import nbformat
 from deepfake_kit.notebook import variants
 from deepfake_kit.notebook.sources import read_source, stripped
 
-# How the book's answer `y` is written in a variant's form: the inverse of variants.BACK.
-FORWARD = {
-    "root": "np.sqrt(y)",
-    "square": "np.square(y)",
-    "rest": "1 - np.asarray(y)[()]",
-    "odds": "y / (1 - y)",
-    "inverse": "1 / y",
-    "exp": "np.exp(y)",
-    "log": "np.log(y)",
-    "channels last": "np.moveaxis(y, 0, -1)",
-    "mirrored": "y[..., ::-1]",
-    "transposed": "y.T",
-    "reversed": "y[::-1]",
-    "hex": "y.hex()",
-    "number": 'int.from_bytes(y, "big")',
-    "texts": "list(map(str, y))",
-}
 SEVERAL = ("3.4", "7.5", "8.2", "8.4")  # whose answer is a tuple; a form applies to each part
 POINTER = re.compile(r"Each has a solution(?: below it)?, folded away on the page\.\s*")
 SETTINGS = ("parameters",)
@@ -135,7 +118,7 @@ def rewritten(exercise: Exercise, form) -> str:
     if isinstance(form, dict):
         formula = f"{ {value: key for key, value in form.items()}!r}[y]"
     elif isinstance(form, str):
-        formula = FORWARD[form]
+        formula = variants.table()["forms"][form]["to"]
     else:
         factor, shift = form
         formula = "y" if factor == 1 else "-y" if factor == -1 else f"y * {factor}"

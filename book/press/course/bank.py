@@ -1,0 +1,166 @@
+"""Question banks: numeric questions drawn from the exercises, as QTI 2.1 (Moodle, Canvas) and as exam sheets on paper.
+
+A question asks what an exercise's function gives for one set of numbers, or for the exercise's own number. The numbers
+are those on which the grader calls the solution, moved by a seed; the answer is computed by the solution.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from deepfake_kit.notebook.check import judge
+from press.course import notebooks, plan, reference
+
+SPACE = "http://www.imsglobal.org/xsd/imsqti_v2p1"
+PACKAGE = "http://www.imsglobal.org/xsd/imscp_v1p1"
+TOLERANCE = 0.01  # relative, of what a student types
+STAY = ("8.1",)  # numbers that belong together, which nothing may move
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question whose answer is a number."""
+
+    name: str
+    exercise: str
+    text: str
+    answer: float
+    points: int
+    whole: bool = False
+
+    @property
+    def slack(self) -> float:
+        """How far a right answer may be off: one per cent, and nothing for a whole number."""
+        return 0.4 if self.whole else TOLERANCE * abs(self.answer) or 5e-4
+
+
+def _calls(exercise, function) -> list[tuple]:
+    """The arguments with which the grader calls a right answer."""
+    seen: list[tuple] = []
+
+    def noted(*given):
+        seen.append(given)
+        return function(*given)
+
+    with np.errstate(all="ignore"):
+        judge(exercise.number, noted)
+    return seen
+
+
+def _plain(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9
+
+
+def questions(outline, seed: int, each: int = 2) -> list[Question]:
+    """Questions of a chapter: for each exercise with numbers in and a number out, `each` sets of numbers."""
+    found, random = [], np.random.default_rng([seed, int(outline.number)])
+    for exercise in outline.exercises:
+
+        def add(number: int, text: str, answer, exercise=exercise) -> None:
+            whole, name = isinstance(answer, int | np.integer), f"{exercise.number}-{number}"
+            found.append(Question(name, exercise.number, text, float(answer), plan.points(exercise), whole))
+
+        if not exercise.is_function:
+            for kind in range(len(notebooks.variants.table()[exercise.number]) + 1):
+                words, _, solution = notebooks.asked(exercise, kind)
+                add(kind, _words(words), reference.answer(solution, outline.notebook))
+            continue
+        function = reference.answer(exercise.solution, outline.notebook)
+        calls = [given for given in _calls(exercise, function) if all(map(_plain, given))]
+        names = re.search(rf"def {exercise.name}\((.*?)\)", exercise.stub)[1].split(", ")
+        for number, place in enumerate(random.permutation(len(calls))):
+            given = calls[place] if exercise.number in STAY else tuple(_moved(x, random) for x in calls[place])
+            value = function(*given)
+            if (
+                isinstance(value, int | float | np.number)
+                and not isinstance(value, bool)
+                and 1e-9 < abs(value) < np.inf
+            ):
+                shown = ", ".join(f"{name} = {one:g}" for name, one in zip(names, given, strict=True))
+                add(number, f"{_words(exercise.prompt)} Give the number for {shown}.", value)
+            if sum(question.exercise == exercise.number for question in found) == each:
+                break
+    return found
+
+
+def _moved(value, random):
+    """A fraction moves by up to a tenth; whole numbers, and 0 and 1, stay."""
+    return float(f"{value * random.uniform(0.9, 1):.3g}") if isinstance(value, float) and value not in (0, 1) else value
+
+
+def _words(prompt: str) -> str:
+    """A prompt as plain text: no headings, no marks of Markdown; formulas stay between dollar signs."""
+    text = re.sub(r"^#+ .*$|\*\*(Exercise )?[\d.]+\*\*\.?|\(\d+ minutes\)\.?", "", prompt, flags=re.MULTILINE)
+    return " ".join(text.replace("`", "").replace("**", "").split())
+
+
+def item(question: Question) -> str:
+    """One question as a QTI 2.1 item: a text entry, right within one per cent."""
+    low, high = question.answer - question.slack, question.answer + question.slack
+    body = re.sub(r"\$([^$]+)\$", r"\\(\1\\)", question.text)  # as Moodle and Canvas write formulas
+    compare = '<{0}><variable identifier="RESPONSE"/><baseValue baseType="float">{1!r}</baseValue></{0}>'
+    return f"""<?xml version="1.0" encoding="UTF-8"?>
+<assessmentItem xmlns="{SPACE}" identifier="q{question.name}" title="Exercise {question.exercise}"
+    adaptive="false" timeDependent="false">
+  <responseDeclaration identifier="RESPONSE" cardinality="single" baseType="float">
+    <correctResponse><value>{question.answer!r}</value></correctResponse>
+  </responseDeclaration>
+  <outcomeDeclaration identifier="SCORE" cardinality="single" baseType="float">
+    <defaultValue><value>0</value></defaultValue>
+  </outcomeDeclaration>
+  <itemBody>
+    <p>{escape(body)}</p>
+    <p><textEntryInteraction responseIdentifier="RESPONSE" expectedLength="15"/></p>
+  </itemBody>
+  <responseProcessing>
+    <responseCondition>
+      <responseIf>
+        <and>{compare.format("gte", low)}{compare.format("lte", high)}</and>
+        <setOutcomeValue identifier="SCORE"><baseValue baseType="float">{question.points}</baseValue></setOutcomeValue>
+      </responseIf>
+    </responseCondition>
+  </responseProcessing>
+</assessmentItem>
+"""
+
+
+def package(found: list[Question], target: Path) -> Path:
+    """A zip that a learning platform imports: one item a question, and the manifest."""
+    rows = "\n".join(
+        f'    <resource identifier="r{q.name}" type="imsqti_item_xmlv2p1" href="items/q{q.name}.xml">'
+        f'<file href="items/q{q.name}.xml"/></resource>'
+        for q in found
+    )
+    manifest = f"""<?xml version="1.0" encoding="UTF-8"?>
+<manifest xmlns="{PACKAGE}" identifier="deepfakes">
+  <metadata><schema>QTIv2.1 Package</schema><schemaversion>1.0.0</schemaversion></metadata>
+  <organizations/>
+  <resources>
+{rows}
+  </resources>
+</manifest>
+"""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, text in [("imsmanifest.xml", manifest), *((f"items/q{q.name}.xml", item(q)) for q in found)]:
+            file.writestr(zipfile.ZipInfo(name, (2000, 1, 1, 0, 0, 0)), text)
+    return target
+
+
+def sheet(found: list[Question], seed: int, answers: bool) -> str:
+    """An exam on paper, or its answers: one question an exercise, drawn by the seed."""
+    random, lines = np.random.default_rng(seed), [f"# Exam, version {seed}{': answers' if answers else ''}", ""]
+    lines += [] if answers else ["Name: ____________________", ""]
+    numbers = dict.fromkeys(question.exercise for question in found)
+    for place, number in enumerate(numbers, 1):
+        choice = [question for question in found if question.exercise == number]
+        question = choice[random.integers(len(choice))]
+        said = f"{question.answer:.4g}" if answers else question.text
+        lines += [f"**{place}.** ({question.points} points) {said}", ""]
+        lines += [] if answers else ["Answer: ____________________", ""]
+    return "\n".join(lines)
