@@ -36,7 +36,9 @@ def problems(results: list[dict]) -> list[str]:
             continue
         approved, rerun = row.long.get("verdict", row.verdict), f"deepfake-kit run {row.chapter} --profile long --keep"
         try:
-            verdict = claims.compare(claim_id, record["value"], record["interval"], record["empty"])
+            verdict = claims.compare(
+                claim_id, record["value"], record["interval"], record["empty"], record.get("empty_interval")
+            )
         except ValueError as error:
             out.append(f"{error}; the kept run is older than its row: {rerun}")
             continue

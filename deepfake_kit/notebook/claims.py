@@ -55,7 +55,9 @@ class Claim:
     tolerance, direction : float, str
         How near to `printed` or `expected` is near enough; a weaker statement, such as ``"> 0"``, that may still hold.
     values, derived : dict
-        Further printed numbers, and numbers computed from them, by name.
+        Further printed numbers, and numbers computed from them or ours, by name.
+    elsewhere : dict
+        Numbers of other sources that the explanation needs, by name.
     random : bool
         Whether the measured number is random; then it is judged by its interval.
     empty : str
@@ -87,6 +89,7 @@ class Claim:
     where: str | list[str] | None = None
     values: dict = field(default_factory=dict)
     derived: dict = field(default_factory=dict)
+    elsewhere: dict = field(default_factory=dict)
     random: bool = False
     empty: str | None = None
     seen: str | None = None
@@ -131,7 +134,7 @@ def find(claim_id: str) -> Claim:
     return rows[one_of("claim", claim_id, rows)]
 
 
-def compare(claim_id: str, value, interval=None, empty=None) -> str:
+def compare(claim_id: str, value, interval=None, empty=None, empty_interval=None) -> str:
     """Judge a measured value against what the paper prints, or against what its statement implies.
 
     Parameters
@@ -144,6 +147,8 @@ def compare(claim_id: str, value, interval=None, empty=None) -> str:
         Low and high end of the interval around `value`, each shaped like it; required where the row is random.
     empty : float or sequence of float, optional
         The same measurement with the row's empty method in place of the work's; required where the row names one.
+    empty_interval : pair, optional
+        Low and high end around `empty`, which is then judged by all of it, as `value` is; without, as exact.
 
     Returns
     -------
@@ -177,8 +182,8 @@ def compare(claim_id: str, value, interval=None, empty=None) -> str:
         raise ValueError(f"claim {claim_id!r}: interval {interval!r} does not hold the value {value!r}")
     verdict = _judge(claim, low, high)
     if empty is not None and verdict in POSITIVE:
-        other = np.broadcast_to(np.asarray(empty, dtype=float), measured.shape)
-        if _judge(claim, other, other) in POSITIVE[: POSITIVE.index(verdict) + 1]:
+        others = (np.broadcast_to(np.asarray(x, dtype=float), measured.shape) for x in empty_interval or (empty, empty))
+        if _judge(claim, *others) in POSITIVE[: POSITIVE.index(verdict) + 1]:
             return "undecided"
     if claim.evidence == "arithmetic" and verdict != "undecided":
         return "adds-up" if verdict in POSITIVE else "does-not-add-up"
@@ -244,12 +249,12 @@ def _judge(claim: Claim, low, high) -> str:
     return "contradicted" if excluded else "undecided"
 
 
-def sentence(claim: Claim, verdict: str, ours, ends: list, empty, note: str) -> str:
+def sentence(claim: Claim, verdict: str, ours, ends: list, empty, note: str, empty_ends: list = ()) -> str:
     """What a mark says when it is opened: the statement, our number with its interval, and how we know."""
     record, _ = load(claim.id.partition("-")[0])
     whose, statement = stated(claim)
-    between = f" [{numbers(ends[0])} to {numbers(ends[1])}]" if ends else ""
-    void = "" if empty is None else f"; the empty method ({claim.empty}) {numbers(empty)}"
+    between, around = (f" [{numbers(two[0])} to {numbers(two[1])}]" if two else "" for two in (ends, empty_ends))
+    void = "" if empty is None else f"; the empty method ({claim.empty}) {numbers(empty)}{around}"
     measure = f"{claim.measure.rstrip('.')}: " if claim.measure else ""
     how, less = basis(claim), weaker(claim)
     return (

@@ -252,7 +252,16 @@ class Run(LongWork):
 
     compare_words = staticmethod(marks.compare_words)
 
-    def claim(self, claim_id: str, value, note: str = "", interval=None, empty=None, needs: str | None = None) -> None:
+    def claim(
+        self,
+        claim_id: str,
+        value,
+        note: str = "",
+        interval=None,
+        empty=None,
+        needs: str | None = None,
+        empty_interval=None,
+    ) -> None:
         """Hold a measured value against what a paper states, show the verdict, feed the ledger.
 
         Parameters
@@ -267,18 +276,21 @@ class Run(LongWork):
             Low and high end of the interval around `value`, each shaped like it; required where the row is random.
         empty : float or sequence of float, optional
             The same measurement with the row's empty method; required where the row names one.
+        empty_interval : pair, optional
+            Low and high end of the interval around `empty`.
         needs : str, optional
             Pretrained weights that the verdict rests on; where this run had to do without, it is *not attempted*.
         """
         from deepfake_kit.notebook import claims
 
         row = claims.find(claim_id)
-        verdict = claims.compare(claim_id, value, interval, empty)
+        verdict = claims.compare(claim_id, value, interval, empty, empty_interval)
         if needs and any(row["name"] == needs and row["stand_in"] for row in self.data):
             verdict, note = claims.OPEN[-1], f"Its verdict needs {needs}, which could not be had. {note}".strip()
         ours, *ends = (marks.numbers(x) for x in (value, *(interval or ())))
         void = None if empty is None else marks.numbers(empty)
-        text = claims.sentence(row, verdict, ours, ends, void, note)
+        void_ends = [marks.numbers(x) for x in empty_interval or ()]
+        text = claims.sentence(row, verdict, ours, ends, void, note, void_ends)
         sign = claims.SIGNS[verdict]
         shown = marks.mark(
             f"check-{claim_id}", verdict, sign, row.label, verdict.replace("-", " "), html.escape(text, quote=False)
@@ -291,6 +303,7 @@ class Run(LongWork):
                 "value": ours,
                 "interval": ends or None,
                 "empty": void,
+                "empty_interval": void_ends or None,
                 "verdict": verdict,
                 "note": note,
             },

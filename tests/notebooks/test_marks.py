@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from itertools import groupby
 from pathlib import Path
@@ -36,6 +37,30 @@ def faults(prose: list[str], code: str, number: str) -> list[str]:
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_mark_leads_to_a_check_and_every_check_has_its_mark(path):
     assert faults(*parts(path), path.stem[:2]) == []
+
+
+def fixed_empties(code: str) -> list[str]:
+    """Claims whose empty method is a number that was written and not measured: it could not pass by construction."""
+    calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
+    given = [(call, word.value) for call in calls for word in call.keywords if word.arg == "empty"]
+    return [
+        ast.unparse(call.args[0])
+        for call, value in given
+        if not any(isinstance(node, ast.Name) for node in ast.walk(value))
+    ]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_an_empty_method_is_measured(path):
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    code = "\n".join(cell.source for cell in cells if "setup" not in cell.metadata.get("tags", []))
+    assert fixed_empties(code) == []
+
+
+@pytest.mark.parametrize("number", ["0.0", "-1.0", "2 * 0.5"])
+def test_an_empty_method_that_nobody_measured_is_found(number):
+    assert fixed_empties(f'run.claim("ddtma-eq-1", x, empty={number})') == ["'ddtma-eq-1'"]
+    assert fixed_empties('run.claim("ddtma-eq-1", x, empty=untrained.mean() - 1)') == []
 
 
 def test_every_derivation_of_chapter_2_has_a_mark():

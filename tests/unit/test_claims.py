@@ -98,6 +98,12 @@ def test_what_an_empty_method_passes_decides_nothing(row, value, empty, verdict)
     assert claims.compare("x", value, empty=empty) == verdict
 
 
+def test_an_empty_method_is_judged_by_all_of_its_interval(row):
+    row(direction="> 0", empty="noise")
+    assert claims.compare("x", 1.0, empty=0.1, empty_interval=(-0.2, 0.4)) == "direction-holds"
+    assert claims.compare("x", 1.0, empty=0.1, empty_interval=(0.05, 0.4)) == "undecided"
+
+
 def test_an_empty_method_is_named_in_the_row_and_measured_in_the_run(row):
     row(direction="> 0", empty="noise")
     with pytest.raises(ValueError, match="'noise', the run gives empty=None"):

@@ -51,7 +51,7 @@ CHAPTERS = {
 }
 REQUIRED = {"id", "kind", "label", "section", "states", "finding", "explanation", "chapter", "verdict", "evidence"}
 OPTIONAL = {"measure", "printed", "expected", "tolerance", "direction", "values", "derived", "reason"}
-OPTIONAL |= {"size", "where", "random", "empty", "seen", "long"}
+OPTIONAL |= {"size", "where", "random", "empty", "seen", "long", "elsewhere"}
 RECORD = {"id", "short", "title", "authors", "year", "venue", "doi", "licence"}
 # What its page says in words of ours.
 TOLD = {"aim", "easy", "hard", "ask"}
@@ -107,7 +107,7 @@ def row_faults(row: dict) -> list[str]:
     if len(str(row["explanation"]).split()) > 60:
         found.append("explanation is longer than 60 words")
     numbers = number_faults(row)
-    found += numbers + evidence_faults(row) + ([] if numbers else place_faults(row))
+    found += numbers + evidence_faults(row) + ([] if numbers else place_faults(row) + told_faults(row))
 
     if row["verdict"] in OPEN and not row.get("reason"):
         found.append(f"{row['verdict']} without a reason")
@@ -139,7 +139,7 @@ def number_faults(row: dict) -> list[str]:
         found.append("something to compare with, but no measure")
     if row["verdict"] in JUDGED and not stated:
         found.append(f"{row['verdict']} with nothing to compare with")
-    for field in ("values", "derived"):
+    for field in ("values", "derived", "elsewhere"):
         if not all(map(is_number, (row.get(field) or {}).values())):
             found.append(f"{field} are not all numbers")
         for name in row.get(field) or {}:
@@ -196,6 +196,36 @@ def place_faults(row: dict) -> list[str]:
             for n, x in values.items()
             if not any(stands(x, p) for p in everywhere)
         ]
+    return found
+
+
+# Numbers that only say where something stands: "chapters 3 and 7", "Eq. (20)", "[14]", "Ruiz 2020".
+PLACES = re.compile(
+    r"(?i:(?:chapter|fig(?:ure)?|table|section|row|page|line|equation|eqn?|algorithm)s?\.?\s*\(?\d[\d.]*\)?"
+    r"(?:(?:,| to| and| or)\s*\(?\d[\d.]*\)?)*)|\[\d+(?:, ?\d+)*\]|\b(?!In\b|Since\b|By\b)[A-Z][\w-]+,? (?:19|20)\d\d\b"
+)
+
+
+def told_faults(row: dict) -> list[str]:
+    """Numbers in our own words that stand neither in the work's text nor under `derived` or `elsewhere`."""
+    text = text_of(row["id"].partition("-")[0])
+    if not text:
+        return []
+    ours = [*(row.get("derived") or {}).items(), *(row.get("elsewhere") or {}).items()]
+    labels = " ".join([text, *(name for name, _ in ours), *(row.get(k) or "" for k in ("size", "measure", "empty"))])
+    expected = row.get("expected")
+    known = [x for _, x in ours] + (expected if isinstance(expected, list) else [expected] * (expected is not None))
+    found = []
+    for field in ("explanation", "reason"):
+        said = re.sub(r"\$[^$]*\$", " ", PLACES.sub(" ", row.get(field) or ""))
+        for match in re.finditer(r"\d+(?:,\d{3})+(?:\.\d+)?|\d*\.?\d+", said):
+            digits, after = match[0].replace(",", ""), said[match.end() : match.end() + 12]
+            decimals = len(digits.partition(".")[2])
+            last = 10.0**-decimals if decimals else 10.0 ** (len(digits) - len(digits.rstrip("0") or digits))
+            scales = [1.0] + [0.01] * bool(re.match(r"\s*(?:%|percent)", after))
+            near = any(abs(float(digits) * k - abs(x)) <= 0.501 * last * k for k in scales for x in known)
+            if not near and not any(stands(float(digits) * k, labels) for k in scales):
+                found.append(f"{field}: nothing says whence {match[0]} comes")
     return found
 
 
@@ -442,6 +472,25 @@ def test_a_measured_row_passes(monkeypatch):
 def test_a_verdict_beyond_its_evidence_is_found(change, monkeypatch):
     monkeypatch.setattr(f"{__name__}.text_of", lambda _: "It keeps 84% of them, 1,000 times in all. Five of 5.")
     assert row_faults({**MEASURED, **change})
+
+
+@pytest.mark.parametrize(
+    ("explanation", "faults"),
+    [
+        ("It keeps 84 of 100.", 0),
+        ("It keeps 85 of 100.", 1),
+        ("Chapters 4 and 9, Eq. (20), Ruiz 2020 and [17] say so.", 0),
+        ("About 11,500 pictures, or 61%.", 0),
+        ("About 11,400 pictures, or 63%.", 2),
+        ("Another source has 0.617.", 0),
+        ("On 20 devices.", 0),
+        ("In 2019 it had 0.63.", 2),
+    ],
+)
+def test_a_number_without_a_source_is_found_in_our_words(explanation, faults, monkeypatch):
+    monkeypatch.setattr(f"{__name__}.text_of", lambda _: "It keeps 84% of 100.")
+    row = {**MEASURED, "derived": {"pictures": 11506, "share": 0.611}, "elsewhere": {"AUC": 0.617}}
+    assert len(told_faults({**row, "explanation": explanation, "reason": None})) == faults
 
 
 @pytest.mark.parametrize(
