@@ -164,6 +164,8 @@ def evidence_faults(row: dict) -> list[str]:
     if evidence in ("small", "stated-size"):
         if not row.get("size"):
             found.append(f"evidence {evidence} without a size")
+        if verdict in JUDGED and not row.get("random"):
+            found.append(f"{verdict} by a run without an interval; an exact count is re-derived")
         if verdict in ("reproduced", "direction-holds") and not row.get("empty"):
             found.append(f"{verdict} by a run that was not tried against an empty method")
     elif row.get("size"):
@@ -438,6 +440,7 @@ MEASURED = {
     "evidence": "small",
     "size": "20 devices",
     "empty": "an untrained network",
+    "random": True,
     "where": "keeps 84% of them, 1,000 times",
     "values": {"share": 0.84, "times": 1000},
 }
@@ -454,6 +457,7 @@ def test_a_measured_row_passes(monkeypatch):
         {"evidence": None},
         {"size": None},
         {"empty": None},
+        {"random": None},
         {"evidence": "re-derived"},
         {"evidence": "arithmetic", "size": None},
         {"evidence": "arithmetic", "size": None, "verdict": "contradicted"},
