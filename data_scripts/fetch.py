@@ -5,7 +5,7 @@ Usage::
 
     python data_scripts/fetch.py list
     python data_scripts/fetch.py fashion-mnist --accept-terms
-    python data_scripts/fetch.py celeba --accept-terms --from ~/Downloads/celeba
+    python data_scripts/fetch.py trueface --accept-terms --from ~/Downloads/TrueFace
     python data_scripts/fetch.py verify fashion-mnist
 """
 
@@ -136,7 +136,7 @@ def _import(wanted: Source, given: Path, root: Path) -> Path:
     files = _belonging(wanted, given)
     for path in files:
         expected = places.published(path.name, wanted)
-        if expected and not any(hashes.matches(path, each) for each in expected):
+        if expected and hashes.of_file(path) not in expected:
             found = hashes.plain(path)
             raise ValueError(
                 f"{path}: wrong checksum: expected {expected[0]}, found sha256 {found}. Nothing was imported."
@@ -167,7 +167,7 @@ def _belonging(wanted: Source, given: Path) -> dict[Path, dict[str, str] | None]
     belonging, others = {}, []
     for path in paths:
         relative = path.relative_to(given).as_posix() if given.is_dir() else path.name
-        packed = path.suffix == ".zip" and (path.name == "img_align_celeba.zip" or path.name not in wanted.sha256)
+        packed = path.suffix == ".zip" and path.name not in wanted.sha256
         members = _members(wanted, path) if packed and not hashes.leftover(path.name) else {}
         if members:
             belonging[path] = members

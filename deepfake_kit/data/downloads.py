@@ -158,7 +158,7 @@ def fetch_file(url: str, folder: Path, name: str, expected: str, progress: bool 
     name : str
         Name of the file there.
     expected : str
-        SHA-256, or ``"md5:..."``.
+        SHA-256 in hex.
     progress : bool
         Show a bar.
 
@@ -175,7 +175,7 @@ def fetch_file(url: str, folder: Path, name: str, expected: str, progress: bool 
         folder.mkdir(parents=True, exist_ok=True)
         with alone(folder / f".{name}.lock"):
             if target.exists():
-                if not file_hashes.matches(target, expected):
+                if file_hashes.of_file(target) != expected:
                     raise ValueError(
                         f"{target}: wrong checksum: expected {expected}, found sha256 "
                         f"{file_hashes.of_file(target)}. "
@@ -255,7 +255,7 @@ def unpack(
                 partial = target.with_name(f".{target.name}.part")
                 partial.write_bytes(packed.read(member))
                 expected = (sha256 or {}).get(name)
-                if expected and file_hashes.matches(partial, expected) is not True:
+                if expected and file_hashes.of_file(partial) != expected:
                     raise ValueError(
                         f"{archive}!{member}: wrong checksum: expected {expected}, found {file_hashes.of_file(partial)}"
                     )

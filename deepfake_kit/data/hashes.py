@@ -40,14 +40,6 @@ def plain(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def matches(path: Path, expected: str) -> bool:
-    """Whether a file has the published hash: a SHA-256 in hex, or ``"md5:..."`` where that is all."""
-    if not expected.startswith("md5:"):
-        return of_file(path) == expected
-    with path.open("rb") as handle:
-        return f"md5:{hashlib.file_digest(handle, 'md5').hexdigest()}" == expected
-
-
 def of_files(paths: Iterable[Path]) -> str:
     """One file: its hash. Several: the SHA-256 of their sorted "name hash" lines."""
     paths = sorted(paths, key=lambda path: path.name)

@@ -223,7 +223,7 @@ def checked_bytes(path: Path, wanted: Source) -> bytes:
 def sha_ok(path: Path, wanted: Source) -> bool | None:
     """Whether a file has its published hash; None where none is published."""
     expected = published(path.name, wanted)
-    return any(file_hashes.matches(path, each) for each in expected) if expected else None
+    return file_hashes.of_file(path) in expected if expected else None
 
 
 def published(name: str, wanted: Source) -> list[str]:

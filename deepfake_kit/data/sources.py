@@ -1,8 +1,7 @@
 """What each data set is: files, checksums, addresses, licence and terms. Facts only, no reading, no network.
 
 `deepfake_kit.data` looks sets up here; `data_scripts/fetch.py` prints the terms from here.
-SHA-256 values are those of the publishers' own files. Where a publisher gives MD5 only, the value is
-``md5:...``.
+SHA-256 values are those of the publishers' own files.
 """
 
 from __future__ import annotations
@@ -180,42 +179,6 @@ _ALL = (
             "or make one from github.com/joojs/fairface.",
             "Put it at {root}/fairface-sub64/fairface_sub64.npz, or let the script do so: "
             "fetch.py fairface --accept-terms --from FILE",
-        ),
-    ),
-    Source(
-        name="celeba",
-        title="CelebA, 202,599 aligned celebrity faces with 40 attributes",
-        licence="non-commercial research only, by agreement with the Multimedia Laboratory, CUHK",
-        terms="Non-commercial research purposes only; no copying, publishing or distributing of any part. " + _PEOPLE,
-        citation="Liu, Luo, Wang, Tang 2015, Deep Learning Face Attributes in the Wild, ICCV",
-        folders=("celeba", "CelebA"),
-        splits=("train", "val", "test"),
-        photographs_of_people=True,
-        sha256={
-            "img_align_celeba.zip": "md5:00d2c5bc6d35e252742224ab0c1e8fcb",
-            "identity_CelebA.txt": "md5:32bd1bd63d3c78cd57e08160ec5ed1e2",
-            "list_eval_partition.txt": "md5:d32c9cbf5e040fd4025c592c306e6668",
-        },
-        by_hand=(
-            "Open mmlab.ie.cuhk.edu.hk/projects/CelebA.html, read the agreement, and download Img/"
-            "img_align_celeba.zip, Anno/identity_CelebA.txt and "
-            "Eval/list_eval_partition.txt (torchvision.datasets.CelebA(download=True) gets the same files).",
-            "Put them into one folder and run: fetch.py celeba --accept-terms --from FOLDER",
-        ),
-    ),
-    Source(
-        name="casia-facev5",
-        title="CASIA-FaceV5, 500 subjects with 5 photographs each, 640x480",
-        licence="research only, on application to CASIA (biometrics.idealtest.org)",
-        terms="Non-commercial research and education; no redistribution. " + _PEOPLE,
-        citation="CASIA Face Image Database Version 5.0, Institute of Automation, Chinese Academy of Sciences",
-        folders=("CASIA-FaceV5", "casia-facev5"),
-        splits=("train", "test"),
-        photographs_of_people=True,
-        by_hand=(
-            "Register at biometrics.idealtest.org and apply for CASIA-FaceV5; approval is by hand.",
-            'Download the five archives "CASIA-FaceV5 (000-099).zip" to "CASIA-FaceV5 (400-499).zip".',
-            "Put them into one folder and run: fetch.py casia-facev5 --accept-terms --from FOLDER",
         ),
     ),
     Source(

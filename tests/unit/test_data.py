@@ -405,7 +405,7 @@ def test_the_warning_names_every_place_and_why_nothing_was_found_there(tmp_path,
         for place in (str(tmp_path / "elsewhere"), "./data", str(cache.cache_folder())):
             assert place in said
         with pytest.raises(FileNotFoundError, match=rf"root= \S+{root} \("):
-            data.load("celeba", root=tmp_path / root)
+            data.load("trueface", root=tmp_path / root)
 
 
 def test_a_stand_in_never_mixes_with_the_set_itself(tmp_path, monkeypatch):
@@ -517,7 +517,7 @@ def test_a_damaged_file_without_published_hash_is_refused_too(tmp_path, monkeypa
 def test_fingerprint_follows_the_files_and_is_remembered(tmp_path, monkeypatch):
     publish(monkeypatch)
     assert data.fingerprint("fashion-mnist", tmp_path) == "stand-in"
-    assert data.fingerprint("celeba", tmp_path) == "missing"
+    assert data.fingerprint("trueface", tmp_path) == "missing"
     files = fashion_files()
     folder = put(tmp_path / "FashionMNIST" / "raw", files)
     first = data.fingerprint("fashion-mnist", tmp_path)

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import importlib.util
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -147,19 +146,10 @@ def obtained(name, folder):
     trees.TREES[name](tree)
     given = folder / "obtained"
     given.mkdir()
-    if name == "celeba":
-        zipped(tree / "img_align_celeba", given / "img_align_celeba.zip", "img_align_celeba/")
-        for path in tree.glob("*.txt"):
-            shutil.copy(path, given)
-    elif name == "casia-facev5":
-        for shelf in tree.iterdir():
-            zipped(shelf, given / f"{shelf.name}.zip", f"{shelf.name}/")
-    elif name == "trueface":
+    if name == "trueface":
         return tree
-    else:
-        zipped(tree, given / "archive.zip")
-        return given / "archive.zip"
-    return given
+    zipped(tree, given / "archive.zip")
+    return given / "archive.zip"
 
 
 @pytest.fixture
@@ -188,30 +178,30 @@ def test_import_from_what_the_publisher_hands_out(name, tiny, tmp_path, capsys):
 
 
 def test_deep_verify_decodes_where_no_manifest_is(tiny, capsys):
-    victim = trees.tree_casia(tiny / "CASIA-FaceV5")
-    assert run("verify", "casia-facev5", "--root", tiny, "--deep") == 0
+    victim = trees.tree_140k(tiny / "140k-faces")
+    assert run("verify", "140k-faces", "--root", tiny, "--deep") == 0
     trees.cut(victim)
-    assert run("verify", "casia-facev5", "--root", tiny) == 0
-    assert run("verify", "casia-facev5", "--root", tiny, "--deep") == 1
+    assert run("verify", "140k-faces", "--root", tiny) == 0
+    assert run("verify", "140k-faces", "--root", tiny, "--deep") == 1
     assert f"{victim.name}: truncated" in capsys.readouterr().out
 
 
 def test_import_refuses_a_wrong_checksum_before_it_writes(tmp_path, capsys):
     given = tmp_path / "given"
     given.mkdir()
-    (given / "identity_CelebA.txt").write_text("not the real table")
+    (given / "index.csv").write_text("not the real table")
     root = tmp_path / "root"
-    assert run("celeba", "--root", root, "--accept-terms", "--from", given) == 1
+    assert run("ffhq-stylegan", "--root", root, "--accept-terms", "--from", given) == 1
     shown = capsys.readouterr().err
-    assert "identity_CelebA.txt" in shown and "32bd1bd63d3c78cd57e08160ec5ed1e2" in shown and not root.exists()
+    assert "index.csv" in shown and SOURCES["ffhq-stylegan"].sha256["index.csv"] in shown and not root.exists()
 
 
 def test_import_refuses_another_folder_and_a_cut_archive(tiny, tmp_path, capsys):
     given = tmp_path / "given"
     given.mkdir()
     (given / "notes.txt").write_text("hello")
-    assert run("casia-facev5", "--root", tiny, "--accept-terms", "--from", given) == 1
-    assert "not CASIA-FaceV5" in capsys.readouterr().err
+    assert run("trueface", "--root", tiny, "--accept-terms", "--from", given) == 1
+    assert "not TrueFace" in capsys.readouterr().err
     archive = obtained("140k-faces", tmp_path)
     trees.cut(archive)
     assert run("140k-faces", "--root", tiny, "--accept-terms", "--from", archive) == 1
@@ -299,8 +289,8 @@ def test_verify_finds_a_wrong_checksum_and_a_set_that_is_not_there(tmp_path, cap
     served.put(tmp_path / "KMNIST" / "raw", served.fashion_files())
     assert run("verify", "kmnist", "--root", tmp_path) == 1
     assert "wrong checksum" in capsys.readouterr().out
-    assert run("verify", "celeba", "--root", tmp_path) == 1
-    assert "celeba: not found" in capsys.readouterr().out
+    assert run("verify", "trueface", "--root", tmp_path) == 1
+    assert "trueface: not found" in capsys.readouterr().out
 
 
 def test_a_reader_who_has_seen_enough_is_no_error(tmp_path):
