@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from scipy import stats
+from scipy.special import xlog1py, xlogy
+from torch import nn
 from torch.nn import functional as F
 
 from deepfake_kit.training import descend
@@ -66,23 +68,8 @@ def value(discriminator, p_data, p_g, dx: float = 1.0) -> float:
     >>> round(value([0.5, 0.5], [0.4, 0.6], [0.4, 0.6]), 6)  # -log 4
     -1.386294
     """
-    from scipy.special import xlog1py, xlogy
-
     d = np.asarray(discriminator, dtype=float)
     return float(np.sum(xlogy(p_data, d) + xlog1py(p_g, -d)) * dx)
-
-
-def generator_gradients(d: float) -> tuple[float, float]:
-    r"""Size of the gradient in the logit, for :math:`\log(1-D)` and for :math:`-\log D`, at D = d.
-
-    With :math:`D=\mathrm{sigmoid}(s)` they are :math:`D` and :math:`1-D` (Goodfellow et al. 2014, end of section 3).
-
-    >>> generator_gradients(0.001)
-    (0.001, 0.999)
-    """
-    if not 0 < d < 1:
-        raise ValueError(f"d: got {d}; valid: between 0 and 1")
-    return d, 1 - d
 
 
 class Game(NamedTuple):
@@ -99,15 +86,6 @@ class Game(NamedTuple):
     best: list[float]
     accuracy: list[float]
     discriminator: nn.Module
-
-
-def normal_density(x: Tensor, mean: float, deviation: float) -> Tensor:
-    r""":math:`\mathcal N(x; \mu, \sigma^2)`.
-
-    >>> round(normal_density(torch.zeros(1), 0.0, 1.0).item(), 4)
-    0.3989
-    """
-    return torch.exp(-0.5 * ((x - mean) / deviation) ** 2) / (deviation * math.sqrt(2 * math.pi))
 
 
 GRID = torch.linspace(-4, 6, 1001)
@@ -177,7 +155,7 @@ def play(
 def _record(game: Game, net: nn.Module, target: tuple[float, float], made: tuple[float, float]) -> None:
     with torch.no_grad():
         d = torch.sigmoid(net(GRID[:, None]).squeeze(1)).numpy()
-    p, q = (normal_density(GRID, *which).numpy() for which in (target, made))
+    p, q = (stats.norm(*which).pdf(GRID) for which in (target, made))
     dx = float(GRID[1] - GRID[0])
     game.mean.append(made[0])
     game.deviation.append(made[1])
