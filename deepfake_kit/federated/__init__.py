@@ -6,12 +6,6 @@ from deepfake_kit.federated.aggregation import fedavg, flatten, unflatten
 from deepfake_kit.federated.batched import BatchedWorker
 from deepfake_kit.federated.client import client_seed, load_vector, local_update
 from deepfake_kit.federated.moments import Components, Moments
-from deepfake_kit.federated.partition import (
-    class_counts,
-    partition_dirichlet,
-    partition_iid,
-    partition_shards,
-    partition_writers,
-)
+from deepfake_kit.federated.partition import class_counts, partition_dirichlet, partition_iid, partition_shards
 from deepfake_kit.federated.plan import History, Plan
 from deepfake_kit.federated.training import combine, train

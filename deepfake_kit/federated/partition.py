@@ -21,10 +21,10 @@ def _count(name: str, value, least: int) -> int:
     return int(value)
 
 
-def _enough(n: int, clients: int, each: int, unit: str = "images") -> None:
+def _enough(n: int, clients: int, each: int) -> None:
     if n < clients * each:
         raise ValueError(
-            f"clients={clients} with at least {each} {unit} each need {clients * each} {unit}; "
+            f"clients={clients} with at least {each} images each need {clients * each} images; "
             f"there are {n}. Use at most {n // max(1, each)} clients"
         )
 
@@ -167,48 +167,6 @@ def partition_shards(labels, clients: int, shards: int, seed: int) -> list[torch
     pieces = np.array_split(np.argsort(labels, kind="stable"), clients * shards)
     dealt = np.random.default_rng(seed).permutation(clients * shards).reshape(clients, shards)
     return _as_tensors(np.concatenate([pieces[i] for i in hand]) for hand in dealt)
-
-
-def partition_writers(writer_ids, clients: int, seed: int) -> list[torch.Tensor]:
-    """Give every writer's images to one client, writers dealt so that sizes stay close: EMNIST's natural
-    split.
-
-    After Caldas et al. (2018), "LEAF", where one writer is one client; here a client is a group of writers.
-
-    Parameters
-    ----------
-    writer_ids : integer vector [n]
-        Who wrote each image.
-    clients : int
-        Number of clients, at least 1 and at most the number of writers.
-    seed : int
-        Seed that breaks ties between writers with equally many images, >= 0.
-
-    Returns
-    -------
-    list of long Tensor
-        Indices of each client, sorted.
-
-    Raises
-    ------
-    ValueError
-        If there are no clients, or more clients than writers.
-
-    Examples
-    --------
-    >>> [part.tolist() for part in partition_writers(np.array([7, 7, 3, 5]), clients=2, seed=0)]
-    [[0, 1], [2, 3]]
-    """
-    writer_ids, clients = _vector("writer_ids", writer_ids), _count("clients", clients, 1)
-    _, member, sizes = np.unique(writer_ids, return_inverse=True, return_counts=True)
-    _enough(len(sizes), clients, 1, "writers")
-    order = np.random.default_rng(seed).permutation(len(sizes))
-    owner, held = np.empty(len(sizes), dtype=int), np.zeros(clients)
-    # Largest writer first, each to whoever holds least: the classic rule for near-equal loads.
-    for writer in order[np.argsort(-sizes[order], kind="stable")]:
-        owner[writer] = held.argmin()
-        held[owner[writer]] += sizes[writer]
-    return _as_tensors(np.flatnonzero(owner[member] == k) for k in range(clients))
 
 
 def class_counts(labels, parts) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from deepfake_kit.faces.studio import crop, footage, portraits
+from deepfake_kit.faces.studio import crop, footage
 from deepfake_kit.generators.ddpm import fit_ddpm, new_ddpm, sample_ddpm
 from deepfake_kit.generators.gan import fit_gan, new_gan
 from deepfake_kit.generators.style_gan import new_style_gan
@@ -23,9 +23,8 @@ from deepfake_kit.images import to_unit
 from deepfake_kit.training import check_steps
 from deepfake_kit.valid import one_of
 
-#: Seeds of the invented populations; test faces come from others.
-PORTRAIT_SEED, FOOTAGE_SEED = 2101, 10
-SOURCE, TARGET = 25, 16
+#: The invented person that "swap" films, and the seed of the film.
+SOURCE, FOOTAGE_SEED = 25, 10
 
 
 @dataclass(frozen=True)
@@ -179,17 +178,3 @@ def settings_of(kind: str, **changed) -> Kind:
     made = wanted(**changed)
     check_steps(made.steps, made.batch_size)
     return made
-
-
-def training_faces(kind: str, n: int = 4000, size: int = 32) -> Tensor | list[Tensor]:
-    """The faces a kind learns from unless others are given.
-
-    Returns
-    -------
-    Tensor [n, 3, size, size], or for "swap" a list of two: n // 10 frames each of source and target, cropped and
-    aligned.
-    """
-    one_of("kind", kind, KINDS)
-    if kind == "swap":
-        return [crop(footage(person, n // 10, FOOTAGE_SEED).images, size) for person in (SOURCE, TARGET)]
-    return portraits(n, PORTRAIT_SEED, size).images

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from deepfake_kit import provenance
 from deepfake_kit.cache import cache_folder as user_cache
 from deepfake_kit.cache import write_whole
-from deepfake_kit.generators.kinds import KINDS, settings_of, training_faces
+from deepfake_kit.generators.kinds import KINDS, settings_of
 from deepfake_kit.images import check_images
 
 # Drawn faces enter by the data's own SHA-256; the others train nothing.
@@ -93,16 +93,15 @@ def code_sha256() -> str:
 
 
 def forger(
-    kind: str, images: Tensor | Sequence[Tensor] | None = None, *, seed: int = 0, cache: Path | None = None, **settings
+    kind: str, images: Tensor | Sequence[Tensor], *, seed: int = 0, cache: Path | None = None, **settings
 ) -> Forger:
     """A trained generator, from the cache if it was trained before.
 
     Parameters
     ----------
     kind : {"gan", "style-gan", "vae", "ddpm", "swap"}
-    images : Tensor [M, 3, S, S], or for "swap" two of them, optional
-        What it learns from, in [0, 1]; by default the drawn faces of
-        :func:`deepfake_kit.generators.kinds.training_faces`.
+    images : Tensor [M, 3, S, S], or for "swap" two of them
+        What it learns from, in [0, 1].
     seed : int
         Of the weights, batches and noise.
     cache : Path, optional
@@ -125,7 +124,6 @@ def forger(
         If the cached file is damaged: it is named, not used, and replaced.
     """
     chosen = settings_of(kind, **settings)
-    images = training_faces(kind) if images is None else images
     if (kind == "swap") == isinstance(images, Tensor):
         raise ValueError(
             f"images: {kind} needs {'a list of two tensors' if kind == 'swap' else 'one tensor'}; "

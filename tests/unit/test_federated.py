@@ -434,7 +434,6 @@ SPLITS = {
     "iid": lambda clients, seed: partition.partition_iid(len(LABELS), clients, seed),
     "dirichlet": lambda clients, seed: partition.partition_dirichlet(LABELS, clients, 0.3, seed),
     "shards": lambda clients, seed: partition.partition_shards(torch.from_numpy(LABELS), clients, 2, seed),
-    "writers": lambda clients, seed: partition.partition_writers(LABELS * 40 + np.arange(2000) % 40, clients, seed),
 }
 
 
@@ -484,14 +483,9 @@ def test_dirichlet_minimum_moves_as_little_as_it_can():
     assert (owner["free"] != owner["kept"]).sum() == sum(max(0, 10 - len(part)) for part in free)
 
 
-def test_shards_hold_few_classes_and_writers_stay_together():
+def test_shards_hold_few_classes():
     counts = partition.class_counts(LABELS, SPLITS["shards"](20, 0))
     assert (counts > 0).sum(1).max() <= 4 and counts.sum(1).tolist() == [100] * 20
-    writers = np.random.default_rng(1).integers(0, 90, 500)
-    parts = partition.partition_writers(writers, 7, 0)
-    owners = [set(writers[part].tolist()) for part in parts]
-    assert sum(map(len, owners)) == len(set(writers.tolist()))
-    assert max(map(len, parts)) - min(map(len, parts)) <= 10
 
 
 @pytest.mark.parametrize(
@@ -506,7 +500,6 @@ def test_shards_hold_few_classes_and_writers_stay_together():
         (lambda: partition.partition_dirichlet(LABELS[:5], 6, 1.0, 0), "need 6 images; there are 5"),
         (lambda: partition.partition_dirichlet(LABELS / 2, 6, 1.0, 0), "labels must be a vector of whole numbers"),
         (lambda: partition.partition_shards(LABELS[:5], 3, 2, 0), "there are 5"),
-        (lambda: partition.partition_writers(np.zeros(9, dtype=int), 2, 0), "need 2 writers; there are 1"),
     ],
 )
 def test_partitions_refuse(call, message):
