@@ -4,9 +4,11 @@
 
   const BESIDE = {
     "exp-04-surfaces": "price",
+    "tab-06-faults-by-defence": "rules",
     "exp-07-margin": "centre",
     "tab-08-chance": "gap",
     "fig-09-tables": "batch",
+    "exp-10-budget-slider": "cube",
   };
   const folder = new URL("live/", document.currentScript.src);
 

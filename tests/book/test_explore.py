@@ -11,12 +11,21 @@ import torch
 from press import browser
 from scipy.stats import binom
 
+from deepfake_kit.defend.protect import project
 from deepfake_kit.detect.losses import single_center_loss
+from deepfake_kit.federated import aggregation
 from deepfake_kit.game import stackelberg
 from deepfake_kit.measure import batches
 
 ROOT = Path(__file__).resolve().parents[2]
-ANCHORS = {"price": "exp-04-surfaces", "centre": "exp-07-margin", "gap": "tab-08-chance", "batch": "fig-09-tables"}
+ANCHORS = {
+    "price": "exp-04-surfaces",
+    "rules": "tab-06-faults-by-defence",
+    "centre": "exp-07-margin",
+    "gap": "tab-08-chance",
+    "batch": "fig-09-tables",
+    "cube": "exp-10-budget-slider",
+}
 PAGE = """<!DOCTYPE html><html lang="en" data-theme="light"><head><meta charset="utf-8"><title>Explorables</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="stylesheet" href="../_static/exercise.css">
@@ -41,7 +50,7 @@ def page(chromium, tmp_path_factory):
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.on("request", lambda request: request.url.startswith(site.as_uri()) or page.errors.append(request.url))
     page.goto((site / "notebooks" / "all.html").as_uri())
-    page.locator("#live-batch .kit-told").wait_for()
+    page.locator("#live-cube .kit-told").wait_for()
     yield page
     page.context.close()
 
@@ -117,6 +126,41 @@ def test_gap_is_the_mean_over_all_tests(page, groups, each, rate):
     drawn = np.random.default_rng(4).binomial(each, rate, size=(4000, groups)) / each  # chapter 8 draws them
     gaps = np.ptp(drawn, axis=1)
     assert abs(most - least - gaps.mean()) <= 4 * gaps.std() / 4000**0.5 + 1e-9
+
+
+@pytest.mark.parametrize("count", [1, 4, 9])
+def test_rules_equal_the_kit(page, count):
+    random = np.random.default_rng(count)
+    steps, weights = random.normal(size=(count, 2)), random.integers(1, 9, count)
+    found = js(
+        page, "rules", "[c.mean(g[0], g[1]), c.median(g[0]), ...c.clip(g[0], 0.8)]", [steps.tolist(), weights.tolist()]
+    )
+    given = torch.tensor(steps)
+    right = [aggregation.weighted_mean(given, weights.tolist()), aggregation.coordinate_median(given)]
+    right += list(aggregation.clip_updates(given, torch.zeros(2, dtype=torch.float64), 0.8))
+    assert np.abs(np.array(found) - torch.stack(right).numpy()).max() < 1e-6
+
+
+@pytest.mark.parametrize(("angle", "stretch", "bound"), [(0.5, 3.0, 0.2), (2.0, 1.0, 0.4), (1.1, 6.0, 0.05)])
+def test_cube_equals_the_kit(page, angle, stretch, bound):
+    random = np.random.default_rng(5)
+    x, z = random.random(2), random.random(2)
+    call = (
+        "((A) => [A, c.harm(A, g[2], g[1]), c.slope(A, g[2], g[1]), c.project(g[2], g[1], g[3]),"
+        " c.step(A, g[2], g[1], g[3], 0.03), c.strongest(A, g[1], g[3])])(c.matrix(...g[0]))"
+    )
+    A, harm, slope, inside, after, corner = js(page, "cube", call, [[angle, stretch], x.tolist(), z.tolist(), bound])
+    A, original, seen = torch.tensor(A, dtype=torch.float64), torch.tensor(x), torch.tensor(z, requires_grad=True)
+    loss = (A @ seen - A @ original).square().sum()  # as in protect.pgd
+    loss.backward()
+    assert abs(loss.item() - harm) < 1e-6 and np.abs(seen.grad.numpy() - slope).max() < 1e-6
+    assert np.abs(project(seen.detach(), original, bound).numpy() - inside).max() < 1e-6
+    taken = project(seen.detach() + 0.03 * seen.grad.sign(), original, bound)
+    assert np.abs(taken.numpy() - after).max() < 1e-6
+    grid = project(original + bound * (2 * torch.rand(3000, 2, dtype=torch.float64) - 1), original, bound)
+    most = (A @ (torch.tensor(corner) - original)).square().sum()
+    assert (((grid - original) @ A.T).square().sum(1) <= most + 1e-9).all()
+    assert np.abs(A.numpy() @ A.numpy().T - np.diag([stretch**2, 1])).max() < 1e-9
 
 
 @pytest.mark.parametrize("name", ANCHORS)
