@@ -3,6 +3,7 @@
   "use strict";
 
   const BESIDE = {
+    "fig-02-paths": "dice",
     "exp-04-surfaces": "price",
     "tab-06-faults-by-defence": "rules",
     "exp-07-margin": "centre",

@@ -11,6 +11,7 @@ import torch
 from press import browser
 from scipy.stats import binom
 
+from deepfake_kit import diffusion
 from deepfake_kit.defend.protect import project
 from deepfake_kit.detect.losses import single_center_loss
 from deepfake_kit.federated import aggregation
@@ -19,6 +20,7 @@ from deepfake_kit.measure import batches
 
 ROOT = Path(__file__).resolve().parents[2]
 ANCHORS = {
+    "dice": "fig-02-paths",
     "price": "exp-04-surfaces",
     "rules": "tab-06-faults-by-defence",
     "centre": "exp-07-margin",
@@ -128,6 +130,33 @@ def test_gap_is_the_mean_over_all_tests(page, groups, each, rate):
     assert abs(most - least - gaps.mean()) <= 4 * gaps.std() / 4000**0.5 + 1e-9
 
 
+@pytest.mark.parametrize(("t", "s"), [(999, 950), (400, 399), (60, 0), (30, -1)])
+def test_samplers_equal_the_kit(page, t, s):
+    random = np.random.default_rng(7)
+    x, z, modes = random.normal(size=2), random.normal(size=2), random.normal(size=(3, 2))
+    schedule = diffusion.NoiseSchedule.linear(1000)
+    call = (
+        "((b, n, e) => [e, c.ddim(g[2], e, b, n), c.ddpm(g[2], e, b, n, g[3]), c.bare(g[2], e, b, n, g[3])])"
+        "(c.bars[g[0]], g[1] < 0 ? 1 : c.bars[g[1]], c.guess(g[2], c.bars[g[0]], g[4], 0.2))"
+    )
+    found = np.array(js(page, "dice", call, [t, s, x.tolist(), z.tolist(), modes.tolist()]))
+    bar, at = float(schedule.alpha_bars[t]), torch.tensor(x, requires_grad=True)
+    spread = bar * 0.2**2 + 1 - bar
+    logs = -(at - bar**0.5 * torch.tensor(modes)).square().sum(1) / (2 * spread)
+    torch.logsumexp(logs, 0).backward()  # Tweedie: eps = -sqrt(1 - bar) times the score
+    eps = -((1 - bar) ** 0.5) * at.grad
+    given, noise = torch.tensor(x)[None], torch.tensor(z)[None]
+    alpha = bar / (float(schedule.alpha_bars[s]) if s >= 0 else 1)
+    lost = (x - (1 - alpha) ** 0.5 * eps.numpy()) / alpha**0.5 + (s >= 0) * (1 - alpha) ** 0.5 * z
+    right = [
+        eps,
+        diffusion.ddim_step(given, eps[None], t, schedule, s)[0],
+        diffusion.ddpm_step(given, eps[None], t, schedule, noise, t_prev=s, variance="beta")[0],
+        torch.tensor(lost),
+    ]
+    assert np.abs(found - torch.stack(right).numpy()).max() < 1e-6
+
+
 @pytest.mark.parametrize("count", [1, 4, 9])
 def test_rules_equal_the_kit(page, count):
     random = np.random.default_rng(count)
@@ -172,8 +201,9 @@ def test_it_moves_by_keyboard_and_pointer_and_is_quick(page, name):
     for slider in card.locator("input[type=range]").all():
         before = state()
         slider.focus()
+        way = "ArrowLeft" if slider.input_value() == slider.get_attribute("max") else "ArrowRight"
         for _ in range(5):
-            page.keyboard.press("ArrowRight" if slider.get_attribute("aria-valuetext") != "1.00" else "ArrowLeft")
+            page.keyboard.press(way)
         page.evaluate(frames)
         assert state()[0] != before[0] or slider.get_attribute("id").endswith("picked")
     knob = card.locator(".kit-knob").first
