@@ -1,4 +1,4 @@
-"""Chapter 12: what a reader is told of each file; the switch of the trust list shows where the chapter says."""
+"""Chapter 12: what a reader is told of each file; its switch and planted faults show where the chapter says."""
 
 from __future__ import annotations
 
@@ -40,3 +40,21 @@ def test_a_list_that_trusts_everybody_shows_in_the_row_of_the_stranger_alone(tmp
     broken = told(execute.run(NAME, "smoke", {"trust_strangers": True}, **options))
     assert {row for row in SAID if broken[row] != SAID[row]} == {"signed by a stranger"}
     assert broken["signed by a stranger"] == ["Trusted", "-"]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "check"),
+    [
+        ("file[start + length :]", "file[start + length + 1 :]", "bound"),
+        ("marked = x + 0.016 *", "marked = x + 0.017 *", "hide"),
+        ("np.arange(n + 1) - 1, n, 0.5", "np.arange(n + 1), n, 0.5", "threshold"),
+    ],
+)
+def test_a_planted_fault_is_caught_by_its_check(tmp_path, right, wrong, check):
+    text = (ROOT / "notebooks" / f"{NAME}.ipynb").read_text(encoding="utf-8")
+    planted = tmp_path / "notebooks" / f"{NAME}.ipynb"
+    planted.parent.mkdir()
+    assert right in text
+    planted.write_text(text.replace(right, wrong, 1), encoding="utf-8")  # the chapter's lines stand before any exercise
+    with pytest.raises(execute.ChapterFailed, match=f"check '{check}' failed"):
+        execute.run(NAME, "smoke", notebooks=planted.parent, output=tmp_path / "out.ipynb", limit_seconds=180)
