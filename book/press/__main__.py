@@ -50,12 +50,14 @@ def main(arguments: list[str] | None = None) -> int:
     course.add_argument("--weeks", type=int, default=12)
     course.add_argument("--seed", type=int, default=0, help="draws the variants of the exercises")
     course.add_argument("--students", help="a file with one name a line: a folder and variants for each")
+    course.add_argument("--slides", metavar="PROFILE", help="also execute the chapters, and make slides of the figures")
     course.add_argument("--out", default="course", help="the folder that is written")
     grade = commands.add_parser("grade", help="mark submissions: a table, a report a student")
     grade.add_argument("submissions", help="a folder of notebooks or programs, or of one folder a student")
     grade.add_argument("--csv", default="marks.csv", help="the table; reports go to a folder beside it")
     grade.add_argument("--course", help="the folder that course wrote, which knows each student's variants")
     grade.add_argument("--jobs", type=int, default=2, help="submissions at a time")
+    commands.add_parser("mutants", help="measure the graders again: faults in the solutions, how many are noticed")
     drift = commands.add_parser("drift", help="add the finished book's numbers to a history, and say which moved")
     drift.add_argument("history", type=Path)
     options = parser.parse_args(arguments)
@@ -164,7 +166,7 @@ def _course(options) -> int:
 
     numbers = make.whole_numbers(options.chapters) if options.chapters else [int(n[:2]) for n in settings.chapters()]
     students = paths.absolute(options.students) if options.students else None
-    out = make.course(ROOT, numbers, options.weeks, options.seed, paths.absolute(options.out), students)
+    out = make.course(ROOT, numbers, options.weeks, options.seed, paths.absolute(options.out), students, options.slides)
     print(f"The course is in {out}" + ("" if (out / "colab").is_dir() else "; no repository is known: no Colab copies"))
     return 0
 
@@ -176,6 +178,13 @@ def _grade(options) -> int:
     reports = grade.grade(folder, table, options.course and paths.absolute(options.course), options.jobs)
     print(f"{len(reports)} submissions; {table}, reports in {table.with_suffix('')}")
     print(grade.walls(reports))
+    return 0
+
+
+def _mutants(options) -> int:
+    from press.course import mutants, pages
+
+    pages.MEASURED.write_text(json.dumps(mutants.measure(ROOT)).replace("], ", "],\n ") + "\n", encoding="utf-8")
     return 0
 
 
@@ -198,6 +207,7 @@ COMMANDS = {
     "certificate": _certificate,
     "execute": _execute,
     "grade": _grade,
+    "mutants": _mutants,
     "render": _render,
     "normalise": _normalise,
     "colab": _colab,

@@ -37,6 +37,7 @@ from press import (
     sources,
     verdicts,
 )
+from press.course import pages as course
 
 MARKS = (
     ("book/index.md", "<!-- totals -->", ledger.totals),
@@ -46,6 +47,8 @@ MARKS = (
     ("book/glossary.md", "<!-- notation -->", glossary.notation),
     ("book/kit.md", "<!-- kit -->", kit.rooms),
     ("book/atlas.md", "<!-- atlas -->", atlas.tiles),
+    ("book/instructors.md", "<!-- guides -->", course.guides),
+    ("book/instructors.md", "<!-- graders -->", course.graders),
 )
 ANNOUNCEMENT = "Made at profile {profile}, not at the size of the book: its numbers judge no paper."
 

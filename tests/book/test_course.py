@@ -7,7 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from press.course import bank, make, notebooks, plan
+from press.course import bank, make, notebooks, plan, slides
 
 from deepfake_kit.__main__ import main
 from deepfake_kit.notebook import settings
@@ -196,3 +196,44 @@ def test_exam_sheets_differ_by_seed_and_the_answers_stand_on_another_sheet(cours
     assert len(set(sheets)) == 3
     answers = (course / "exam-7-answers.md").read_text()
     assert sheets[0].count("points)") == answers.count("points)") >= 20 and "Answer: ___" not in answers
+
+
+def executed(path: Path, photographs: bool = False) -> Path:
+    """A small executed chapter: two sections, one of them with a figure."""
+    pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    record = {"type": "figure", "id": "one", "alt": "<b>One</b> dot of a colour.", "caption": "It is $x^2$."}
+    record |= {"profile": "smoke", "photographs_of_people": photographs, "number": "Fig. 1"}
+    out = nbformat.v4.new_output("display_data", {"image/png": pixel}, metadata={"deepfake_kit": record})
+    make_cell, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell("", outputs=[out])
+    nbformat.write(nbformat.v4.new_notebook(cells=[make_cell("## Dots"), code, make_cell("## Empty")]), path)
+    return path
+
+
+def test_every_chapter_has_a_plan_of_its_own_for_the_notes():
+    page = (ROOT / "book" / "instructors.md").read_text(encoding="utf-8")
+    for number in ALL:
+        rows = slides.lab_plan(page, number)
+        assert number > 10 or (rows[0][0].startswith("0 to ") and rows[-1][0].endswith("to 90") and len(rows) >= 5)
+
+
+def test_photographs_of_people_are_on_no_slide(tmp_path):
+    assert [name for name, _ in slides.sections(executed(tmp_path / "a.ipynb"))] == ["Dots"]
+    assert slides.sections(executed(tmp_path / "a.ipynb", photographs=True)) == []
+
+
+def test_slides_open_from_the_disk_and_load_nothing_else(tmp_path, chromium, third_party):
+    outline = plan.outlines(ROOT, [2])[0]
+    page = (ROOT / "book" / "instructors.md").read_text(encoding="utf-8")
+    text = slides.deck(outline, executed(tmp_path / "a.ipynb"), page)
+    slides.write(tmp_path / "s", {"two": text}, third_party)
+    view, asked, wrong = chromium.new_page(), [], []
+    view.on("request", lambda request: asked.append(request.url))
+    view.on("pageerror", lambda error: wrong.append(str(error)))
+    view.goto((tmp_path / "s" / "two.html").as_uri())
+    view.wait_for_function("window.Reveal && Reveal.isReady() && document.querySelector('figcaption mjx-container')")
+    assert view.evaluate("Reveal.getTotalSlides()") == 4 and wrong == []
+    assert view.evaluate("[...document.querySelectorAll('section')].every(s => s.querySelectorAll('img').length < 2)")
+    assert "0 to 10" in view.evaluate("document.querySelector('aside.notes').textContent")
+    assert [url for url in asked if not url.startswith((tmp_path.as_uri(), "data:", "blob:"))] == []
+    assert view.evaluate("document.querySelector('img').alt") == "<b>One</b> dot of a colour."
+    view.close()

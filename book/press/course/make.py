@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import nbformat
 
+from deepfake_kit import paths
+from deepfake_kit.notebook import execute, settings
 from press import sources, stage
 from press.course import bank, notebooks, plan
+from press.course import slides as deck
 
 DEFAULT = ["class"]
 
@@ -33,7 +37,15 @@ def roster(path: Path | None) -> list[str]:
     return names
 
 
-def course(root: Path, numbers: list[int], weeks: int, seed: int, out: Path, students: Path | None = None) -> Path:
+def course(
+    root: Path,
+    numbers: list[int],
+    weeks: int,
+    seed: int,
+    out: Path,
+    students: Path | None = None,
+    slides: str | None = None,
+) -> Path:
     """Write student notebooks, solutions, copies for Colab, papers and the list for a lab without network to `out`.
 
     Parameters
@@ -50,6 +62,8 @@ def course(root: Path, numbers: list[int], weeks: int, seed: int, out: Path, stu
         A folder that is new, empty, or was written by this command.
     students : Path, optional
         A file with one name a line: each gets a folder with variants of their own.
+    slides : str, optional
+        A profile: each chapter is executed with it, and its figures become slides.
 
     Raises
     ------
@@ -58,6 +72,8 @@ def course(root: Path, numbers: list[int], weeks: int, seed: int, out: Path, stu
     """
     if not 1 <= weeks <= 52:
         raise ValueError(f"--weeks: got {weeks}; valid: 1 to 52")
+    if slides:
+        settings.one_of("profile", slides, settings.PROFILES)
     names, found = roster(students), plan.outlines(root, numbers)
     if out.exists() and any(out.iterdir()) and not (out / "course.json").is_file():
         raise ValueError(f"--out: {out} holds other things; valid: a new folder, or one that this command wrote")
@@ -96,6 +112,14 @@ def course(root: Path, numbers: list[int], weeks: int, seed: int, out: Path, stu
     for name, text in papers.items():
         _write(out / name, text)
     bank.package(found_questions, out / "questions-qti21.zip")
+    if slides:
+        page = (root / "book" / "instructors.md").read_text(encoding="utf-8")
+        with tempfile.TemporaryDirectory() as made:
+            decks = {
+                o.name: deck.deck(o, execute.run(o.name, slides, output=Path(made) / f"{o.name}.ipynb"), page)
+                for o in found
+            }
+        deck.write(out / "slides", decks, paths.build(root) / "third_party")
     return out
 
 

@@ -12,6 +12,7 @@ import io
 import signal
 import warnings
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -48,6 +49,9 @@ NAMES = {
     "sha256": ["sha1"],
     "abs": ["sign"],
 }
+
+LEAST = 8
+WHOLE = ("-({})", "2 * ({})", "({}) + 1", "({}) * 1.001", "({}) ** 2", "[{}]")
 
 
 @dataclass
@@ -110,7 +114,7 @@ def mutants(source: str) -> list[str]:
 
     Examples
     --------
-    >>> for text in mutants("def f(a):\\n    return 2 * a"):
+    >>> for text in mutants("def f(a):\\n    return 2 * a")[:6]:
     ...     print(text.splitlines()[-1].strip())
     return 2 / a
     return 2 + a
@@ -130,7 +134,14 @@ def mutants(source: str) -> list[str]:
             new = changes(old, names if len(names) > 1 else [])[number]
             _Put(old, new).visit(changed)
             made.append(ast.unparse(ast.fix_missing_locations(changed)))
-    return [text for text in dict.fromkeys(made) if text != ast.unparse(tree)]
+    made = [text for text in dict.fromkeys(made) if text != ast.unparse(tree)]
+    if len(made) < LEAST:  # a solution of one operation: its result is changed as well
+        for formula in WHOLE:
+            changed = copy.deepcopy(tree)
+            last = [node for node in ast.walk(changed) if isinstance(node, ast.Return)][-1]
+            last.value = ast.parse(formula.format(ast.unparse(last.value)), mode="eval").body
+            made.append(ast.unparse(changed))
+    return made
 
 
 class _Put(ast.NodeTransformer):
@@ -172,3 +183,14 @@ def tried(exercise, notebook) -> Result:
         else:
             result.hinted += 1
     return result
+
+
+def measure(root: Path) -> dict[str, list[int]]:
+    """For every exercise of the book: mutants made, hinted at, failing by their own error, passing."""
+    found = {}
+    for path in sorted((root / "notebooks").glob("*.ipynb")):
+        notebook, asked = notebooks.chapter(path)
+        for exercise in asked:
+            result = tried(exercise, notebook)
+            found[exercise.number] = [result.made, result.hinted, result.raised, len(result.survived)]
+    return found

@@ -173,9 +173,9 @@ def rubric(found: list[Outline]) -> str:
         "| answer | share of the points |",
         "|---|---|",
         "| right: every case of the grader passes | 1 |",
-        f"| runs, but is wrong | {share['ran']:g}, and {share['cases']:g} times the share of cases right before the "
-        "first wrong one |",
-        "| raises an error, runs out of time or memory, or is missing | 0 |",
+        f"| a function that runs and is wrong | {share['ran']:g}, and {share['cases']:g} times the share of cases that "
+        "are right before the first wrong one |",
+        "| a wrong number, an error, no time or memory left, or no answer | 0 |",
         "",
         "| exercise | level | minutes | points | variants |",
         "|---|---|---|---|---|",
