@@ -337,7 +337,7 @@ def _detect(options) -> int:
                 drawn = io.BytesIO()
                 d.drawn_map(image, detector.occlusion(image)).save(drawn, "PNG")
                 write_whole(maps / f"{number + 1:04d}-{path.stem}.png", drawn.getvalue())
-        why, score = detector.cannot_say(distance, pixels), f"{d.probability(odds):.3f}"
+        why, score = detector.cannot_say(distance, pixels), f"{torch.tensor(odds).sigmoid():.3f}"
         rows.append([name, "" if why else score, f"{odds:.4f}", f"{distance:.4f}", why and f"cannot say: {why}"])
         tqdm.write(f"{name}: {f'cannot say ({why})' if why else f'probability of fake {score}'}")
     if table:

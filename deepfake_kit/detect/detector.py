@@ -7,7 +7,6 @@ generators. Each knows how far a picture lies from what it learned from, and bey
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -234,12 +233,3 @@ def load(model: str | Path = "clip-depths", download: bool | None = None) -> Det
     if reads == CLIP:
         network = pretrained.load(CLIP, download).network(image_side=card["side"]).requires_grad_(False)
     return Detector(card, tensors, network)
-
-
-def probability(log_odds: float) -> float:
-    """Of fake, where half of all pictures are.
-
-    >>> probability(0.0)
-    0.5
-    """
-    return 1 / (1 + math.exp(-log_odds)) if log_odds > -700 else 0.0
