@@ -5,8 +5,9 @@ Three designs keep what distinguishes the published ones: where the wish enters 
 CVPR 2020) as a style that sets mean and spread inside the decoder only, :class:`STGAN` (Liu et al., CVPR 2019)
 as an attribute difference at every gated skip of a U-Net.
 
-They are stand-ins in one respect: drawn faces come with the *true* edited picture, so :func:`fit` minimises the
-distance to it. The published editors have no such pairs and learn from a discriminator and a cycle instead.
+They are stand-ins in two respects. Drawn faces come with the *true* edited picture, so :func:`fit` minimises the
+distance to it; the published editors have no such pairs and learn from a discriminator and a cycle instead. And all
+three end in the same :func:`paint`, which leaves what need not change as it is.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from deepfake_kit import faces
 from deepfake_kit.faces.attributes import HAIR_STYLES
 from deepfake_kit.faces.studio import portraits
 from deepfake_kit.images import check_images, to_model, to_unit
-from deepfake_kit.training import check_steps, minimise, seeded
+from deepfake_kit.training import check_steps, fast_arithmetic, minimise, seeded
 from deepfake_kit.valid import one_of
 
 #: What each edit sets. Every face of :func:`pairs` begins young, dark-haired and without glasses.
@@ -38,12 +39,13 @@ class Pairs:
     """Faces before and after each edit.
 
     ``before`` is float32 [N, 3, S, S] in [0, 1], ``after`` [N, 3 edits, 3, S, S], ``changed`` bool [N, 3 edits, S, S]:
-    the pixels that the true edit changes.
+    the pixels that the true edit changes; ``skin`` int64 [N], 1 (lightest) to 10 of the Monk scale.
     """
 
     before: Tensor
     after: Tensor
     changed: Tensor
+    skin: Tensor
 
     def __len__(self) -> int:
         return len(self.before)
@@ -74,11 +76,37 @@ def pairs(n: int, seed: int, size: int = 32, start: int = 0) -> Pairs:
     for change in EDITS.values():
         after.append(faces.render(before.attributes.assign(**change), before.identity, seed, size).images)
     stacked = torch.stack(after, dim=1)
-    return Pairs(before.images, stacked, (stacked - before.images[:, None]).abs().amax(dim=2) > 0.5 / 255)
+    changed = (stacked - before.images[:, None]).abs().amax(dim=2) > 0.5 / 255
+    return Pairs(before.images, stacked, changed, torch.tensor(before.attributes["skin_level"].to_numpy(np.int64)))
+
+
+def paint(x: Tensor, raw: Tensor) -> Tensor:
+    r"""What an editor shows, [N, 3, S, S] from five channels `raw` over its input `x` in [-1, 1]: it paints a colour
+    with an opacity a, and lays k times the fine grain of the input over it.
+
+    .. math:: x + a\,(\tanh c - x) + a\,k\,(x - \mathrm{blur}_5(x)),\qquad a = \sigma(r_4),\ k = r_5
+
+    >>> paint(torch.zeros(1, 3, 8, 8), torch.full((1, 5, 8, 8), -50.0)).abs().max().item() < 1e-6
+    True
+    """
+    opacity = torch.sigmoid(raw[:, 3:4])
+    grain = x - F.avg_pool2d(x, 5, 1, 2, count_include_pad=False)
+    return x + opacity * (torch.tanh(raw[:, :3]) - x + raw[:, 4:] * grain)
 
 
 class _Editor(nn.Module):
-    """What the three share: the condition of an edit, and the range [0, 1] outside."""
+    """What the three share: the condition of an edit, the last layer, and the range [0, 1] outside."""
+
+    def head(self, width: int) -> nn.Conv2d:
+        """The last layer, to the five channels of :func:`paint`; at first it paints little."""
+        layer = _conv(width, 5)
+        nn.init.normal_(layer.weight, std=0.02)
+        nn.init.constant_(layer.bias, 0.0)
+        nn.init.constant_(layer.bias[3], -1.0)
+        return layer
+
+    def forward(self, x: Tensor, wish: Tensor) -> Tensor:
+        return paint(x, self.raw(x, wish).float())
 
     def edit(self, images: Tensor, attribute: str) -> Tensor:
         """Edit float images [N, 3, S, S] in [0, 1]; `attribute` is a name in :data:`EDITS`. Differentiable.
@@ -143,13 +171,8 @@ def _up(x: Tensor) -> Tensor:
 class StarGAN(_Editor):
     """Condition as constant input channels; two halvings, residual blocks, two doublings; instance norm; no skips.
 
-    Parameters
-    ----------
-    width : int
-        Channels at full resolution; four times as many in the middle.
+    `width` counts the channels at full resolution; there are four times as many in the middle.
 
-    Examples
-    --------
     >>> StarGAN(4).edit(torch.zeros(1, 3, 16, 16), "old").shape
     torch.Size([1, 3, 16, 16])
     """
@@ -161,12 +184,12 @@ class StarGAN(_Editor):
         self.middle = nn.Sequential(*[Residual(4 * w) for _ in range(blocks)])
         self.up1 = nn.Sequential(*stage(4 * w, 2 * w))
         self.up2 = nn.Sequential(*stage(2 * w, w))
-        self.out = _conv(w, 3)
+        self.out = self.head(w)
 
-    def forward(self, x: Tensor, wish: Tensor) -> Tensor:
+    def raw(self, x: Tensor, wish: Tensor) -> Tensor:
         planes = wish[:, :, None, None].expand(-1, -1, *x.shape[2:])
         h = self.middle(self.down(torch.cat([x, planes], dim=1)))
-        return torch.tanh(self.out(self.up2(_up(self.up1(_up(h))))))
+        return self.out(self.up2(_up(self.up1(_up(h)))))
 
 
 class _Styled(nn.Module):
@@ -187,8 +210,6 @@ class StarGANv2(_Editor):
 
     One style for each edit; the random styles of the published network are left out.
 
-    Examples
-    --------
     >>> StarGANv2(4).edit(torch.zeros(1, 3, 16, 16), "old").shape
     torch.Size([1, 3, 16, 16])
     """
@@ -201,13 +222,14 @@ class StarGANv2(_Editor):
         self.layers = nn.ModuleList(
             [_Styled(4 * w, 4 * w, style), _Styled(4 * w, 2 * w, style), _Styled(2 * w, w, style)]
         )
-        self.out = _Styled(w, 3, style)
+        self.out = _Styled(w, 5, style)
+        self.out.conv = self.head(w)
 
-    def forward(self, x: Tensor, wish: Tensor) -> Tensor:
+    def raw(self, x: Tensor, wish: Tensor) -> Tensor:
         style = self.style(wish)
         h = self.layers[0](self.down(x), style)
         h = self.layers[2](_up(self.layers[1](_up(h), style)), style)
-        return torch.tanh(self.out(h, style))
+        return self.out(h, style)
 
 
 class _Transfer(nn.Module):
@@ -235,8 +257,6 @@ class _Transfer(nn.Module):
 class STGAN(_Editor):
     """U-Net of three halvings with batch norm; the wish enters at the bottom and in gated skips.
 
-    Examples
-    --------
     >>> STGAN(4).eval().edit(torch.zeros(1, 3, 16, 16), "old").shape
     torch.Size([1, 3, 16, 16])
     """
@@ -252,9 +272,9 @@ class STGAN(_Editor):
         self.d3 = nn.Sequential(_conv(8 * w + len(EDITS), 4 * w), nn.BatchNorm2d(4 * w), nn.ReLU())
         self.d2 = nn.Sequential(_conv(6 * w, 2 * w), nn.BatchNorm2d(2 * w), nn.ReLU())
         self.d1 = nn.Sequential(_conv(3 * w, w), nn.BatchNorm2d(w), nn.ReLU())
-        self.out = _conv(w, 3)
+        self.out = self.head(w)
 
-    def forward(self, x: Tensor, wish: Tensor) -> Tensor:
+    def raw(self, x: Tensor, wish: Tensor) -> Tensor:
         f1 = self.e1(x)
         f2 = self.e2(f1)
         f3 = self.e3(f2)
@@ -265,7 +285,7 @@ class STGAN(_Editor):
         h = self.d3(torch.cat([_up(torch.cat([f4, planes], dim=1)), s3], dim=1))
         h = self.d2(torch.cat([_up(h), s2], dim=1))
         h = self.d1(torch.cat([_up(h), self.t1(f1, s2, wish)], dim=1))
-        return torch.tanh(self.out(h))
+        return self.out(h)
 
 
 #: The three designs by name.
@@ -275,8 +295,8 @@ DESIGNS = {"StarGAN": StarGAN, "StarGANv2": StarGANv2, "STGAN": STGAN}
 def new_editor(design: str, width: int = 16, seed: int = 0) -> _Editor:
     """A fresh editor whose weights come from `seed`; the global random state is left as it was.
 
-    >>> type(new_editor("STGAN", width=4)).__name__
-    'STGAN'
+    >>> new_editor("STGAN", width=4).training
+    True
     """
     one_of("design", design, DESIGNS)
     with seeded(seed):
@@ -291,7 +311,8 @@ def fit(
     lr: float = 2e-3,
     generator: torch.Generator | None = None,
 ) -> list[float]:
-    r"""Train on pairs by :math:`\lVert \mathrm{editor}(x, c) - y_c\rVert_1`; returns the loss of each step.
+    r"""Train on pairs by the mean :math:`|\mathrm{editor}(x, c) - y_c|`, the pixels that the true edit changes counted
+    once more for themselves, so that a small edit is not forgotten; returns the loss of each step.
 
     Parameters
     ----------
@@ -299,7 +320,6 @@ def fit(
         Changed in place, and left frozen and in evaluation mode.
     drawn : Pairs
     steps, batch_size : int
-        At least 1.
     lr : float
         Adam's highest step size; half a cosine down to zero.
     generator : torch.Generator, optional
@@ -319,53 +339,14 @@ def fit(
     def loss(step: int) -> Tensor:
         who = torch.randint(len(drawn), (batch_size,), generator=generator)
         edit = torch.randint(len(EDITS), (batch_size,), generator=generator)
-        return F.l1_loss(editor(to_model(drawn.before[who]), wishes[edit]), to_model(drawn.after[who, edit]))
+        x, y, mask = to_model(drawn.before[who]), to_model(drawn.after[who, edit]), drawn.changed[who, edit][:, None]
+        if torch.rand((), generator=generator) < 0.5:
+            x, y, mask = x.flip(-1), y.flip(-1), mask.flip(-1)
+        with fast_arithmetic():
+            gap = (editor(x, wishes[edit]) - y).abs()
+        share = mask.float().mean((1, 2, 3)).clamp(min=0.02)
+        return gap.mean() + ((gap * mask).mean((1, 2, 3)) / share).mean()
 
-    losses = minimise(loss, optimizer, steps, schedule="cosine")
+    losses = minimise(loss, optimizer, steps, schedule="cosine", clip=5.0)
     editor.eval().requires_grad_(False)
     return losses
-
-
-class EditProbe(nn.Module):
-    """Reads which edits a face shows, as logits [N, 3] from images [N, 3, S, S] in [0, 1]; independent of any editor.
-
-    >>> EditProbe()(torch.zeros(2, 3, 32, 32)).shape
-    torch.Size([2, 3])
-    """
-
-    def __init__(self, width: int = 12):
-        super().__init__()
-        widths = ((3, width), (width, 2 * width), (2 * width, 4 * width))
-        layers = [layer for a, b in widths for layer in (_conv(a, b, 2), nn.ReLU())]
-        end = (nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(64 * width, len(EDITS)))
-        self.body = nn.Sequential(*layers, *end)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.body(to_model(images))
-
-
-def fit_probe(drawn: Pairs, steps: int, batch_size: int = 32, seed: int = 0) -> EditProbe:
-    """Train a probe on drawn faces, half of them before and half after an edit; it never sees an editor's output.
-
-    Raises
-    ------
-    ValueError
-        For steps or a batch size below 1.
-    """
-    check_steps(steps, batch_size)
-    generator = torch.Generator().manual_seed(seed)
-    with seeded(seed):
-        probe = EditProbe()
-    optimizer = torch.optim.AdamW(probe.parameters(), lr=3e-3, weight_decay=0.02)
-
-    def loss(step: int) -> Tensor:
-        who = torch.randint(len(drawn), (batch_size,), generator=generator)
-        edit = torch.randint(len(EDITS), (batch_size,), generator=generator)
-        edited = torch.rand(batch_size, generator=generator) < 0.5
-        x = torch.where(edited[:, None, None, None], drawn.after[who, edit], drawn.before[who])
-        x = (x + 0.03 * torch.randn(x.shape, generator=generator)).clamp(0, 1)
-        truth = F.one_hot(edit, len(EDITS)).float() * edited[:, None]
-        return F.binary_cross_entropy_with_logits(probe(x), truth)
-
-    minimise(loss, optimizer, steps)
-    return probe.eval().requires_grad_(False)

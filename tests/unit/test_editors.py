@@ -33,6 +33,18 @@ def test_output_is_a_picture_and_the_wish_matters(design, drawn):
     assert not torch.allclose(one, other, atol=1e-4)
 
 
+def test_a_painter_of_no_opacity_leaves_the_face_and_a_full_one_shows_its_colour_and_the_grain():
+    x = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    raw = torch.zeros(1, 5, 8, 8)
+    raw[:, :3], raw[:, 3] = 0.3, -100.0
+    assert torch.equal(editors.paint(x, raw), x)
+    raw[:, 3] = 100.0
+    assert torch.allclose(editors.paint(x, raw), torch.tensor(0.3).tanh().expand_as(x), atol=1e-6)
+    raw[:, 4] = 2.0
+    middle = (editors.paint(x, raw) - torch.tensor(0.3).tanh())[0, :, 4, 4]
+    assert torch.allclose(middle, 2 * (x[0, :, 4, 4] - x[0, :, 2:7, 2:7].mean((1, 2))), atol=1e-5)
+
+
 @pytest.mark.parametrize("design", editors.DESIGNS)
 def test_gradients_reach_the_picture(design, drawn):
     x = drawn.before[:1].clone().requires_grad_()
@@ -55,7 +67,7 @@ def test_weights_follow_the_seed_and_leave_the_global_state():
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_it_learns_the_edit_and_a_probe_confirms_it(drawn):
+def test_it_learns_the_edit(drawn):
     unseen = editors.pairs(16, seed=3, start=500)
     editor = editors.new_editor("StarGAN", 6)
     losses = editors.fit(editor, drawn, 130, generator=torch.Generator().manual_seed(0))
@@ -63,10 +75,6 @@ def test_it_learns_the_edit_and_a_probe_confirms_it(drawn):
     after = F.mse_loss(editor.edit(unseen.before, "old"), truth)
     assert sum(losses[-5:]) < 0.7 * sum(losses[:5]) and after < F.mse_loss(unseen.before, truth) / 2
     assert not editor.training and not any(p.requires_grad for p in editor.parameters())
-    probe = editors.fit_probe(drawn, 80)
-    old = list(editors.EDITS).index("old")
-    assert (probe(unseen.before)[:, old] > 0).double().mean() < 0.2
-    assert (probe(editor.edit(unseen.before, "old"))[:, old] > 0).double().mean() > 0.6
 
 
 def test_training_repeats(drawn):
@@ -85,7 +93,7 @@ def test_training_repeats(drawn):
         (lambda: editors.new_editor("StarGAN", 4).edit(torch.zeros(1, 3, 30, 30), "old"), "multiple of 8"),
         (lambda: editors.new_editor("StarGAN", 4).edit(torch.full((1, 3, 16, 16), 2.0), "old"), "values"),
         (lambda: editors.condition("young", 1), "attribute"),
-        (lambda: editors.fit_probe(editors.pairs(2, 0), 0), "steps"),
+        (lambda: editors.fit(editors.new_editor("STGAN", 4), editors.pairs(2, 0), 0), "steps"),
         (lambda: editors.fit(editors.new_editor("STGAN", 4), editors.pairs(2, 0), 1, 0), "batch_size"),
     ],
 )

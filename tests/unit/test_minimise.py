@@ -119,13 +119,6 @@ def _editor(lr, break_it):
     return [net], editors.fit(net, editors.pairs(4, seed=0), 4, 4, lr=lr, generator=random(1))
 
 
-def _edit_probe(lr, break_it):
-    drawn = editors.pairs(4, seed=0)
-    if break_it is poison:
-        drawn.before.fill_(math.nan), drawn.after.fill_(math.nan)
-    return [editors.fit_probe(drawn, 4, 4)], []
-
-
 def _dadfi(lr, break_it, objective="dadfi"):
     def edit(x):
         return (x + 0.1).clamp(0, 1)
@@ -154,7 +147,6 @@ LOOPS = {
     "simclr": (_simclr, 2e-3),
     "supervised": (_supervised, 2e-3),
     "editor": (_editor, 2e-3),
-    "edit probe": (_edit_probe, None),
     "dadfi": (_dadfi, 2e-3),
     "dadfi, direct": (lambda lr, break_it: _dadfi(lr, break_it, "direct"), 2e-3),
     "face probe": (_face_probe, 2e-3),

@@ -139,6 +139,9 @@ def test_soft_jpeg_is_near_the_codec_and_moves_where_it_rounds(quality):
     z = x.clone().requires_grad_()
     robust.soft_jpeg(z, quality).square().sum().backward()
     assert z.grad.isfinite().all() and z.grad.ne(0).double().mean() > 0.9
+    flat = torch.full((1, 3, 16, 16), 0.5, requires_grad=True)  # its coefficients are 0: there, too, a slope is left
+    (robust.soft_jpeg(flat, quality) * x[:1, :, :16, :16]).sum().backward()
+    assert flat.grad[0, 1, :8, :8].std() > 5e-4
 
 
 def test_what_is_made_through_jpeg_keeps_harm_that_the_plain_attack_loses():
