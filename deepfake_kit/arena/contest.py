@@ -40,6 +40,7 @@ from deepfake_kit.measure.edits import mean_square
 from deepfake_kit.measure.scores import Z, auc, delong_interval
 
 SIDE, EPSILON = 32, 0.025
+TARGET = 16  # of the drawn population: whom the swap imitates
 PLACES = ("none", *social.PLATFORMS)
 
 
@@ -64,11 +65,19 @@ def spectrum(images: Tensor) -> Tensor:
     return torch.stack([spectra.radial_average(one)[1] for one in power]).clamp(min=1e-9).log()
 
 
-def real_faces(kind: str, n: int, seed: int) -> Tensor:
+def training_faces(kind: str, n: int = 4000) -> Tensor | list[Tensor]:
+    """What a forger learns from: n portraits, as in chapter 1, or for "swap" n // 10 frames of either person."""
+    if kind == "swap":
+        films = (footage(person, n // 10, kinds.FOOTAGE_SEED) for person in (kinds.SOURCE, TARGET))
+        return [crop(film.images, SIDE) for film in films]
+    return portraits(n, 2101, SIDE).images
+
+
+def real_faces(kind: str, n: int, seed: int, start: int = 0) -> Tensor:
     """Genuine pictures to hold a forger's against: new portraits, or for "swap" new films of the person imitated."""
     if kind == "swap":
-        return to_file(crop(footage(kinds.TARGET, n, kinds.FOOTAGE_SEED, take=1 + seed % 2**31).images, SIDE))
-    return to_file(portraits(n, 3000 + seed, SIDE).images)
+        return to_file(crop(footage(TARGET, n, kinds.FOOTAGE_SEED, take=1 + seed % 2**31).images, SIDE))
+    return to_file(portraits(n, 3000 + seed, SIDE, start=start).images)
 
 
 @dataclass(frozen=True)
@@ -97,8 +106,12 @@ class World:
     n: int = 100
 
     def pictures(self, kind: str, seed: int = 0) -> tuple[Tensor, Tensor]:
-        """Genuine pictures and fakes of one forger; those of seed 0 are to learn from and no secret."""
-        return real_faces(kind, self.n, seed), to_file(self.makers[kind](self.n, torch.Generator().manual_seed(seed)))
+        """Genuine pictures and fakes of one forger; those of seed 0 are to learn from and no secret.
+
+        No two forgers have a genuine picture in common, or what is seen twice would be known to be genuine.
+        """
+        real = real_faces(kind, self.n, seed, start=self.n * [*self.makers].index(kind))
+        return real, to_file(self.makers[kind](self.n, torch.Generator().manual_seed(seed)))
 
     def training(self) -> list[Tensor]:
         """Genuine pictures and fakes of all forgers together."""
@@ -124,7 +137,7 @@ def world(seed: int, n: int = 100) -> World:
     """The book's own contest: the forger zoo (kept once it is trained), spectrum and thumbnail, and a StarGAN."""
     editor = editors.new_editor("StarGAN", 8, seed=1)
     editors.fit(editor, editors.pairs(400, seed=1), 240, generator=torch.Generator().manual_seed(1))
-    makers = {kind: zoo.forger(kind).sample for kind in kinds.KINDS}
+    makers = {kind: zoo.forger(kind, training_faces(kind)).sample for kind in kinds.KINDS}
     return World(
         seed, makers, {"thumbnail": thumbnail, "spectrum": spectrum}, lambda images: editor.edit(images, "old"), n
     )

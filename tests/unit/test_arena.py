@@ -248,6 +248,12 @@ def test_the_number_of_a_detector_is_the_auc_of_its_scores(world, tmp_path):
     assert row["cells"]["dark | none"][0] == pytest.approx(float(pairs), abs=1e-6)
 
 
+def test_what_is_seen_twice_is_not_known_to_be_genuine(world, tmp_path):
+    count = "_, back, n = np.unique(images.reshape(len(images), -1), axis=0, return_inverse=True, return_counts=True)"
+    row = contest.enter(world, written(tmp_path, f"{count}; return -1.0 * n[back.ravel()]"), tmp_path / "board.json")
+    assert row["points"] == 0.5, row
+
+
 def test_only_missing_cells_run(world, tmp_path, monkeypatch):
     board, path, asked = tmp_path / "board.json", written(tmp_path), []
 
@@ -298,6 +304,24 @@ def test_noise_scores_one_as_a_defence(world, tmp_path):
     assert row["cells"]["editor | none"][0] == pytest.approx(1, abs=0.1)
     text = "class A:\n 'x'\n def protect(self, images): return images"
     assert contest.enter(world, written(tmp_path, text=text), tmp_path / "board.json", QUICK)["points"] == 0
+
+
+def test_the_book_s_own_contest_has_all_its_sides(monkeypatch):
+    """Its forgers learn for a step or three instead of minutes; all else is as it is."""
+    train = contest.zoo.forger
+
+    def quickly(kind, images, **settings):
+        small = [part[:40] for part in images] if kind == "swap" else images[:170]
+        return train(kind, small, steps=2, **settings)
+
+    monkeypatch.setattr(contest.zoo, "forger", quickly)
+    monkeypatch.setattr(contest.editors, "fit", lambda *given, **more: None)
+    found = contest.world(5, n=4)
+    assert [*found.makers] == [*contest.kinds.KINDS]
+    for kind in found.makers:
+        real, fake = found.pictures(kind, 5)
+        assert real.shape == fake.shape == (4, 3, 32, 32) and not torch.equal(real, found.pictures(kind)[0])
+    assert found.edit(real).shape == real.shape
 
 
 def test_two_at_once_lose_no_row(world, tmp_path):

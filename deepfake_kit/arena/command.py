@@ -1,0 +1,57 @@
+"""The commands ``deepfake-kit arena check`` and ``arena run``."""
+
+from __future__ import annotations
+
+import os
+
+from deepfake_kit.valid import whole
+
+
+def add(commands, seconds) -> None:
+    """Give the command line its subcommands; `seconds` reads a limit."""
+    arena = commands.add_parser("arena", help="try or score a forger, detector or defence that somebody wrote")
+    tasks = arena.add_subparsers(required=True, metavar="TASK")
+    check = tasks.add_parser("check", help="say within seconds what is wrong with an entry")
+    check.set_defaults(command=_check)
+    enter = tasks.add_parser("run", help="score an entry on pictures it has not seen")
+    enter.add_argument("--leaderboard", default="leaderboard.json", metavar="FILE", help="default: leaderboard.json")
+    enter.add_argument(
+        "--seed-file", metavar="FILE", help="holds the secret; default: beside the board, made if missing"
+    )
+    enter.add_argument("--limit", type=seconds, default=120, metavar="SECONDS", help="for the entry; default: 120")
+    enter.set_defaults(command=_run)
+    for one in (check, enter):
+        one.add_argument("entry", help="a Python file with one class")
+
+
+def _check(options) -> int:
+    from deepfake_kit.arena import contest
+
+    entry, walls = contest.check(options.entry)
+    missing = [wall for wall, stands in walls.items() if not stands]
+    print(f"{entry.name}: a {entry.kind}, ready to enter")
+    print(f"walls around it: {', '.join(wall for wall in walls if wall not in missing)}")
+    if missing:
+        print(f"not to be had here: {', '.join(missing)}; run strangers' entries under an account of their own")
+    return 0
+
+
+def _run(options) -> int:
+    import secrets
+
+    from deepfake_kit import paths
+    from deepfake_kit.arena import contest, sandbox
+
+    board = paths.absolute(options.leaderboard)
+    secret = paths.absolute(options.seed_file) if options.seed_file else board.with_name(f"{board.name}.seed")
+    if not secret.exists():
+        with open(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(f"{secrets.randbelow(2**53)}\n")
+    text = secret.read_text(encoding="utf-8").strip()
+    seed = whole("the seed in --seed-file", int(text) if text.isdecimal() else text, 1, 2**53)
+    limits = sandbox.Limits(options.limit)
+    row = contest.enter(contest.world(seed), paths.absolute(options.entry), board, limits, [secret])
+    for cell, (value, low, high) in row["cells"].items():
+        print(f"  {cell:28} {value:.3f}  ({low:.3f} to {high:.3f})")
+    print(f"points {row['points']:.3f}" if "refused" not in row else f"refused: {row['refused']}")
+    return 1 if "refused" in row else 0
