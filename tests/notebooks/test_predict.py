@@ -11,7 +11,7 @@ import pytest
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 ITEM = re.compile(r"^(\d)\. (.+)$", re.MULTILINE)
 SHOWS = re.compile(r"run\.(?:figure|explorable|table)\(")
-WITH = ("01", "02", "04", "05", "06")  # chapters that ask; the others may
+WITH = ("01", "02", "04", "05", "06", "08")  # chapters that ask; the others may
 
 
 def questions(path: Path) -> list[int]:
