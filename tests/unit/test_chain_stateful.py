@@ -12,13 +12,13 @@ from functools import cache
 
 import mpmath
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 pytest.importorskip("boa", reason="the chain extra is not installed")
 
 from deepfake_kit.chain.market import ETHER, TaskMarket, TaskRefused, source, to_wad  # noqa: E402
+from tests.unit.traces import run  # noqa: E402
 
 REASONS = set(re.findall(r'"([a-z_0-9]+)"', re.sub(r'""".*?"""', "", source(), flags=re.S)))
 WINDOW = 100
@@ -290,21 +290,6 @@ class MarketMachine(RuleBasedStateMachine):
             assert refused in (None, "already_refunded")
         assert self.market.balance(self.market.address) == 0, "money is stuck, or someone else's was paid out"
         assert sum(map(self.market.balance, self.accounts)) == ETHER * len(PEOPLE), "wei appeared or vanished"
-
-
-def run(machine, examples):
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=50,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
 
 
 @pytest.mark.slow

@@ -12,15 +12,15 @@ import random
 import re
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 pytest.importorskip("boa", reason="the chain extra is not installed")
 
 from deepfake_kit.chain.evm import ETHER, TaskRefused, source  # noqa: E402
 from deepfake_kit.chain.merkle import Tree, exact_average  # noqa: E402
 from deepfake_kit.chain.repaired import RepairedMarket, sealed  # noqa: E402
+from tests.unit.traces import run  # noqa: E402
 
 CODE = source("repaired_market")
 REASONS = set(re.findall(r'"([a-z_0-9]+)"', re.sub(r'""".*?"""', "", CODE, flags=re.S)))
@@ -401,19 +401,6 @@ class RepairedMachine(RuleBasedStateMachine):
 
 def book_nodes(book):
     return sorted(book.weights) or ["anna"]
-
-
-def run(machine, examples):
-    traces = settings(
-        max_examples=examples,
-        stateful_step_count=50,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(machine, settings=traces)
 
 
 @pytest.mark.slow
