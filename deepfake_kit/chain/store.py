@@ -6,13 +6,11 @@ What is read is hashed again: whoever keeps the bytes need not be trusted, only 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from deepfake_kit.cache import write_whole
 from deepfake_kit.valid import one_of
@@ -32,19 +30,6 @@ class BytesMismatch(ValueError):
     def __init__(self, digest: str, found: str):
         super().__init__(f"bytes fetched for sha256 {digest[:12]}... hash to {found[:12]}...: changed")
         self.digest, self.found = digest, found
-
-
-class Store(Protocol):
-    """What every store can do."""
-
-    def put(self, data: bytes) -> str:
-        """Keep the bytes; return their address."""
-
-    def get(self, digest: str, verify: bool = True) -> bytes:
-        """Bytes of an address."""
-
-    def __contains__(self, digest: str) -> bool:
-        """Whether there are bytes under an address, changed or not."""
 
 
 def sha256(data: bytes) -> str:
@@ -122,58 +107,6 @@ class FolderStore:
 
     def __contains__(self, digest: str) -> bool:
         return self.path(digest).is_file()
-
-
-class ReplicatedStore:
-    """The same bytes in several stores; a read takes the first copy that its address confirms.
-
-    Parameters
-    ----------
-    stores : sequence of Store
-        At least one. One that raises OSError on `put` is away and is left out.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> one, two = (FolderStore(tempfile.mkdtemp()) for _ in range(2))
-    >>> both = ReplicatedStore([one, two])
-    >>> digest = both.put(b"an update"); one.path(digest).unlink()
-    >>> both.get(digest)
-    b'an update'
-    """
-
-    def __init__(self, stores: Sequence[Store]):
-        if not stores:
-            raise ValueError("stores must hold at least one store; got none")
-        self.stores = list(stores)
-
-    def put(self, data: bytes) -> str:
-        """Keep the bytes in every store that answers, and return their address."""
-        digest, away = "", None
-        for store in self.stores:
-            try:
-                digest = store.put(data)
-            except OSError as error:
-                away = error
-        if not digest:
-            raise away
-        return digest
-
-    def get(self, digest: str, verify: bool = True) -> bytes:
-        """The first copy that matches its address.
-
-        Raises
-        ------
-        BytesMissing
-            If no store has one.
-        """
-        for store in self.stores:
-            with contextlib.suppress(BytesMissing, BytesMismatch, OSError):
-                return store.get(digest, verify)
-        raise BytesMissing(digest, f"any of {len(self.stores)} stores")
-
-    def __contains__(self, digest: str) -> bool:
-        return any(digest in store for store in self.stores)
 
 
 def pack(state: dict, dtype: str = "float32") -> bytes:

@@ -32,8 +32,8 @@ class MarketExchange:
     Parameters
     ----------
     market : TaskMarket
-    store : Store
-        Where the bytes lie, e.g. a :class:`~deepfake_kit.chain.store.FolderStore`.
+    store : FolderStore
+        Where the bytes lie.
     plan : Plan
         The run's settings, which become the task's.
     sizes : sequence of int
@@ -67,7 +67,7 @@ class MarketExchange:
     def __init__(
         self,
         market: TaskMarket,
-        store: stores.Store,
+        store: stores.FolderStore,
         plan: Plan,
         sizes: Sequence[int],
         costs: Sequence[float],
