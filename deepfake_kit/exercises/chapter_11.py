@@ -6,13 +6,17 @@ import math
 
 import numpy as np
 
+from deepfake_kit.exercises import number, numbers
+
 
 def _game(answer) -> str | None:
     for A in ([[0.9, 0.4], [0.3, 0.8]], [[0.2, 1.0], [0.7, 0.6]], [[3.0, -1.0], [-2.0, 5.0]]):
         (a, b), (c, d) = A
         x, value = (d - c) / (a - b - c + d), (a * d - b * c) / (a - b - c + d)
-        ours = tuple(float(part) for part in answer(np.array(A)))
-        if len(ours) == 2 and math.isclose(ours[0], value, abs_tol=1e-6):
+        ours = numbers(answer(np.array(A)))
+        if ours.shape != (2,):
+            return f"Two numbers were asked for, not the shape {ours.shape}."
+        if math.isclose(ours[0], value, abs_tol=1e-6):
             if math.isclose(ours[1], x, abs_tol=1e-6):
                 continue
             return "The value is right. The probability asked for is that of the first row, not column."
@@ -24,7 +28,7 @@ def _response(answer) -> str | None:
     random = np.random.default_rng(112)
     for rows, columns in ((3, 2), (2, 5), (4, 4)):
         A, y = random.random((rows, columns)), random.dirichlet(np.ones(columns))
-        ours, expected = float(answer(A.copy(), y.copy())), A @ y
+        ours, expected = number(answer(A.copy(), y.copy())), A @ y
         if math.isclose(ours, expected.min(), abs_tol=1e-9):
             continue
         if math.isclose(ours, expected.max(), abs_tol=1e-9):
@@ -38,7 +42,7 @@ def _gap(answer) -> str | None:
     for k in (2, 5, 7):
         table = random.random((k, k))
         own = np.diag(table)
-        ours, right = float(answer(table.copy())), float(np.mean(own - (table.sum(1) - own) / (k - 1)))
+        ours, right = number(answer(table.copy())), float(np.mean(own - (table.sum(1) - own) / (k - 1)))
         if math.isclose(ours, right, abs_tol=1e-9):
             continue
         if math.isclose(ours, float(np.mean(own - table.mean(1))), abs_tol=1e-9):
@@ -52,7 +56,7 @@ def _gap(answer) -> str | None:
 def _luck(answer) -> str | None:
     for k, sd, bar in ((1, 0.04, 0.5), (10, 0.04, 0.58), (200, 0.03, 0.6), (3, 0.1, 0.45)):
         below = 0.5 * math.erfc(-(bar - 0.5) / sd / math.sqrt(2))
-        ours = float(answer(k, sd, bar))
+        ours = number(answer(k, sd, bar))
         if math.isclose(ours, 1 - below**k, abs_tol=1e-6):
             continue
         if math.isclose(ours, below**k, abs_tol=1e-6):
@@ -65,7 +69,7 @@ def _luck(answer) -> str | None:
 
 def _trust(answer) -> str | None:
     good = np.array([0.5, -1e30, 3.25], "<f4")
-    if not np.array_equal(answer(good.tobytes(), 3), good):
+    if not np.array_equal(numbers(answer(good.tobytes(), 3)), good):
         return "Three finite numbers of four bytes each should be counted, as they are."
     bad = {
         "too few bytes": good.tobytes()[:-1],
