@@ -43,6 +43,14 @@ def test_no_line_of_a_solution_stands_in_a_student_s_copy(course):
         nbformat.validate(nbformat.reads(text, as_version=4))
 
 
+def test_every_solution_has_lines_that_the_chapter_itself_does_not_show():
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        notebook, found = notebooks.chapter(path)
+        hidden = notebooks.told(notebook)
+        for exercise in found:
+            assert {line.strip() for line in exercise.solution.splitlines()} & set(hidden), exercise.number
+
+
 @pytest.mark.parametrize("place", ["output", "metadata", "cell"])
 def test_a_planted_solution_is_found(course, place):
     path = next((course / "student").rglob("02_*.ipynb"))

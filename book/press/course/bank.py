@@ -103,7 +103,6 @@ def _words(prompt: str) -> str:
 def item(question: Question) -> str:
     """One question as a QTI 2.1 item: a text entry, right within one per cent."""
     low, high = question.answer - question.slack, question.answer + question.slack
-    body = re.sub(r"\$([^$]+)\$", r"\\(\1\\)", question.text)  # as Moodle and Canvas write formulas
     compare = '<{0}><variable identifier="RESPONSE"/><baseValue baseType="float">{1!r}</baseValue></{0}>'
     return f"""<?xml version="1.0" encoding="UTF-8"?>
 <assessmentItem xmlns="{SPACE}" identifier="q{question.name}" title="Exercise {question.exercise}"
@@ -115,7 +114,7 @@ def item(question: Question) -> str:
     <defaultValue><value>0</value></defaultValue>
   </outcomeDeclaration>
   <itemBody>
-    <p>{escape(body)}</p>
+    <p>{_html(question.text)}</p>
     <p><textEntryInteraction responseIdentifier="RESPONSE" expectedLength="15"/></p>
   </itemBody>
   <responseProcessing>
@@ -130,7 +129,79 @@ def item(question: Question) -> str:
 """
 
 
-def package(found: list[Question], target: Path) -> Path:
+@dataclass(frozen=True)
+class Choice:
+    """A question with choices, one of them right, and a reply to each: a chapter's *Before you look*."""
+
+    name: str
+    text: str
+    choices: tuple[str, ...]
+    replies: tuple[str, ...]
+    right: int
+
+
+def choices(outline) -> list[Choice]:
+    """The cells of a chapter that are tagged ``predict``."""
+    found = []
+    for cell in outline.notebook.cells:
+        if "predict" not in cell.metadata.get("tags", []):
+            continue
+        question, answer = cell.source.split("<details>")
+        rows, replies = (
+            re.findall(r"^\d\. (.+(?:\n(?!\d\.|\n|<).+)*)", part, re.MULTILINE) for part in (question, answer)
+        )
+        text = question.split("\n1. ")[0].removeprefix("**Before you look.**")
+        right = [i for i, reply in enumerate(replies) if reply.startswith("**Right.**")]
+        name = f"{int(outline.number)}.p{len(found) + 1}"
+        found.append(Choice(name, _words(text), tuple(map(_words, rows)), tuple(map(_words, replies)), right[0]))
+    return found
+
+
+def choice_item(question: Choice) -> str:
+    """One question with choices as a QTI 2.1 item; the reply to each choice is shown as its feedback."""
+    rows = "\n".join(
+        f'      <simpleChoice identifier="c{i}">{_html(text)}</simpleChoice>' for i, text in enumerate(question.choices)
+    )
+    replies = "\n".join(
+        f'  <modalFeedback outcomeIdentifier="FEEDBACK" identifier="c{i}" showHide="show">{_html(text)}</modalFeedback>'
+        for i, text in enumerate(question.replies)
+    )
+    return f"""<?xml version="1.0" encoding="UTF-8"?>
+<assessmentItem xmlns="{SPACE}" identifier="q{question.name}" title="Before you look {question.name}"
+    adaptive="false" timeDependent="false">
+  <responseDeclaration identifier="RESPONSE" cardinality="single" baseType="identifier">
+    <correctResponse><value>c{question.right}</value></correctResponse>
+  </responseDeclaration>
+  <outcomeDeclaration identifier="SCORE" cardinality="single" baseType="float">
+    <defaultValue><value>0</value></defaultValue>
+  </outcomeDeclaration>
+  <outcomeDeclaration identifier="FEEDBACK" cardinality="single" baseType="identifier"/>
+  <itemBody>
+    <choiceInteraction responseIdentifier="RESPONSE" shuffle="true" maxChoices="1">
+      <prompt>{_html(question.text)}</prompt>
+{rows}
+    </choiceInteraction>
+  </itemBody>
+  <responseProcessing>
+    <responseCondition>
+      <responseIf>
+        <match><variable identifier="RESPONSE"/><correct identifier="RESPONSE"/></match>
+        <setOutcomeValue identifier="SCORE"><baseValue baseType="float">1</baseValue></setOutcomeValue>
+      </responseIf>
+    </responseCondition>
+    <setOutcomeValue identifier="FEEDBACK"><variable identifier="RESPONSE"/></setOutcomeValue>
+  </responseProcessing>
+{replies}
+</assessmentItem>
+"""
+
+
+def _html(text: str) -> str:
+    """Text for an item: formulas as Moodle and Canvas write them."""
+    return escape(re.sub(r"\$([^$]+)\$", r"\\(\1\\)", text))
+
+
+def package(found: list[Question | Choice], target: Path) -> Path:
     """A zip that a learning platform imports: one item a question, and the manifest."""
     rows = "\n".join(
         f'    <resource identifier="r{q.name}" type="imsqti_item_xmlv2p1" href="items/q{q.name}.xml">'
@@ -146,8 +217,9 @@ def package(found: list[Question], target: Path) -> Path:
   </resources>
 </manifest>
 """
+    items = [(f"items/q{q.name}.xml", item(q) if isinstance(q, Question) else choice_item(q)) for q in found]
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, text in [("imsmanifest.xml", manifest), *((f"items/q{q.name}.xml", item(q)) for q in found)]:
+        for name, text in [("imsmanifest.xml", manifest), *items]:
             file.writestr(zipfile.ZipInfo(name, (2000, 1, 1, 0, 0, 0)), text)
     return target
 

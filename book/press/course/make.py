@@ -111,7 +111,8 @@ def course(
             papers[name] = bank.sheet(found_questions, seed + version, answers)
     for name, text in papers.items():
         _write(out / name, text)
-    bank.package(found_questions, out / "questions-qti21.zip")
+    looked = [question for o in found for question in bank.choices(o)]
+    bank.package([*found_questions, *looked], out / "questions-qti21.zip")
     if slides:
         page = (root / "book" / "instructors.md").read_text(encoding="utf-8")
         with tempfile.TemporaryDirectory() as made:

@@ -155,12 +155,13 @@ def dealt(notebook, found: list[Exercise], deal: dict[str, int], solved: bool):
 
 
 def told(notebook) -> list[str]:
-    """Lines of a chapter's solutions that no student's copy may hold: all but those of stubs and imports."""
+    """Lines of a chapter's solutions that no student's copy may hold: not those of stubs, imports and its own text."""
     found = exercises(notebook)
-    open_lines = {line.strip() for e in found for line in e.stub.splitlines()}
+    solved = {e.cells[2] for e in found}
+    shown = "\n".join(cell.source for i, cell in enumerate(notebook.cells) if i not in solved)
     lines = [line.strip() for e in found for line in e.solution.splitlines()]
     return [
         line
         for line in lines
-        if len(line) > 8 and line not in open_lines and not re.match(r"(def |import |from |# Solution [\d.]+$)", line)
+        if len(line) > 8 and line not in shown and not re.match(r"(def |import |from |# Solution [\d.]+$)", line)
     ]
