@@ -179,15 +179,30 @@ def test_a_package_holds_what_its_manifest_says_and_marks_by_its_own_rules(cours
     with zipfile.ZipFile(course / "questions-qti21.zip") as file:
         manifest = ET.fromstring(file.read("imsmanifest.xml"))
         named = [row.get("href") for row in manifest.iter(f"{{{bank.PACKAGE}}}resource")]
-        assert (
-            sorted(named) == sorted(set(file.namelist()) - {"imsmanifest.xml"}) and len(named) == len(questions) >= 50
-        )
+        assert sorted([*named, "imsmanifest.xml"]) == sorted(file.namelist())
+        looked = [q for o in plan.outlines(ROOT, ALL) for q in bank.choices(o)]
+        assert len(questions) >= 50 and len(named) == len(questions) + len(looked)
         for q in questions:
             text = file.read(f"items/q{q.name}.xml").decode()
             assert score(text, q.answer) == q.points and score(text, float(f"{q.answer:.4g}")) == q.points or q.whole
             off = q.answer + 1 if q.whole else q.answer * 1.02 + 1e-3
             assert score(text, off) == score(text, -q.answer or 1.0) == 0, q
     assert {int(q.exercise.split(".")[0]) for q in questions} == set(ALL)
+
+
+def test_a_question_with_choices_has_a_reply_to_each_and_one_right(course):
+    import xml.etree.ElementTree as ET
+
+    for outline in plan.outlines(ROOT, ALL):
+        cells = [c for c in outline.notebook.cells if "predict" in c.metadata.get("tags", [])]
+        looked = bank.choices(outline)
+        assert len(looked) == len(cells)
+        for q in looked:
+            assert len(q.choices) == len(q.replies) >= 3 and q.replies[q.right].startswith("Right. ") and q.text
+            root, space = ET.fromstring(bank.choice_item(q)), {"q": bank.SPACE}
+            known = [row.get("identifier") for row in root.iterfind(".//q:simpleChoice", space)]
+            assert root.find(".//q:correctResponse/q:value", space).text == known[q.right]
+            assert [row.get("identifier") for row in root.iterfind(".//q:modalFeedback", space)] == known
 
 
 def test_questions_follow_the_seed_and_their_answers_pass_the_grader():
