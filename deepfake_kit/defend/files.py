@@ -28,7 +28,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 CAVEATS = """What this is worth (chapter 10 measures it):
 - It was made against the book's three small editors of drawn faces, edits blond, old and sunglasses. Other programs
   were not asked; against them expect little.
-- A forger who trains an editor on protected faces, or who blurs them a little, undoes much of it.
+- A forger who trains an editor on protected faces undoes nearly all of it; a blur or a platform takes a part.
 - It hides nothing: who is shown, where and when stays visible. Only the copy is protected, the original is not.
 """
 
