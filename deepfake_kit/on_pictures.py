@@ -1,0 +1,123 @@
+"""The commands that take pictures or fetch weights: ``deepfake-kit detect``, ``protect`` and ``fetch-weights``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from deepfake_kit.valid import one_of
+
+
+def add(commands) -> None:
+    """Give the command line its subcommands."""
+    look = commands.add_parser(
+        "detect",
+        help="score pictures with a teaching detector",
+        description="Score pictures with a teaching detector. No verdict on a picture or a person should rest on it.",
+    )
+    look.add_argument("pictures", metavar="IMAGE_OR_FOLDER", help="of any size and format")
+    look.add_argument(
+        "--model",
+        default="clip-depths",
+        metavar="NAME_OR_PATH",
+        help="default: %(default)s; drawn-spectrum needs no download",
+    )
+    look.add_argument("--csv", metavar="FILE", help="also write the scores there; it must not exist")
+    look.add_argument("--explain", metavar="FOLDER", help="write a map of what spoke for fake, one a picture, there")
+    look.set_defaults(command=_detect)
+
+    guard = commands.add_parser("protect", help="protected copies of pictures, against the book's small editors")
+    guard.add_argument(
+        "source", metavar="IMAGE_OR_FOLDER", help="square pictures of 32 to 512 pixels; left as they are"
+    )
+    guard.add_argument(
+        "--budget", type=float, default=0.025, help="largest change, as a share of the range; default: 0.025"
+    )
+    guard.add_argument("--method", default="robust", help="robust (default: through platforms) or pgd")
+    guard.add_argument("--out", metavar="FOLDER", help="where the copies go; default: beside the pictures")
+    guard.set_defaults(command=_protect)
+
+    weights = commands.add_parser(
+        "fetch-weights", help="get pretrained weights, for a machine or a lab without network"
+    )
+    weights.add_argument("names", nargs="*", metavar="NAME", help="which ones; default: all")
+    weights.add_argument("--to", metavar="FOLDER", help="also copy them there; let $DEEPFAKE_KIT_WEIGHTS name it")
+    weights.set_defaults(command=_fetch_weights)
+
+
+def _detect(options) -> int:
+    import csv
+    import io
+
+    import torch
+    from tqdm import tqdm
+
+    from deepfake_kit import paths
+    from deepfake_kit.cache import write_whole
+    from deepfake_kit.detect import detector as d
+
+    files = d.pictures_in(paths.absolute(options.pictures))
+    table, maps = (paths.absolute(given) if given else None for given in (options.csv, options.explain))
+    if table and table.exists():
+        raise ValueError(f"--csv: {options.csv!r} exists; valid: a new file, nothing is overwritten")
+    if maps and maps.exists() and (not maps.is_dir() or any(maps.iterdir())):
+        raise ValueError(f"--explain: {options.explain!r} is not empty; valid: a new or empty folder")
+    detector = d.load(options.model)
+    print(detector.said(), file=sys.stderr)
+    rows, unread = [], 0
+    for number, path in enumerate(tqdm(files, unit="picture", file=sys.stderr)):
+        name = os.path.relpath(path, paths.here())
+        try:
+            image, pixels = detector.open(path)
+        except (ValueError, OSError) as error:
+            unread += 1
+            tqdm.write(f"deepfake-kit: skipped: {error}", file=sys.stderr)
+            rows.append([name, "", "", "", "not read"])
+            continue
+        with torch.inference_mode():
+            odds, distance = (float(x) for x in detector(image[None]))
+            if maps:
+                drawn = io.BytesIO()
+                d.drawn_map(image, detector.occlusion(image)).save(drawn, "PNG")
+                write_whole(maps / f"{number + 1:04d}-{path.stem}.png", drawn.getvalue())
+        why, score = detector.cannot_say(distance, pixels), f"{torch.tensor(odds).sigmoid():.3f}"
+        rows.append([name, "" if why else score, f"{odds:.4f}", f"{distance:.4f}", why and f"cannot say: {why}"])
+        tqdm.write(f"{name}: {f'cannot say ({why})' if why else f'probability of fake {score}'}")
+    if table:
+        text = io.StringIO()
+        csv.writer(text).writerows([["picture", "probability of fake", "log-odds", "distance", "remark"], *rows])
+        write_whole(table, text.getvalue())
+    return 1 if unread else 0
+
+
+def _fetch_weights(options) -> int:
+    import shutil
+
+    from deepfake_kit import paths, pretrained
+
+    for name in options.names:
+        one_of("weights", name, pretrained.names())
+    folder = paths.absolute(options.to) if options.to else None
+    for name in options.names or pretrained.names():
+        found = pretrained.load(name)
+        path = found.path
+        if folder and path.parent != folder:
+            folder.mkdir(parents=True, exist_ok=True)
+            whole = folder / path.name
+            shutil.copyfile(path, whole.with_name(f".{path.name}.part"))
+            path = whole.with_name(f".{path.name}.part").replace(whole)
+            pretrained.read(name, path)
+        print(f"{path}: {path.stat().st_size:,} bytes, sha256 of the arrays {found.sha256}, from {found.source}")
+    return 0
+
+
+def _protect(options) -> int:
+    from deepfake_kit import paths
+    from deepfake_kit.defend import files
+
+    out = paths.absolute(options.out) if options.out else None
+    planned = files.plan(paths.absolute(options.source), options.budget, options.method, out)
+    for told in files.copies(planned, options.budget, options.method):
+        print(told)
+    print(f"\n{files.CAVEATS}", end="")
+    return 0
