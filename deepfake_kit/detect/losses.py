@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deepfake_kit.valid import finite
-
 
 def _at_least_single(x: Tensor) -> Tensor:
     """Half precision as float32, in which squares and sums neither overflow nor vanish; the gradient goes back."""
@@ -27,7 +25,6 @@ def _check_views(name: str, z: Tensor, dimensions: int) -> None:
     if z.ndim != dimensions or not z.is_floating_point():
         letters = "[V, N, D]" if dimensions == 3 else "[N, D]"
         raise ValueError(f"{name}: got {z.dtype} {tuple(z.shape)}; valid: float {letters}")
-    finite(name, z)
 
 
 def nt_xent(z_a: Tensor, z_b: Tensor, temperature: float = 0.5) -> Tensor:
@@ -56,8 +53,7 @@ def nt_xent(z_a: Tensor, z_b: Tensor, temperature: float = 0.5) -> Tensor:
     Raises
     ------
     ValueError
-        For shapes that are not [N, D] and equal, fewer than 2 images, numbers that are not finite, or a temperature
-        that is not above 0 or infinite.
+        For shapes that are not [N, D] and equal, fewer than 2 images, or a temperature that is not above 0 or infinite.
 
     Examples
     --------
@@ -93,7 +89,7 @@ def multi_view_nt_xent(z: Tensor, temperature: float = 0.5) -> Tensor:
     Raises
     ------
     ValueError
-        For another shape, numbers that are not finite, or a temperature that is not above 0 or infinite.
+        For another shape, or a temperature that is not above 0 or infinite.
 
     Examples
     --------
