@@ -61,6 +61,8 @@ def modules(package: Path = PACKAGE) -> dict[str, Module]:
     """Every module of the package, by dotted name."""
     found = {}
     for path in sorted(package.rglob("*.py")):
+        if not (path.parent / "__init__.py").exists():  # a file to copy, such as an arena's starter, is no module
+            continue
         parts = path.relative_to(package.parent).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         source = path.read_text(encoding="utf-8")
