@@ -101,9 +101,10 @@ def test_two_pictures_of_one_name_and_a_copy_made_meanwhile(folder):
 
 
 KILLED = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from deepfake_kit.defend import files
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts with it ignored
 real = os.link
 def slow(*names):
     print("about to link", flush=True)
