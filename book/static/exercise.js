@@ -178,7 +178,7 @@
     }
     box.querySelector(".kit-elsewhere").remove();
     box.prepend(
-      make("label", { htmlFor: name, className: "kit-unseen", textContent: "Your answer to exercise " + number }),
+      make("label", { htmlFor: name, className: "led-said", textContent: "Your answer to exercise " + number }),
       area,
       make("p", { id: name + "-keys", className: "kit-keys", textContent: "Ctrl+Enter checks. Your text stays in this browser." }),
       row,
