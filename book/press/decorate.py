@@ -13,6 +13,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from deepfake_kit.notebook import claims
 from deepfake_kit.notebook.run import NIGHT_KEY
 from press import keys, live, margin, numbers, opening, templates
+from press.course.notebooks import number_of
 from press.opening import record, tags
 
 CAPTION = re.compile(r'<p class="kit-caption">.*?</p>', re.DOTALL)
@@ -207,7 +208,7 @@ def _folded(cells: list, shown: tuple[str, ...], chapter: str = "", python: bool
         if "remove-cell" in tags(cell):
             continue
         outputs, cell.outputs = cell.outputs, []
-        number, solution = live.asked(cell), "solution" in tags(cell)
+        number, solution = number_of(cell), "solution" in tags(cell)
         if number:  # what the book's own run said to an empty stub is no answer to the reader
             outputs = []
         stays, bare, alone = _stays_open(cell, shown), "remove-input" in tags(cell), cell.source.startswith("%%")
@@ -241,9 +242,9 @@ def _stays_open(cell, shown: tuple[str, ...]) -> bool:
         return True
     if cell.source.startswith("%%"):
         return False
-    tree = ast.parse("\n".join(keys.without_magics(cell.source)))
-    if any(isinstance(node, ast.Call) and getattr(node.func, "id", "") == "check" for node in ast.walk(tree)):
+    if number_of(cell):
         return True
+    tree = ast.parse("\n".join(keys.without_magics(cell.source)))
     return any(
         getattr(node, "name", "") in shown
         or any(

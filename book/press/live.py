@@ -1,4 +1,4 @@
-"""Exercises that answer in the page: which cells they are, and the part of the kit that grades them in the browser."""
+"""Exercises that answer in the page: the part of the kit that grades them in the browser, and how it gets there."""
 
 from __future__ import annotations
 
@@ -6,50 +6,18 @@ import ast
 import base64
 import gzip
 import json
-import re
 import sys
 from functools import cache as once
 from pathlib import Path
-from typing import NamedTuple
 
 import yaml
 from nbformat.v4 import new_code_cell, new_output
 
-from press import keys, templates
-from press.opening import tags
+from press import templates
+from press.course import reference
 
 ROOT = Path(__file__).resolve().parents[2]
-CHECK = re.compile(r'^check\("(\d+\.\d+)", ', re.MULTILINE)
 PLAIN = sys.stdlib_module_names | {"numpy"}  # what Python has in the page
-
-
-class Exercise(NamedTuple):
-    """One exercise of a chapter: its number, what the reader starts from, and the book's solution."""
-
-    number: str
-    stub: str
-    solution: str
-
-
-def exercises(notebook) -> list[Exercise]:
-    """The exercises of a notebook, in its order.
-
-    Raises
-    ------
-    ValueError
-        If an exercise has not one stub and one solution.
-    """
-    stubs, solutions = {}, {}
-    for cell in notebook.cells:
-        found = CHECK.findall(cell.source) if cell.cell_type == "code" else []
-        if found:
-            table = solutions if "solution" in tags(cell) else stubs
-            if len(found) > 1 or found[0] in table:
-                raise ValueError(f"cell {cell.id}: exercise {found[-1]} stands twice; valid: one stub and one solution")
-            table[found[0]] = cell.source
-    if odd := stubs.keys() ^ solutions.keys():
-        raise ValueError(f"exercise {min(odd)}: a stub or a solution is missing; valid: one of each")
-    return [Exercise(number, stub, solutions[number]) for number, stub in stubs.items()]
 
 
 def _imports(path: Path, deep: bool) -> set[str]:
@@ -87,35 +55,20 @@ def modules(root: Path = ROOT) -> dict[str, str]:
 
 def preamble(notebook, have: dict[str, str]) -> str:
     """The imports of a chapter that work in the page, one a line; `have` is what :func:`modules` gave."""
-    lines = []
-    for cell in notebook.cells:
-        if cell.cell_type != "code" or cell.source.startswith("%%"):
-            continue
-        for node in ast.parse("\n".join(keys.without_magics(cell.source))).body:
-            if isinstance(node, ast.Import):
-                kept = [one for one in node.names if one.name.split(".")[0] in PLAIN]
-                lines += [ast.unparse(ast.Import(kept))] if kept else []
-            elif isinstance(node, ast.ImportFrom):
-                place = node.module.replace(".", "/")
-                kept = [
-                    one
-                    for one in node.names
-                    if node.module.split(".")[0] in PLAIN or f"{place}.py" in have or f"{place}/{one.name}.py" in have
-                ]
-                lines += [ast.unparse(ast.ImportFrom(node.module, kept, 0))] if kept else []
-    return "\n".join(dict.fromkeys(lines))
+
+    def works(line: str) -> bool:
+        (node,) = ast.parse(line).body
+        module = getattr(node, "module", None) or node.names[0].name
+        place = module.replace(".", "/")
+        return module.split(".")[0] in PLAIN or f"{place}.py" in have or f"{place}/{node.names[0].name}.py" in have
+
+    return "\n".join(filter(works, reference.imports(notebook)))
 
 
 @once
 def hints() -> dict[str, str]:
     """The hint of each exercise, by its number."""
     return yaml.safe_load((ROOT / "book" / "hints.yml").read_text(encoding="utf-8"))
-
-
-def asked(cell) -> str | None:
-    """The number of the exercise that a cell's code asks or solves, or None."""
-    found = CHECK.search(cell.source) if cell.cell_type == "code" else None
-    return found[1] if found else None
 
 
 def desk(number: str, chapter: str, python: bool):

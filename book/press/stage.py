@@ -38,6 +38,7 @@ from press import (
     verdicts,
 )
 from press.course import pages as course
+from press.course.notebooks import exercises
 
 MARKS = (
     ("book/index.md", "<!-- totals -->", ledger.totals),
@@ -172,7 +173,7 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
         result = json.loads((executed / "results.json").read_text(encoding="utf-8"))
         cards.append(home.card(notebook, result, source / "_extra"))
         shown = settings.load(name).shown
-        if live.exercises(notebook):
+        if exercises(notebook):
             asked[name] = deepcopy(notebook)
         dressed = decorate.decorated(notebook, int(name[:2]), shown, address, name, python=wheel is not None)
         nbformat.write(dressed, source / "notebooks" / f"{name}.ipynb")

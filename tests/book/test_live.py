@@ -14,13 +14,11 @@ import nbformat
 import pytest
 from conftest import missing
 from press import assets, browser, live
+from press.course.notebooks import exercises
 
 ROOT = Path(__file__).resolve().parents[2]
-NOTEBOOKS = {
-    path.stem: nbformat.read(path, as_version=4)
-    for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
-    if live.exercises(nbformat.read(path, as_version=4))
-}
+NOTEBOOKS = {path.stem: nbformat.read(path, as_version=4) for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
+EVERY = [one for notebook in NOTEBOOKS.values() for one in exercises(notebook)]
 BARE = """
 import contextlib, io, json, sys
 
@@ -49,7 +47,10 @@ def test_graders_and_solutions_need_nothing_but_numpy(tmp_path):
     for name, text in have.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    asked = [(live.preamble(notebook, have), live.exercises(notebook)) for notebook in NOTEBOOKS.values()]
+    asked = [
+        (live.preamble(notebook, have), [(one.number, one.stub, one.solution) for one in exercises(notebook)])
+        for notebook in NOTEBOOKS.values()
+    ]
     done = subprocess.run(
         [sys.executable, "-c", BARE, str(tmp_path)],
         input=json.dumps(asked),
@@ -65,15 +66,20 @@ def test_graders_and_solutions_need_nothing_but_numpy(tmp_path):
         assert words == {"stub": f"{number}: not answered yet.\n", "solution": f"{number}: right.\n"}
 
 
-def test_an_exercise_without_a_solution_is_named():
+def test_an_exercise_that_is_not_whole_is_named():
     make = nbformat.v4
-    stub = make.new_code_cell('check("9.1", None)')
-    solution = make.new_code_cell('check("9.1", 1)', metadata={"tags": ["solution"]})
-    assert live.exercises(make.new_notebook(cells=[stub, solution]))[0].number == "9.1"
-    with pytest.raises(ValueError, match=r"exercise 9\.1: a stub or a solution is missing"):
-        live.exercises(make.new_notebook(cells=[stub]))
-    with pytest.raises(ValueError, match="stands twice"):
-        live.exercises(make.new_notebook(cells=[stub, stub, solution]))
+    prompt, stub = make.new_markdown_cell("**9.1** (5 minutes). Why?"), make.new_code_cell('x = ...\n\ncheck("9.1", x)')
+    solution = make.new_code_cell('x = 1\n\ncheck("9.1", x)', metadata={"tags": ["solution"]})
+    (one,) = exercises(make.new_notebook(cells=[prompt, stub, solution]))
+    assert (one.number, one.minutes, one.name, one.stub, one.cells) == ("9.1", 5, "x", stub.source, (0, 1, 2))
+    for cells, words in (
+        ([prompt, stub], "a stub or a solution is missing"),
+        ([prompt, solution], "a stub or a solution is missing"),
+        ([prompt, stub, make.new_code_cell(stub.source), solution], "stands twice"),
+        ([stub, solution], "no prompt before its stub"),
+    ):
+        with pytest.raises(ValueError, match=rf"exercise 9\.1.*{words}"):
+            exercises(make.new_notebook(cells=cells))
 
 
 PAGE = """<!DOCTYPE html><html lang="en" data-theme="light"><head><meta charset="utf-8"><title>Exercises</title>
@@ -87,7 +93,6 @@ PAGE = """<!DOCTYPE html><html lang="en" data-theme="light"><head><meta charset=
 CELL = """<div class="cell tag_exercise"><div class="cell_input"><pre>{stub}</pre></div></div>
 <div class="cell tag_remove-input"><div class="cell_output">{desk}</div></div>
 <div class="cell"><details class="hide"><summary>Solution</summary><pre>{solution}</pre></details></div>"""
-EVERY = [one for notebook in NOTEBOOKS.values() for one in live.exercises(notebook)]
 
 
 @pytest.fixture(scope="module")
@@ -143,18 +148,18 @@ def test_nothing_of_python_is_loaded_before_a_click_and_every_exercise_answers(o
         "_static/exercise.css",
     }
     before = time.perf_counter()
-    assert answer(page, *EVERY[0][:2])[0] == "none"
+    assert answer(page, EVERY[0].number, EVERY[0].stub)[0] == "none"
     first = time.perf_counter() - before
     slowest = 0
-    for number, stub, solution in EVERY:
-        assert answer(page, number, stub) == ("none", f"{number}: not answered yet.")
+    for one in EVERY:
+        number, solution, name = one.number, one.solution, one.name
+        assert answer(page, number, one.stub) == ("none", f"{number}: not answered yet.")
         before = time.perf_counter()
         assert answer(page, number, solution) == ("right", f"{number}: right.")
         slowest = max(slowest, time.perf_counter() - before)
         head, line = solution.rsplit("check(", 1)
-        name = line.rpartition(", ")[2].rstrip(")")
         for wrong in ("lambda *given: given[0] * 0 + 17.25", "lambda *given: 'seven'"):
-            value = wrong if f"def {name}" in solution else wrong.partition(": ")[2].replace("given[0]", "1")
+            value = wrong if one.is_function else wrong.partition(": ")[2].replace("given[0]", "1")
             verdict, said = answer(page, number, f"{head}\n{name} = {value}\ncheck({line}")
             assert verdict == "wrong" and said.startswith(f"{number}: not yet. ") and len(said) > 20
     print(f"first {first:.1f} s, slowest later {slowest:.2f} s")
@@ -179,7 +184,7 @@ def test_what_goes_wrong_is_said_and_the_next_check_works(opened, code, words):
     verdict, said = answer(page, "2.1", code)
     assert words in said, said
     assert verdict != "right"
-    assert answer(page, *EVERY[5][::2])[0] == "right"
+    assert answer(page, EVERY[5].number, EVERY[5].solution)[0] == "right"
     assert all(not browser.is_foreign(url, base) for url in asked)
 
 
@@ -187,8 +192,8 @@ def test_from_the_disk(folder, chromium):
     page, asked = browser.new_page(chromium, width=browser.PHONE, dark=True), []
     page.on("request", lambda request: asked.append(request.url))
     page.goto((folder / "notebooks" / "all.html").as_uri())
-    for number, _, solution in EVERY[:3] + EVERY[-2:]:
-        assert answer(page, number, solution) == ("right", f"{number}: right.")
+    for one in EVERY[:3] + EVERY[-2:]:
+        assert answer(page, one.number, one.solution) == ("right", f"{one.number}: right.")
     assert all(url.startswith((folder.as_uri(), "blob:", "data:")) for url in asked)
     page.context.close()
 
@@ -199,7 +204,7 @@ def test_the_editor_by_keyboard(folder, chromium, axe):
         page.goto(base + "notebooks/all.html")
         assert page.evaluate(browser.TOO_WIDE) <= 1
         assert browser.violations(page, axe) == []
-        number, stub, _ = EVERY[0]
+        number, stub = EVERY[0].number, EVERY[0].stub
         area = page.get_by_label(f"Your answer to exercise {number}", exact=True)
         area.fill("")
         area.type("def f(x):\nreturn x\n")

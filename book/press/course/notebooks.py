@@ -13,6 +13,7 @@ import nbformat
 
 from deepfake_kit.notebook import variants
 from deepfake_kit.notebook.sources import read_source, stripped
+from press.opening import tags
 
 SEVERAL = ("3.4", "7.5", "8.2", "8.4")  # whose answer is a tuple; a form applies to each part
 POINTER = re.compile(r"Each has a solution(?: below it)?, folded away on the page\.\s*")
@@ -53,21 +54,39 @@ def call_of_check(source: str) -> ast.Call | None:
     return found[-1] if found else None
 
 
+def number_of(cell) -> str | None:
+    """The number of the exercise that a notebook's cell asks or solves, or None."""
+    found = call_of_check(cell.source) if cell.cell_type == "code" else None
+    return found.args[0].value if found else None
+
+
 def exercises(notebook) -> list[Exercise]:
-    """The exercises of a chapter: each is a prompt, a stub and a cell tagged ``solution``, one after the other."""
-    found = []
+    """The exercises of a chapter: each is a prompt, a stub and a cell tagged ``solution``, one after the other.
+
+    Raises
+    ------
+    ValueError
+        If an exercise has not one stub, one solution and, before the stub, a prompt that begins with its number.
+    """
+    places: dict[tuple[str, bool], int] = {}
     for i, cell in enumerate(notebook.cells):
-        if "solution" not in cell.metadata.get("tags", []):
-            continue
-        prompt, stub = notebook.cells[i - 2].source, notebook.cells[i - 1].source
-        asked = call_of_check(cell.source)
-        number = asked.args[0].value
-        prompt = prompt[re.search(rf"^(### |\*\*).*?{re.escape(number)}\b", prompt, re.MULTILINE).start() :]
+        if number := number_of(cell):
+            if (number, solved := "solution" in tags(cell)) in places:
+                raise ValueError(f"cell {cell.id}: exercise {number} stands twice; valid: one stub and one solution")
+            places[number, solved] = i
+    found = []
+    for number in dict.fromkeys(number for number, _ in places):
+        if not {(number, False), (number, True)} <= places.keys():
+            raise ValueError(f"exercise {number}: a stub or a solution is missing; valid: one of each")
+        cells = (places[number, False] - 1, places[number, False], places[number, True])
+        prompt, stub, solution = (notebook.cells[i].source if i >= 0 else "" for i in cells)
+        start = re.search(rf"^(### |\*\*).*?{re.escape(number)}\b", prompt, re.MULTILINE)
+        if not start:
+            raise ValueError(f"exercise {number}: no prompt before its stub; valid: a cell with **{number}**")
+        prompt = prompt[start.start() :]
         minutes = re.search(r"\((\d+) minutes\)", prompt)
-        name = ast.unparse(asked.args[1])
-        found.append(
-            Exercise(number, int(minutes[1]) if minutes else 10, prompt, stub, cell.source, name, (i - 2, i - 1, i))
-        )
+        name = ast.unparse(call_of_check(solution).args[1])
+        found.append(Exercise(number, int(minutes[1]) if minutes else 10, prompt, stub, solution, name, cells))
     return found
 
 
@@ -148,8 +167,8 @@ def dealt(notebook, found: list[Exercise], deal: dict[str, int], solved: bool):
     made.cells = [cell for i, cell in enumerate(made.cells) if i not in gone]
     for cell in made.cells:
         cell.source = POINTER.sub("", cell.source) if not solved else cell.source
-        tags = [tag for tag in cell.metadata.get("tags", []) if tag in SETTINGS]
-        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+        kept = [tag for tag in tags(cell) if tag in SETTINGS]
+        cell.metadata = nbformat.from_dict({"tags": kept} if kept else {})
     made.metadata["course"] = {"variants": {e.number: deal.get(e.number, 0) for e in found}}
     return made
 
