@@ -16,7 +16,7 @@ export PYTHONPATH := $(CURDIR)/book
 export JUPYTER_PLATFORM_DIRS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help environment book test test-flower site-test lint format chapter lab serve bench colab course lock certificate zip pdf epub clean
+.PHONY: help environment book test test-flower site-test lint format chapter lab serve bench colab course lock certificate zip light pdf epub clean
 
 help:  ## list every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,7 +68,10 @@ course: environment  ## a course to teach: make course ARGS="--chapters 2,4,6 --
 	@DEEPFAKE_KIT_HERE="$$(pwd)" python -m press course $(ARGS)
 
 zip: book  ## the whole book as one file that works offline
-	@cd "$$BUILD" && $(PYTHON) -c "import shutil; print(shutil.make_archive('deepfakes-book', 'zip', 'html'))"
+	@python -m press bind zip
+
+light: book  ## the same without Python for the exercises and networks: at most 40 MB
+	@python -m press bind light
 
 certificate: environment  ## make the book again from nothing, compare every output, write codecheck.yml and its page
 	@DEEPFAKE_BOOK_PARENT=$$PPID exec python -m press certificate --profile $(PROFILE)

@@ -103,8 +103,9 @@
     };
   }
 
-  function show(name, after) {
+  function show(name, after, script) {
     const about = known[name];
+    if (about.show) return about.show(after, { make, script }); // a card of its own kind
     const state = about.start();
     const canvas = make("canvas", { role: "img" });
     const stage = make("div", { className: "kit-stage" }, canvas);

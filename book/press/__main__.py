@@ -36,8 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
     colab.add_argument("folder", type=Path)
     words = commands.add_parser("words", help="list the words in captions and prose that compare and are not computed")
     words.add_argument("chapter", nargs="?", help="one notebook's name; default: all")
-    bind = commands.add_parser("bind", help="the finished book as one file beside it: pdf or epub")
-    bind.add_argument("kind", choices=("pdf", "epub"))
+    bind = commands.add_parser("bind", help="the finished book as one file beside it")
+    bind.add_argument(
+        "kind", choices=("pdf", "epub", "zip", "light"), help="light: a zip without what only a click loads"
+    )
     certificate = commands.add_parser("certificate", help="make the book again from nothing and compare every output")
     certificate.add_argument("--profile", default="book")
     certificate.add_argument("--other", help="the build folder of a second book, instead of making one")
@@ -139,7 +141,11 @@ def _bind(options) -> int:
     folder = paths.build(ROOT)
     if not (folder / "html" / "results.json").is_file():
         raise FileNotFoundError(f"{folder / 'html'} holds no book: make book first")
-    file = getattr(bind, options.kind)(ROOT, (folder / "html").resolve(), folder / f"deepfakes-book.{options.kind}")
+    site, light = (folder / "html").resolve(), options.kind == "light"
+    if light or options.kind == "zip":
+        file = bind.archive(site, folder / f"deepfakes-book{'-light' * light}.zip", light)
+    else:
+        file = getattr(bind, options.kind)(ROOT, site, folder / f"deepfakes-book.{options.kind}")
     print(f"The book is in {file.relative_to(ROOT) if file.is_relative_to(ROOT) else file}")
     return 0
 

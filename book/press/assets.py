@@ -27,6 +27,7 @@ FILES = {
     "mathjax/es5/tex-mml-chtml.js": "mathjax/tex-mml-chtml.js",
     "mathjax/es5/output/chtml/fonts/woff-v2": "mathjax/output/chtml/fonts/woff-v2",
     "mathjax/LICENSE": "mathjax/LICENSE",
+    "@ethereumjs/evm/LICENSE": "live/LICENSE",
     "requirejs/require.js": "widgets/require.js",
     "@jupyter-widgets/html-manager/dist/embed-amd.js": "widgets/embed-amd.js",
     "@jupyter-widgets/html-manager/LICENSE": "widgets/LICENSE",
@@ -52,6 +53,7 @@ NUMPY_SOURCE = {
 }
 FONTS = "@jupyter-widgets/html-manager/dist"  # its *.woff2 files, the widgets' icons
 PYTHON = "pyodide/pyodide.asm.wasm"  # the page's Python; press.live packs it
+ESBUILD = ".bin/esbuild"  # makes one file of a package that comes in many
 AXE = "axe-core/axe.min.js"  # inspects pages in the tests, is never part of the site
 
 
@@ -94,7 +96,7 @@ def fingerprint() -> str:
 
 
 def _missing(modules: Path) -> list[str]:
-    return [name for name in [*FILES, PYTHON, AXE] if not (modules / name).exists()]
+    return [name for name in [*FILES, PYTHON, ESBUILD, AXE] if not (modules / name).exists()]
 
 
 def is_installed(third_party: Path) -> bool:
@@ -165,6 +167,33 @@ def numpy_wheel(fetch: bool = True) -> Path | None:
         return None
     cache.write_whole(path, data)
     return path
+
+
+def bundled(third_party: Path, entry: Path) -> str:
+    """A script and all that it imports of the pinned packages, as one script that a page from the disk may load.
+
+    Raises
+    ------
+    AssetError
+        Where esbuild fails; the message holds its own words.
+    """
+    command = [Path(third_party).resolve() / "node_modules" / ESBUILD, "--bundle", "--minify", "--target=es2020"]
+    answer = subprocess.run(
+        [
+            *command,
+            "--log-level=warning",
+            "--banner:js=// Bundled from npm packages; licences: LICENSE beside this file.",
+        ],
+        cwd=third_party,
+        env=find_npm()[1],
+        input=entry.read_text(encoding="utf-8"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if answer.returncode:
+        raise AssetError(f"esbuild on {entry.name} failed:\n{answer.stderr.strip()}")
+    return answer.stdout
 
 
 def axe_script(third_party: Path) -> Path:

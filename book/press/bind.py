@@ -1,4 +1,4 @@
-"""The book in one file, made from the finished site by the browser that reads it: a PDF to print, an EPUB to carry.
+"""The book in one file: packed as it is, or made by the browser that reads it into a PDF to print, an EPUB to carry.
 
 Formulas are set by the book's own MathJax; the EPUB takes their MathML, and the browser writes each page as XML.
 """
@@ -20,6 +20,7 @@ from bs4 import BeautifulSoup
 
 from press import browser, pages
 
+PARTS = "parts.js"  # stands in each folder of press.live.write
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same book gives the same file
 INTERACTIVE = re.compile(r"/_static/(?:exercise|predict|explore)\.js")
 # What makes sense on a screen alone; a folded part is printed open, a row of the ledger as its one line.
@@ -209,6 +210,25 @@ def epub(root: Path, site: Path, file: Path, date: str = "2026-01-01T00:00:00Z",
             archive.writestr(zipfile.ZipInfo(f"EPUB/{name}", EPOCH), content, zipfile.ZIP_DEFLATED)
     if problems := check_epub(file):
         raise ValueError("the EPUB is not whole: " + "; ".join(problems[:5]))
+    return file
+
+
+def archive(site: Path, file: Path, light: bool = False) -> Path:
+    """The site as one file that works offline; the same site gives the same file.
+
+    Parameters
+    ----------
+    site, file : Path
+        The finished site, and where to write.
+    light : bool
+        Leave out what a click loads in parts and some readers never ask for: Python, networks.
+    """
+    left = {parts.parent for parts in site.rglob(PARTS)} if light else set()
+    with zipfile.ZipFile(file, "w") as packed:
+        for path in sorted(site.rglob("*")):
+            if path.is_file() and not left & set(path.parents):
+                about = zipfile.ZipInfo(f"html/{path.relative_to(site).as_posix()}", EPOCH)
+                packed.writestr(about, path.read_bytes(), zipfile.ZIP_DEFLATED, 9)
     return file
 
 

@@ -1,4 +1,4 @@
-"""Exercises that answer in the page: the part of the kit that grades them in the browser, and how it gets there."""
+"""What the pages compute: graders and exercises in the browser, and the contracts of chapter 5 with their machine."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from pathlib import Path
 import yaml
 from nbformat.v4 import new_code_cell, new_output
 
-from press import templates
+from press import assets, templates
 from press.course import reference
 
 ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).parent / "python"
 PLAIN = sys.stdlib_module_names | {"numpy"}  # what Python has in the page
 
 
@@ -102,9 +103,9 @@ def write(folder: Path, modules_folder: Path, wheel: Path, notebooks: dict) -> N
     notebooks : dict of str to NotebookNode
         The chapters with exercises, by name.
     """
-    have, here = modules(), Path(__file__).parent / "python"
+    have = modules()
     kit = {
-        "files": {**have, "graded.py": (here / "graded.py").read_text(encoding="utf-8")},
+        "files": {**have, "graded.py": (HERE / "graded.py").read_text(encoding="utf-8")},
         "chapters": {str(int(name[:2])): preamble(notebook, have) for name, notebook in notebooks.items()},
     }
     parts = {name: (modules_folder / "pyodide" / name).read_bytes() for name in PYTHON}
@@ -113,7 +114,47 @@ def write(folder: Path, modules_folder: Path, wheel: Path, notebooks: dict) -> N
     for name, data in parts.items():
         packed = base64.b64encode(gzip.compress(data, 9, mtime=0)).decode()
         (folder / f"{name}.js").write_text(f'kitPart("{name}","{packed}")\n', encoding="ascii")
-    source = (here / "worker.js").read_text(encoding="utf-8")
+    source = (HERE / "worker.js").read_text(encoding="utf-8")
     (folder / "worker.js").write_text(f'kitPart("worker.js",{json.dumps(source)})\n', encoding="utf-8")
     names = [*parts, "worker"]
     (folder / "parts.js").write_text(f"kitPart('parts',{json.dumps([f'{n}.js' for n in names])})\n", encoding="ascii")
+
+
+def market(folder: Path, third_party: Path) -> None:
+    """Write chapter 5's contracts, compiled from the kit's source, and the Ethereum machine that runs them in the page.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to, beside the explorable ``deposit.js``.
+    third_party : Path
+        Where :func:`press.assets.install` put esbuild and @ethereumjs/evm.
+    """
+    from deepfake_kit.chain import evm
+
+    made = {}
+    for name in ("task_market", "repaired_market"):
+        code, abi = evm.compiled(evm.source(name))
+        contract = evm.Contract(None, "", abi)
+        made[name] = {
+            "code": code.hex(),
+            "functions": {
+                call: {
+                    "selector": contract.selectors[call].hex(),
+                    "names": [one["name"] for one in about["inputs"]],
+                    "inputs": [one["type"] for one in about["inputs"]],
+                    "payable": about["stateMutability"] == "payable",
+                    "view": about["stateMutability"] in ("view", "pure"),
+                }
+                for call, about in contract.functions.items()
+            },
+            "events": {
+                f"{topic:064x}": {
+                    "name": about["name"],
+                    "inputs": [[one["name"], one["type"], one["indexed"]] for one in about["inputs"]],
+                }
+                for topic, about in contract.events.items()
+            },
+        }
+    (folder / "contracts.js").write_text(f"kitLive.contracts={json.dumps(made, separators=(',', ':'))}\n", "ascii")
+    (folder / "machine.js").write_text(assets.bundled(third_party, HERE / "machine.js"), encoding="utf-8")

@@ -201,6 +201,8 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
     if "file: book/kit" in (source / "_toc.yml").read_text(encoding="utf-8"):
         kit.write(source / kit.FILE)
     assets.copy(source, paths.build(root) / "third_party")
+    if any(name.startswith("05_") for name in plan["chapters"]):
+        live.market(source / "_extra" / "_static" / "live", paths.build(root) / "third_party")
     if wheel and asked:
         live.write(source / "_extra" / live.PLACE, paths.build(root) / "third_party" / "node_modules", wheel, asked)
     return results

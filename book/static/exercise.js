@@ -25,7 +25,7 @@
       const tag = document.createElement("script");
       tag.src = address;
       tag.onload = done;
-      tag.onerror = () => failed(new Error("a part of Python is missing: " + address.split("/").pop()));
+      tag.onerror = () => failed(new Error("This copy of the book lacks a part of Python, " + address.split("/").pop() + ". JupyterLab has one: make lab."));
       document.head.append(tag);
     });
   }

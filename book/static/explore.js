@@ -5,6 +5,7 @@
   const BESIDE = {
     "fig-02-paths": "dice",
     "exp-04-surfaces": "price",
+    "exp-05-steal": "deposit",
     "tab-06-faults-by-defence": "rules",
     "exp-07-margin": "centre",
     "tab-08-chance": "gap",
@@ -28,7 +29,7 @@
       if (!figure) continue;
       if (!window.kitLive) await script("frame");
       await script(name);
-      window.kitLive.show(name, figure.closest(".cell") || figure);
+      window.kitLive.show(name, figure.closest(".cell") || figure, script);
     }
   });
 })();

@@ -142,7 +142,7 @@ def _environment() -> Env:
 
 
 @cache
-def _compiled(code: str) -> tuple[bytes, list[dict]]:
+def compiled(code: str) -> tuple[bytes, list[dict]]:
     """Bytecode and interface (ABI) of a contract, compiled once and kept under the hash of compiler and source.
 
     Vyper is asked directly and only for these two: titanoboa's own path compiles the contract twice, keeps it as a
@@ -210,7 +210,7 @@ class Chain:
 
     def deploy(self, code: str, name: str) -> Contract:
         """Compile Vyper source, put it on this chain and return it as a :class:`Contract`."""
-        bytecode, abi = _compiled(code)
+        bytecode, abi = compiled(code)
         address, _ = self._env.deploy_code(bytecode=bytecode, sender=self._founder)
         self.names[str(address)] = name
         made = self._contracts[address.canonical_address] = Contract(self, str(address), abi)

@@ -118,3 +118,22 @@ def test_the_pdf_has_every_page(bound, chromium):
     assert not list(site.rglob("_bound.html")), "the page that was printed stays in the site"
     moved = bind._moved(site, "book/index.html", {"book/index.html": set(), "notebooks/02_demo.html": {"fig"}})
     assert 'href="#notebooks-02-demo--fig"' in moved and "deepfake_kit.html" not in moved
+
+
+def test_the_archive_holds_the_site_and_the_light_one_no_parts(tmp_path):
+    files = {
+        "index.html": "one",
+        "_static/python/parts.js": "p",
+        "_static/python/numpy.whl.js": "n",
+        "_static/live/a.js": "a",
+    }
+    for name, text in files.items():
+        (tmp_path / "site" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "site" / name).write_text(text)
+    for light, expected in ((False, set(files)), (True, {"index.html", "_static/live/a.js"})):
+        made = [bind.archive(tmp_path / "site", tmp_path / f"{k}.zip", light) for k in range(2)]
+        assert made[0].read_bytes() == made[1].read_bytes()
+        with zipfile.ZipFile(made[0]) as packed:
+            assert {name: packed.read(name).decode() for name in packed.namelist()} == {
+                f"html/{name}": files[name] for name in expected
+            }

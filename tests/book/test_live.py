@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -129,6 +130,11 @@ def opened(folder, chromium):
     page.context.close()
 
 
+def busy() -> float:
+    """How many times as long as on two cores of its own a thing may take here and now."""
+    return max(1.0, os.getloadavg()[0] / 2, 2 / (os.cpu_count() or 1))
+
+
 def answer(page, number: str, code: str, seconds: float = 60) -> tuple[str, str]:
     """Put an answer into an exercise's editor, press Check, return the verdict and the words."""
     box = page.locator(f'.kit-exercise[data-exercise="{number}"]')
@@ -141,7 +147,7 @@ def answer(page, number: str, code: str, seconds: float = 60) -> tuple[str, str]
 
 def test_nothing_of_python_is_loaded_before_a_click_and_every_exercise_answers(opened):
     page, asked, base = opened
-    assert page.locator(".kit-exercise textarea").count() == len(EVERY) >= 54
+    assert page.locator(".kit-exercise textarea").count() == len(EVERY) >= 64
     assert {url.removeprefix(base) for url in asked} == {
         "notebooks/all.html",
         "_static/exercise.js",
@@ -163,14 +169,19 @@ def test_nothing_of_python_is_loaded_before_a_click_and_every_exercise_answers(o
             verdict, said = answer(page, number, f"{head}\n{name} = {value}\ncheck({line}")
             assert verdict == "wrong" and said.startswith(f"{number}: not yet. ") and len(said) > 20
     print(f"first {first:.1f} s, slowest later {slowest:.2f} s")
+    assert first <= 10 * busy() and slowest <= 1.5 * busy()
     assert all(not browser.is_foreign(url, base) for url in asked)
 
 
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("while True: pass\ncheck('2.1', None)", "Stopped after 10 seconds"),
-        ("import numpy as np\nx = np.ones((10**6, 10**6))\ncheck('2.1', x)", "line 2: "),
+        (
+            "import numpy as np\nx = np.ones((10**6, 10**6))\ncheck('2.1', x)",
+            "line 2: _ArrayMemoryError: Unable to allocate",
+        ),
+        ("x = [0] * 10**9\ncheck('2.1', x)", "line 1: MemoryError"),
+        ("import sys\nsys.setrecursionlimit(10**9)\ndef f(b): return f(b)\nf(1)", "Python broke off: "),
         ("x = 1\nprint(y)\ncheck('2.1', x)", "line 2: NameError: name 'y' is not defined"),
         ("def f(:", "line 1: SyntaxError"),
         ("f = 3", "The last line is missing"),
@@ -186,6 +197,18 @@ def test_what_goes_wrong_is_said_and_the_next_check_works(opened, code, words):
     assert verdict != "right"
     assert answer(page, EVERY[5].number, EVERY[5].solution)[0] == "right"
     assert all(not browser.is_foreign(url, base) for url in asked)
+
+
+def test_an_endless_loop_is_stopped_after_ten_seconds(opened):
+    page = opened[0]
+    assert answer(page, EVERY[5].number, EVERY[5].solution)[0] == "right"  # Python runs
+    before = time.perf_counter()
+    verdict, said = answer(page, "2.1", "while True: pass\ncheck('2.1', None)")
+    assert verdict == "wrong" and "Stopped after 10 seconds" in said
+    assert 9.9 <= time.perf_counter() - before <= 10 + 1.5 * busy()
+    before = time.perf_counter()
+    assert answer(page, EVERY[5].number, EVERY[5].solution)[0] == "right"
+    assert time.perf_counter() - before <= 10 * busy()
 
 
 def test_from_the_disk(folder, chromium):

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from press import assets, browser, gates
+from press import assets, bind, browser, gates
 from press.pages import WIDGET_VIEW, html_pages, parse, redirect, toc_pages
 
 
@@ -46,6 +46,11 @@ def page(chromium, base):
     yield opened
     opened.context.close()
     assert (seen.errors, seen.foreign, seen.missing) == ([], [], [])
+
+
+def test_the_site_is_at_most_120_mb_and_its_light_file_40(site, tmp_path):
+    assert sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) <= 120e6
+    assert bind.archive(site, tmp_path / "light.zip", light=True).stat().st_size <= 40e6
 
 
 def find(site, selector: str) -> list[str]:

@@ -542,19 +542,19 @@ def both() -> (uint256, Pair):
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"abi": []}', b'{"abi": [], "bytecode": "xyz"}', b"[]", b"\xff"])
 def test_a_damaged_memory_of_a_compiled_contract_is_compiled_again(damage, tmp_path, monkeypatch):
     monkeypatch.setattr(evm, "cache_folder", lambda: tmp_path)
-    first = evm._compiled.__wrapped__(ADDER)
+    first = evm.compiled.__wrapped__(ADDER)
     (kept,) = (tmp_path / "contracts").iterdir()
     whole = kept.read_bytes()
     kept.write_bytes(damage)
-    assert evm._compiled.__wrapped__(ADDER) == first and kept.read_bytes() == whole
+    assert evm.compiled.__wrapped__(ADDER) == first and kept.read_bytes() == whole
     monkeypatch.setattr(evm.vyper, "compile_code", None)  # what is remembered needs no compiler
-    assert evm._compiled.__wrapped__(ADDER) == first
+    assert evm.compiled.__wrapped__(ADDER) == first
 
 
 def test_a_cache_that_cannot_be_written_to_is_no_failure(tmp_path, monkeypatch):
     (tmp_path / "contracts").write_text("a file where the folder should be")
     monkeypatch.setattr(evm, "cache_folder", lambda: tmp_path)
-    assert evm._compiled.__wrapped__(ADDER)[0]
+    assert evm.compiled.__wrapped__(ADDER)[0]
 
 
 def test_another_pragma_is_refused_at_once_and_no_compiler_is_looked_for(monkeypatch):
@@ -566,7 +566,7 @@ def test_another_pragma_is_refused_at_once_and_no_compiler_is_looked_for(monkeyp
 def test_the_bytecode_is_what_titanoboa_would_deploy():
     import boa
 
-    assert evm._compiled(source())[0] == boa.loads_partial(source()).compiler_data.bytecode
+    assert evm.compiled(source())[0] == boa.loads_partial(source()).compiler_data.bytecode
 
 
 def test_results_come_as_numbers_tuples_and_named_fields():
