@@ -154,6 +154,24 @@
       return button;
     });
 
+    let running = false, frames = 0;
+    if (about.tick) {
+      const button = make("button", { type: "button", textContent: "Run" });
+      const frame = () => {
+        if (!running) return;
+        about.tick(state);
+        draw();
+        requestAnimationFrame(frame);
+      };
+      button.addEventListener("click", () => {
+        running = !running;
+        button.textContent = running ? "Stop" : "Run";
+        said.setAttribute("aria-live", running ? "off" : "polite"); // no sixty sentences a second
+        requestAnimationFrame(running ? frame : draw);
+      });
+      buttons.unshift(button);
+    }
+
     function draw() {
       tool = pen(canvas, about.axes);
       tool.clear();
@@ -170,6 +188,7 @@
         output.textContent = one.shown ? one.shown(state) : String(value);
         input.setAttribute("aria-valuetext", output.textContent);
       }
+      if (running && frames++ % 12) return;
       const text = about.say(state);
       if (said.textContent !== text) said.textContent = text;
       canvas.setAttribute("aria-label", about.title + ". " + text);

@@ -3,7 +3,9 @@
   "use strict";
 
   const BESIDE = {
+    "fig-01-one-d": "duel",
     "fig-02-paths": "dice",
+    "exp-03-guidance": "guide",
     "exp-04-surfaces": "price",
     "exp-05-steal": "deposit",
     "tab-06-faults-by-defence": "rules",
@@ -11,6 +13,7 @@
     "tab-08-chance": "gap",
     "fig-09-tables": "batch",
     "exp-10-budget-slider": "cube",
+    "tab-11-answers": "mixed",
   };
   const folder = new URL("live/", document.currentScript.src);
 

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 import torch
 from press import browser
+from scipy.optimize import linprog
 from scipy.stats import binom
+from torch.nn.functional import softplus
 
 from deepfake_kit import diffusion
 from deepfake_kit.defend.protect import project
 from deepfake_kit.detect.losses import single_center_loss
 from deepfake_kit.federated import aggregation
 from deepfake_kit.game import stackelberg
+from deepfake_kit.generators import gan
 from deepfake_kit.measure import batches
 
 ROOT = Path(__file__).resolve().parents[2]
 ANCHORS = {
+    "duel": "fig-01-one-d",
     "dice": "fig-02-paths",
+    "guide": "exp-03-guidance",
     "price": "exp-04-surfaces",
     "rules": "tab-06-faults-by-defence",
     "centre": "exp-07-margin",
     "gap": "tab-08-chance",
     "batch": "fig-09-tables",
     "cube": "exp-10-budget-slider",
+    "mixed": "tab-11-answers",
 }
 PAGE = """<!DOCTYPE html><html lang="en" data-theme="light"><head><meta charset="utf-8"><title>Explorables</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -52,7 +60,7 @@ def page(chromium, tmp_path_factory):
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.on("request", lambda request: request.url.startswith(site.as_uri()) or page.errors.append(request.url))
     page.goto((site / "notebooks" / "all.html").as_uri())
-    page.locator("#live-cube .kit-told").wait_for()
+    page.locator(f"#live-{list(ANCHORS)[-1]} .kit-told").wait_for()
     yield page
     page.context.close()
 
@@ -192,6 +200,125 @@ def test_cube_equals_the_kit(page, angle, stretch, bound):
     assert np.abs(A.numpy() @ A.numpy().T - np.diag([stretch**2, 1])).max() < 1e-9
 
 
+def chapter(number: str, *cells: str) -> dict:
+    """The names that code cells of a chapter define, run by themselves."""
+    (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
+    source = {cell.id: cell.source for cell in nbformat.read(path, as_version=4).cells}
+    names = {"np": np, "linprog": linprog, "torch": torch}
+    for cell in cells:
+        exec(source[cell], names)
+    return names
+
+
+@pytest.mark.parametrize("shape", [(2, 4), (1, 3), (4, 1), (5, 6), (20, 13)])
+def test_mixed_strategies_equal_the_chapters_linear_programme(page, shape):
+    minimax, random = chapter("11", "minimax")["minimax"], np.random.default_rng(11)
+    for A in (random.random(shape) for _ in range(5)):
+        found, (value, x, y) = js(page, "mixed", "c.minimax(g)", A.tolist()), minimax(A)
+        assert abs(found["value"] - value) < 1e-6
+        assert np.abs(np.subtract(found["x"], x)).max() < 1e-6 and np.abs(np.subtract(found["y"], y)).max() < 1e-6
+    for A in (random.integers(0, 3, shape) / 2 for _ in range(5)):  # ties: the strategies need not be the same
+        found, (value, _, _) = js(page, "mixed", "c.minimax(g)", A.tolist()), minimax(A)
+        assert abs(found["value"] - value) < 1e-6
+        assert (found["x"] @ A).max() < value + 1e-6 and (A @ found["y"]).min() > value - 1e-6
+        assert min(found["x"] + found["y"]) >= 0 and abs(sum(found["x"]) - 1) + abs(sum(found["y"]) - 1) < 1e-9
+
+
+def test_who_may_answer(page):
+    minimax, A = chapter("11", "minimax")["minimax"], np.random.default_rng(12).random((2, 4))
+    for who, (rows, columns) in enumerate([([0], [0, 1, 3]), ([0, 1], [0, 1, 3]), ([0], range(4)), ([0, 1], range(4))]):
+        found = js(page, "mixed", "c.solve(...g)", [A.tolist(), who])
+        assert abs(found["value"] - minimax(A[np.ix_(rows, columns)])[0]) < 1e-6
+        assert [k for k, part in enumerate(found["x"]) if part > 0] <= list(rows)
+        assert abs(np.array(found["x"]) @ A @ found["y"] - found["value"]) < 1e-9
+
+
+@pytest.mark.parametrize("saturating", [0, 1])
+def test_the_gan_trains_as_torch_does(page, saturating):
+    random, rate = np.random.default_rng(13), 0.01
+    batches = random.normal(size=(5, 3, 16, 2))
+    call = (
+        "(() => { const game = c.fresh(4).game; const all = () => [game.judge, game.forger].map(one => "
+        "one.layers.map(({ w, b }) => [Array.from(w), Array.from(b)])); const before = all(); const slopes = "
+        "g[0].map(batch => c.step(game, ...batch.map(one => Float64Array.from(one)), g[1], g[2]));"
+        " return [before, all(), slopes]; })()"
+    )
+    before, after, slopes = js(page, "duel", call, [batches.reshape(5, 3, 32).tolist(), saturating, rate])
+
+    def network(layers):
+        net = torch.nn.Sequential()
+        for weights, biases in layers:
+            layer = torch.nn.Linear(len(weights) // len(biases), len(biases), dtype=torch.float64)
+            layer.weight.data, layer.bias.data = (
+                torch.tensor(weights).view_as(layer.weight).double(),
+                torch.tensor(biases).double(),
+            )
+            net.extend([layer, torch.nn.Tanh()])
+        return net[:-1]
+
+    judge, forger = map(network, before)
+    of_judge, of_forger = (torch.optim.Adam(net.parameters(), lr=rate, betas=(0.5, 0.999)) for net in (judge, forger))
+    for (real, codes, more), slope in zip(torch.tensor(batches), slopes):
+        of_judge.zero_grad()
+        gan.discriminator_loss(judge(real), judge(forger(codes).detach())).backward()
+        of_judge.step()
+        logits = judge(forger(more))
+        logits.retain_grad()
+        loss = -softplus(logits).mean() if saturating else gan.generator_loss(logits)
+        of_forger.zero_grad()
+        loss.backward()
+        of_forger.step()
+        assert abs(logits.grad.abs().sum().item() - slope) < 1e-6
+    for net, layers in zip((judge, forger), after):
+        for layer, (weights, biases) in zip(net[::2], layers):
+            assert np.abs(layer.weight.detach().numpy().ravel() - weights).max() < 1e-6
+            assert np.abs(layer.bias.detach().numpy() - biases).max() < 1e-6
+
+
+def test_the_gan_learns_its_data(page):
+    call = (
+        "(() => { const now = { modes: [[-1, 0.5], [1, -0.5]], width: 0.2, rate: 0.003, kind: 0, ...c.fresh(2) };"
+        " const made = () => Array.from(c.forward(now.game.forger.layers, now.codes).at(-1));"
+        " const before = made(); c.train(now, 1500); return [before, made()]; })()"
+    )
+    before, after = (np.reshape(points, (-1, 2)) for points in js(page, "duel", call))
+    modes = np.array([[-1, 0.5], [1, -0.5]])
+    far = [np.linalg.norm(points[:, None] - modes, axis=2).min(1).mean() for points in (before, after)]
+    assert far[1] < far[0] / 2
+
+
+@pytest.mark.parametrize("weight", [0, 1, 3.5])
+def test_guidance_equals_the_kit(page, weight):
+    random = np.random.default_rng(14)
+    modes, points = random.normal(size=(3, 2)), random.normal(size=(4, 2))
+    about = {"modes": modes.tolist(), "width": 0.5, "weight": weight, "done": 1}
+    call = "[g[1].map(x => c.guided(x, c.bars[400], g[0])), c.run(g[0], g[1]), c.measured(g[1], g[0]), c.STRIDES]"
+    guided, ends, told, strides = js(page, "guide", call, [about, points.tolist()])
+    schedule = diffusion.NoiseSchedule.linear(1000)
+
+    def density(x, bar, shares):
+        spread = bar * 0.5**2 + 1 - bar
+        away = (x[:, None] - bar**0.5 * torch.tensor(modes)).square().sum(2)
+        return torch.log(torch.tensor(shares, dtype=torch.float64)) - away / (2 * spread)
+
+    def noise(x, t):
+        """From the density that guidance samples: p(z) (p(z|c) / p(z))^w, by its score."""
+        bar, x = schedule.alpha_bars[t].double(), x.detach().requires_grad_()
+        deaf, hears = density(x, bar, (0.25, 0.25, 0.5)).logsumexp(1), density(x, bar, (0.5, 0.5, 0.0)).logsumexp(1)
+        (score,) = torch.autograd.grad((deaf + weight * (hears - deaf)).sum(), x)
+        return -((1 - bar) ** 0.5) * score
+
+    x = torch.tensor(points)
+    assert np.abs(noise(x, 400).numpy() - guided).max() < 1e-6
+    read = density(x, 1.0, (0.25, 0.25, 0.5)).softmax(1)
+    assert abs(told["agreement"] - (1 - read[:, 2]).mean().item()) < 1e-6
+    assert abs(told["variety"] - np.sqrt(points.var(0).sum())) < 1e-6
+    steps = [*(round(999 * (1 - k / strides)) for k in range(strides)), -1]
+    for t, s in zip(steps, steps[1:]):
+        x = diffusion.ddim_step(x, noise(x, t), t, schedule, s)
+    assert np.abs(x.numpy() - ends).max() < 1e-6
+
+
 @pytest.mark.parametrize("name", ANCHORS)
 def test_it_moves_by_keyboard_and_pointer_and_is_quick(page, name):
     card = page.locator(f"#live-{name}")
@@ -205,7 +332,8 @@ def test_it_moves_by_keyboard_and_pointer_and_is_quick(page, name):
         for _ in range(5):
             page.keyboard.press(way)
         page.evaluate(frames)
-        assert state()[0] != before[0] or slider.get_attribute("id").endswith("picked")
+        quiet = slider.get_attribute("id").endswith(("picked", "kind", "rate"))  # seen when the next step is taken
+        assert state()[0] != before[0] or quiet
     knob = card.locator(".kit-knob").first
     before = state()
     knob.focus()
@@ -227,6 +355,32 @@ def test_it_moves_by_keyboard_and_pointer_and_is_quick(page, name):
     )
     assert spent < 1000 / 30, f"{spent:.1f} ms a frame"
     assert page.evaluate(browser.TOO_WIDE) <= 1 and page.errors == []
+
+
+def test_the_gan_runs_and_stops(page):
+    card, steps = (
+        page.locator("#live-duel"),
+        lambda: int(re.search(r"Step (\d+)", card.locator(".kit-told").inner_text())[1]),
+    )
+    card.get_by_role("button", name="Start again").click()
+    page.wait_for_function("() => document.querySelector('#live-duel .kit-told').textContent.startsWith('Step 0,')")
+    card.get_by_role("button", name="Run").press("Enter")
+    page.wait_for_function("() => !document.querySelector('#live-duel .kit-told').textContent.startsWith('Step 0,')")
+    card.get_by_role("button", name="Stop").press("Enter")
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    stopped = steps()
+    page.wait_for_timeout(200)
+    assert steps() == stopped > 0
+    card.get_by_role("button", name="100 steps").click()
+    page.wait_for_function(
+        f"() => document.querySelector('#live-duel .kit-told').textContent.startsWith('Step {stopped + 100},')"
+    )
+    spent = page.evaluate(  # a frame of training and its picture
+        "() => { const now = kitLive.known.duel.start(); return Math.min(...Array.from({length: 10}, () => { const t ="
+        " performance.now(); kitLive.known.duel.tick(now); document.getElementById('live-duel').kitDraw();"
+        " return performance.now() - t; })); }"
+    )
+    assert spent < 1000 / 30, f"{spent:.1f} ms a frame"
 
 
 def test_screen_readers_are_served(page, axe):
