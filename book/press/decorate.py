@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from deepfake_kit.notebook import claims
 from deepfake_kit.notebook.run import NIGHT_KEY
-from press import keys, live, margin, numbers, opening, templates
+from press import guess, keys, live, margin, numbers, opening, templates
 from press.course.notebooks import number_of
 from press.opening import record, tags
 
@@ -99,6 +99,8 @@ def _number(notebook, number: int, known: set[str]) -> None:
         for output in cell.get("outputs", [])
         if (about := record(output)).get("number") and (kind := numbers.KINDS.get(about["type"]))
     }
+    records = [record(output) for cell in notebook.cells for output in cell.get("outputs", [])]
+    values = {about["id"]: about["value"] for about in records if about.get("type") == "value"}
     count = 0
 
     def tagged(found):
@@ -116,7 +118,7 @@ def _number(notebook, number: int, known: set[str]) -> None:
         if cell.cell_type == "markdown":
             cell.source = linked(numbers.EQUATION.sub(tagged, cell.source))
             if "predict" in tags(cell):  # predict.js makes a form of it
-                cell.source = f"::::{{container}} kit-predict\n{cell.source}\n::::"
+                cell.source = f"::::{{container}} kit-predict\n{guess.told(cell, values)}\n::::"
         for output in cell.get("outputs", []):
             if "text/markdown" in output.get("data", {}):
                 output.data["text/markdown"] = linked(output.data["text/markdown"])

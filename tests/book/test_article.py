@@ -113,3 +113,36 @@ def test_a_chapter_that_says_nothing_opens_all_the_same():
     about = opening.read(notebook)
     assert (about.question, about.answer, about.hero) == ("", "", None)
     assert [cell.source[:12] for cell in decorate.decorated(notebook, 3).cells][::2] == ["# 3 · Title", "Just a lead."]
+
+
+GUESS = """**Before you look.** How much?
+
+*A number from 0 to 100, in %; within 5 is close.*
+
+<details><summary>Answer</summary>
+
+- **Close.** So it is.
+- **Too low.** There is some.
+- **Too high.** There is little.
+
+</details>"""
+
+
+def asking(number, asked="share"):
+    """A chapter with a number to guess, which a later cell says."""
+    notebook = chapter()
+    cell = new_markdown_cell(GUESS, metadata={"tags": ["predict"], "guess": {"value": asked, "times": 100}})
+    number = shown({"type": "value", "id": "share", "value": number}, {"application/papermill.record/text/plain": ""})
+    notebook.cells[5:5] = [cell, new_code_cell("run.say()", outputs=[number, said("It is so.")])]
+    return notebook
+
+
+def test_a_number_to_guess_is_the_run_s():
+    page = "\n".join(cell.source for cell in decorate.decorated(asking(0.2004), 7, name="07_x").cells)
+    assert 'data-true="20.04' in page and 'data-unit="%"' in page and "This run: 20 %.\n\n</details>" in page
+    other = "\n".join(cell.source for cell in decorate.decorated(asking(0.5), 7, name="07_x").cells)
+    assert 'data-true="50.0"' in other and "20" not in other.partition("How much?")[2].partition("::::")[0]
+    empty = "\n".join(cell.source for cell in decorate.decorated(asking(float("nan")), 7, name="07_x").cells)
+    assert "kit-number" not in empty and "How much?" in empty, "no number, no form"
+    with pytest.raises(ValueError, match="guess: got 'shore'; valid: a number that a run.say of the run records"):
+        decorate.decorated(asking(0.2, "shore"), 7)

@@ -284,3 +284,48 @@ def test_a_question_answers_each_choice(chromium, axe, tmp_path):
     assert page.get_by_role("status").nth(1).inner_text() == "", "the other question keeps its own answer"
     assert browser.violations(page, axe) == []
     page.context.close()
+
+
+def test_a_number_to_guess_says_how_far_off_it_is(chromium, axe, tmp_path):
+    for name in ("predict.js", "exercise.css", "exercise.js"):
+        (tmp_path / "_static").mkdir(exist_ok=True)
+        shutil.copy(ROOT / "book" / "static" / name, tmp_path / "_static" / name)
+    box = """<div class="kit-predict docutils container"><p><strong>Before you look.</strong> How much?</p>
+    <p><em>A number from {} to {}{}; within {} is close.</em></p><details><summary>Answer</summary><ul>
+    <li><p><strong>Close.</strong> So it is.</p></li><li><p><strong>Too low.</strong> There is some.</p></li>
+    <li><p><strong>Too high.</strong> There is little.</p></li></ul><p>This run.</p></details><div hidden
+    class="kit-number" data-low="{}" data-high="{}" data-unit="{}" data-near="{}" data-true="{}"></div></div>"""
+    boxes = box.format(0, 100, ", in %", 5, 0, 100, "%", 5, 20.04) + box.format(1, 9, "", 0.5, 1, 9, "", 0.5, 2.5)
+    (tmp_path / "notebooks").mkdir()
+    text = PAGE.replace("exercise.js", "predict.js").format(boxes)
+    (tmp_path / "notebooks" / "all.html").write_text(text, encoding="utf-8")
+    page, errors = browser.new_page(chromium, width=browser.PHONE), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto((tmp_path / "notebooks" / "all.html").as_uri())
+    first, second = page.get_by_role("group", name="Before you look. How much?").all()
+    said, field = first.get_by_role("status"), first.get_by_label("Your number, in %", exact=True)
+    for typed, told, verdict in (
+        ("30", "Too high. You said 30 %, this run has 20 %: 9.96 points too high. There is little.", "wrong"),
+        ("7,5 %", "Too low. You said 7.5 %, this run has 20 %: 12.5 points too low. There is some.", "wrong"),
+        ("24.9", "Close. You said 24.9 %, this run has 20 %: 4.86 points too high. So it is.", "right"),
+        ("101", "Type a number from 0 to 100.", "wrong"),
+        ("many", "Type a number from 0 to 100.", "wrong"),
+        ("", "Type a number from 0 to 100.", "wrong"),
+    ):
+        field.fill(typed)
+        page.keyboard.press("Enter")
+        assert " ".join(said.inner_text().split()) == told
+        assert said.get_attribute("data-verdict") == verdict
+        assert field.get_attribute("aria-invalid") == str(told.startswith("Type")).lower()
+    slider = second.get_by_role("slider")
+    slider.focus()
+    for _ in range(50):
+        page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert second.get_by_role("textbox").input_value() == "3"
+    told = " ".join(second.get_by_role("status").inner_text().split())
+    assert told == "Close. You said 3, this run has 2.5: 0.5 too high. So it is."
+    assert page.get_by_role("group").count() == 2 and page.locator("details:visible").count() == 0
+    assert browser.violations(page, axe) == [] and page.evaluate(browser.TOO_WIDE) <= 1 and errors == []
+    page.context.close()

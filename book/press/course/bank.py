@@ -14,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from deepfake_kit.notebook import kept
 from deepfake_kit.notebook.check import judge
+from press import guess
 from press.course import notebooks, plan, reference
 
 SPACE = "http://www.imsglobal.org/xsd/imsqti_v2p1"
@@ -141,10 +143,10 @@ class Choice:
 
 
 def choices(outline) -> list[Choice]:
-    """The cells of a chapter that are tagged ``predict``."""
+    """The cells of a chapter that are tagged ``predict`` and offer choices."""
     found = []
     for cell in outline.notebook.cells:
-        if "predict" not in cell.metadata.get("tags", []):
+        if "predict" not in cell.metadata.get("tags", []) or "guess" in cell.metadata:
             continue
         question, answer = cell.source.split("<details>")
         rows, replies = (
@@ -196,12 +198,81 @@ def choice_item(question: Choice) -> str:
 """
 
 
+@dataclass(frozen=True)
+class Number:
+    """A number to guess before a figure; the true one is that of the chapter's kept run."""
+
+    name: str
+    asked: guess.Guess
+    truth: float
+
+
+def numbers(outline, root: Path) -> list[Number]:
+    """The numbers that a chapter lets its reader guess, as far as a kept run of it has them."""
+    run, found = kept.load(outline.name, root), []
+    for cell in outline.notebook.cells if run else []:
+        asked = guess.read(cell)
+        record = run.record(asked.value, "value") if asked else None
+        if record and (truth := asked.of(record["value"])) is not None:
+            found.append(Number(f"{int(outline.number)}.g{len(found) + 1}", asked, truth))
+    return found
+
+
+def number_item(question: Number) -> str:
+    """One number to guess as a QTI 2.1 item: a point where it is close, a reply on either side."""
+    asked, low, high = question.asked, question.truth - question.asked.near, question.truth + question.asked.near
+    replies = "\n".join(
+        f'  <modalFeedback outcomeIdentifier="FEEDBACK" identifier="{kind.split()[-1].lower()}" showHide="show">'
+        f"{kind}. {_html(_words(asked.replies[kind]))}</modalFeedback>"
+        for kind in ("Too low", "Too high", "Close")
+    )
+    unit = f", in {asked.unit}" if asked.unit else ""
+
+    def told(name: str, score: int) -> str:
+        return (
+            f'<setOutcomeValue identifier="SCORE"><baseValue baseType="float">{score}</baseValue></setOutcomeValue>'
+            f'<setOutcomeValue identifier="FEEDBACK"><baseValue baseType="identifier">{name}</baseValue>'
+            "</setOutcomeValue>"
+        )
+
+    def beyond(kind: str, end: float) -> str:
+        return f'<{kind}><variable identifier="RESPONSE"/><baseValue baseType="float">{end!r}</baseValue></{kind}>'
+
+    return f"""<?xml version="1.0" encoding="UTF-8"?>
+<assessmentItem xmlns="{SPACE}" identifier="q{question.name}" title="Before you look {question.name}"
+    adaptive="false" timeDependent="false">
+  <responseDeclaration identifier="RESPONSE" cardinality="single" baseType="float">
+    <correctResponse><value>{question.truth!r}</value></correctResponse>
+  </responseDeclaration>
+  <outcomeDeclaration identifier="SCORE" cardinality="single" baseType="float">
+    <defaultValue><value>0</value></defaultValue>
+  </outcomeDeclaration>
+  <outcomeDeclaration identifier="FEEDBACK" cardinality="single" baseType="identifier"/>
+  <itemBody>
+    <p>{_html(_words(asked.question))} A number from {asked.low:g} to {asked.high:g}{unit}.</p>
+    <p><textEntryInteraction responseIdentifier="RESPONSE" expectedLength="15"/></p>
+  </itemBody>
+  <responseProcessing>
+    <responseCondition>
+      <responseIf>{beyond("lt", low)}{told("low", 0)}</responseIf>
+      <responseElseIf>{beyond("gt", high)}{told("high", 0)}</responseElseIf>
+      <responseElse>{told("close", 1)}</responseElse>
+    </responseCondition>
+  </responseProcessing>
+{replies}
+</assessmentItem>
+"""
+
+
+ITEMS = {Question: item, Choice: choice_item, Number: number_item}
+
+
 def _html(text: str) -> str:
     """Text for an item: formulas as Moodle and Canvas write them."""
     return escape(re.sub(r"\$([^$]+)\$", r"\\(\1\\)", text))
 
 
-def package(found: list[Question | Choice], target: Path) -> Path:
+def package(found: list[Question | Choice | Number], target: Path) -> Path:
     """A zip that a learning platform imports: one item a question, and the manifest."""
     rows = "\n".join(
         f'    <resource identifier="r{q.name}" type="imsqti_item_xmlv2p1" href="items/q{q.name}.xml">'
@@ -217,7 +288,7 @@ def package(found: list[Question | Choice], target: Path) -> Path:
   </resources>
 </manifest>
 """
-    items = [(f"items/q{q.name}.xml", item(q) if isinstance(q, Question) else choice_item(q)) for q in found]
+    items = [(f"items/q{q.name}.xml", ITEMS[type(q)](q)) for q in found]
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as file:
         for name, text in [("imsmanifest.xml", manifest), *items]:
             file.writestr(zipfile.ZipInfo(name, (2000, 1, 1, 0, 0, 0)), text)

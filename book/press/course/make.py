@@ -111,7 +111,7 @@ def course(
             papers[name] = bank.sheet(found_questions, seed + version, answers)
     for name, text in papers.items():
         _write(out / name, text)
-    looked = [question for o in found for question in bank.choices(o)]
+    looked = [question for o in found for question in [*bank.choices(o), *bank.numbers(o, root)]]
     bank.package([*found_questions, *looked], out / "questions-qti21.zip")
     if slides:
         page = (root / "book" / "instructors.md").read_text(encoding="utf-8")
