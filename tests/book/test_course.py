@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from press import guess
 from press.course import bank, make, notebooks, plan, slides
 
 from deepfake_kit.__main__ import main
@@ -180,7 +181,7 @@ def test_a_package_holds_what_its_manifest_says_and_marks_by_its_own_rules(cours
         manifest = ET.fromstring(file.read("imsmanifest.xml"))
         named = [row.get("href") for row in manifest.iter(f"{{{bank.PACKAGE}}}resource")]
         assert sorted([*named, "imsmanifest.xml"]) == sorted(file.namelist())
-        looked = [q for o in plan.outlines(ROOT, ALL) for q in bank.choices(o)]
+        looked = [q for o in plan.outlines(ROOT, ALL) for q in [*bank.choices(o), *bank.numbers(o, ROOT)]]
         assert len(questions) >= 50 and len(named) == len(questions) + len(looked)
         for q in questions:
             text = file.read(f"items/q{q.name}.xml").decode()
@@ -194,7 +195,7 @@ def test_a_question_with_choices_has_a_reply_to_each_and_one_right(course):
     import xml.etree.ElementTree as ET
 
     for outline in plan.outlines(ROOT, ALL):
-        cells = [c for c in outline.notebook.cells if "predict" in c.metadata.get("tags", [])]
+        cells = [c for c in outline.notebook.cells if "predict" in c.metadata.get("tags", []) and not guess.read(c)]
         looked = bank.choices(outline)
         assert len(looked) == len(cells)
         for q in looked:
@@ -203,6 +204,34 @@ def test_a_question_with_choices_has_a_reply_to_each_and_one_right(course):
             known = [row.get("identifier") for row in root.iterfind(".//q:simpleChoice", space)]
             assert root.find(".//q:correctResponse/q:value", space).text == known[q.right]
             assert [row.get("identifier") for row in root.iterfind(".//q:modalFeedback", space)] == known
+
+
+def test_a_number_to_guess_is_that_of_the_kept_run_and_answers_each_side():
+    import xml.etree.ElementTree as ET
+
+    asked = [q for outline in plan.outlines(ROOT, [2, 4, 5]) for q in bank.numbers(outline, ROOT)]
+    assert {q.name[0] for q in asked} == {"2", "4"}, "chapter 5 has no kept run"
+    for q in asked:
+        chapter = {"2": "02_diffusion_math", "4": "04_stackelberg_game"}[q.name[0]]
+        records = json.loads((ROOT / "results" / "long" / chapter / "kept.json").read_text())["records"]
+        (value,) = [r["value"] for r in records if r["type"] == "value" and r["id"] == q.asked.value]
+        assert q.truth == value * q.asked.times and q.asked.low <= q.truth <= q.asked.high
+        root, s = ET.fromstring(bank.number_item(q)), f"{{{bank.SPACE}}}"
+        condition = root.find(f".//{s}responseCondition")
+
+        def answered(given, condition=condition, s=s):
+            for branch in condition:
+                tests = [
+                    (one.tag.removeprefix(s), float(one[1].text)) for one in branch if one.tag in (s + "lt", s + "gt")
+                ]
+                if all(given < end if kind == "lt" else given > end for kind, end in tests):
+                    return [one[0].text for one in branch if one.tag == s + "setOutcomeValue"]
+
+        near = q.asked.near
+        assert answered(q.truth) == answered(q.truth + 0.9 * near) == ["1", "close"]
+        assert answered(q.truth - 1.1 * near) == ["0", "low"] and answered(q.truth + 1.1 * near) == ["0", "high"]
+        known = [row.get("identifier") for row in root.iterfind(f".//{s}modalFeedback")]
+        assert sorted(known) == ["close", "high", "low"]
 
 
 def test_questions_follow_the_seed_and_their_answers_pass_the_grader():
