@@ -14,6 +14,7 @@
     "fig-09-tables": "batch",
     "exp-10-budget-slider": "cube",
     "tab-11-answers": "mixed",
+    "fig-12-alarms": "alarm",
   };
   const folder = new URL("live/", document.currentScript.src);
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from press import browser
+from scipy import stats
 from scipy.optimize import linprog
 from scipy.stats import binom
 from torch.nn.functional import softplus
@@ -35,6 +37,7 @@ ANCHORS = {
     "batch": "fig-09-tables",
     "cube": "exp-10-budget-slider",
     "mixed": "tab-11-answers",
+    "alarm": "fig-12-alarms",
 }
 PAGE = """<!DOCTYPE html><html lang="en" data-theme="light"><head><meta charset="utf-8"><title>Explorables</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -200,19 +203,19 @@ def test_cube_equals_the_kit(page, angle, stretch, bound):
     assert np.abs(A.numpy() @ A.numpy().T - np.diag([stretch**2, 1])).max() < 1e-9
 
 
-def chapter(number: str, *cells: str) -> dict:
-    """The names that code cells of a chapter define, run by themselves."""
+def chapter(number: str, cell: str, name: str):
+    """A function that a code cell of a chapter defines."""
     (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
-    source = {cell.id: cell.source for cell in nbformat.read(path, as_version=4).cells}
-    names = {"np": np, "linprog": linprog, "torch": torch}
-    for cell in cells:
-        exec(source[cell], names)
-    return names
+    (source,) = [one.source for one in nbformat.read(path, as_version=4).cells if one.id == cell]
+    (found,) = [one for one in ast.parse(source).body if isinstance(one, ast.FunctionDef) and one.name == name]
+    names = {"np": np, "linprog": linprog, "stats": stats}
+    exec(compile(ast.Module([found], []), str(path), "exec"), names)
+    return names[name]
 
 
 @pytest.mark.parametrize("shape", [(2, 4), (1, 3), (4, 1), (5, 6), (20, 13)])
 def test_mixed_strategies_equal_the_chapters_linear_programme(page, shape):
-    minimax, random = chapter("11", "minimax")["minimax"], np.random.default_rng(11)
+    minimax, random = chapter("11", "minimax", "minimax"), np.random.default_rng(11)
     for A in (random.random(shape) for _ in range(5)):
         found, (value, x, y) = js(page, "mixed", "c.minimax(g)", A.tolist()), minimax(A)
         assert abs(found["value"] - value) < 1e-6
@@ -225,12 +228,26 @@ def test_mixed_strategies_equal_the_chapters_linear_programme(page, shape):
 
 
 def test_who_may_answer(page):
-    minimax, A = chapter("11", "minimax")["minimax"], np.random.default_rng(12).random((2, 4))
+    minimax, A = chapter("11", "minimax", "minimax"), np.random.default_rng(12).random((2, 4))
     for who, (rows, columns) in enumerate([([0], [0, 1, 3]), ([0, 1], [0, 1, 3]), ([0], range(4)), ([0, 1], range(4))]):
         found = js(page, "mixed", "c.solve(...g)", [A.tolist(), who])
         assert abs(found["value"] - minimax(A[np.ix_(rows, columns)])[0]) < 1e-6
         assert [k for k, part in enumerate(found["x"]) if part > 0] <= list(rows)
         assert abs(np.array(found["x"]) @ A @ found["y"] - found["value"]) < 1e-9
+
+
+@pytest.mark.parametrize("bits", [8, 32, 96])
+def test_the_threshold_of_a_mark_equals_the_chapter_s(page, bits):
+    smallest = chapter("12", "threshold", "smallest")
+    rates = [10.0**-k for k in range(1, 16)] + [2.0**-bits, 0.99 * 2.0**-bits, 0.5, 1.0]
+    right = [
+        smallest(rate, bits) if rate >= 2.0**-bits else bits + 1 for rate in rates
+    ]  # his argmax has no answer there
+    assert js(page, "alarm", "g[0].map(rate => c.smallest(rate, g[1]))", [rates, bits]) == right
+    for least in range(bits + 1):
+        for p in (0.5, 0.9, 1.0):
+            found = js(page, "alarm", "c.reached(...g)", [least, bits, p])
+            assert abs(found - binom.sf(least - 1, bits, p)) < 1e-9
 
 
 @pytest.mark.parametrize("saturating", [0, 1])
