@@ -24,11 +24,15 @@
     return least;
   }
 
-  const power = (value) => (value < 0.01 ? value.toExponential(0).replace("e-", " · 10^−") : value.toFixed(2));
+  function power(value) {
+    if (value >= 0.01) return value.toFixed(2);
+    const [times, down] = value.toExponential(0).split("e-");
+    return `${times === "1" ? "" : times + " · "}10⁻${[...down].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]).join("")}`;
+  }
 
   kitLive.add("alarm", {
-    title: "When may the reader speak?",
-    ask: "Bits wear off on the way. How worn may a mark be and still be found? Then look for a million numbers at once.",
+    title: "A threshold for a mark",
+    ask: "When may a reader speak? Bits wear off on the way. How worn may a mark be and still be found? Then look for a million numbers at once.",
     axes: [[0, 1], [0, 1]],
     names: ["share of bits that agree", "chance, the likeliest as 1"],
     compute: { smallest, reached },

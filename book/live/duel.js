@@ -2,7 +2,7 @@
 (() => {
   "use strict";
 
-  const BATCH = 64, SHOWN = 240, HIDDEN = 16;
+  const BATCH = 64, SHOWN = 200, HIDDEN = 16;
 
   function dice(seed) {
     const uniform = () => {
@@ -138,14 +138,14 @@
     handles: [0, 1, 2].map((k) => ({
       name: `Mode ${k + 1} of the data`, at: (now) => now.modes[k], move: (now, x, y) => (now.modes[k] = [x, y]),
     })),
-    tick: (now) => train(now, 6),
+    tick: (now) => train(now, 4),
     buttons: [
       { name: "100 steps", press: (now) => train(now, 100) },
       { name: "Start again", press: (now) => Object.assign(now, fresh(now.seed)) },
       { name: "Other weights", press: (now) => Object.assign(now, fresh(now.seed + 1)) },
     ],
     draw(pen, now) {
-      const [nx, ny] = [36, 24], middles = [];
+      const [nx, ny] = [30, 20], middles = [];
       for (let i = 0; i < nx; i++) for (let j = 0; j < ny; j++) middles.push(-3 + (6 * (i + 0.5)) / nx, -2.2 + (4.4 * (j + 0.5)) / ny);
       forward(now.game.judge.layers, Float64Array.from(middles)).at(-1).forEach((logit, k) => {
         const [x, y] = [middles[2 * k], middles[2 * k + 1]], lean = 2 * sure(logit) - 1;
@@ -160,7 +160,8 @@
       const shares = now.modes.map((_, k) => percent(found.filter(([d, at]) => at === k && d < 3 * now.width).length / SHOWN));
       const logits = (points) => Array.from(forward(now.game.judge.layers, Float64Array.from(points)).at(-1));
       const right = [...logits(data(now, dice(6), SHOWN)).map((x) => x > 0), ...logits(now.made.flat()).map((x) => x <= 0)];
-      return `Step ${now.steps}, ${LOSSES[now.kind]}. Of ${SHOWN} samples (orange) ${shares.join(", ")} lie within three widths of modes 1 to 3 (blue). ` +
+      return `Step ${now.steps}, ${LOSSES[now.kind]}. Of ${SHOWN} samples (orange) ${shares.join(", ")} lie within three widths of modes 1 to 3 (blue), ` +
+        `all of them ${(found.reduce((sum, [d]) => sum + d, 0) / SHOWN).toFixed(3)} from the nearest mode on average. ` +
         `The discriminator (the ground's colour) is right on ${percent(right.filter(Boolean).length / right.length)} of data and samples` +
         (now.pull === null ? "." : `; at its last step a slope of ${now.pull.toFixed(3)} in the logit reached the generator.`);
     },

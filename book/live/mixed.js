@@ -25,8 +25,8 @@
       base[leave] = enter;
     }
     const total = goal[m + n], x = Array(m).fill(0);
-    base.forEach((k, i) => k < m && (x[k] = rows[i][m + n] / total));
-    return { value: 1 / total - lift, x, y: goal.slice(m, m + n).map((price) => price / total) };
+    base.forEach((k, i) => k < m && (x[k] = Math.max(0, rows[i][m + n] / total)));
+    return { value: 1 / total - lift, x, y: goal.slice(m, m + n).map((price) => Math.max(0, price / total)) };
   }
 
   const WHO = ["neither", "the forger", "the detector", "both"];
@@ -75,8 +75,9 @@
       NAMES.forEach(([colour, name], j) => {
         const may = columns.includes(j);
         pen.line([[0, A[0][j]], [1, A[1][j]]], colour, may ? { width: 2.5 } : { width: 1.5, dash: [2, 5] });
-        if (j < 3) pen.words(name + (may ? "" : ": not yet"), 0.3, 0.975 - 0.04 * j, colour);
+        if (j < 3) pen.words(name + (may ? "" : ": not yet"), 0.3, 0.965 - 0.04 * j, colour);
       });
+      pen.words("a guess", 0.97, 0.506, "quiet", "right");
       pen.line(A.map((row, i) => [i, row.reduce((sum, entry, j) => sum + y[j] * entry, 0)]), "text", { width: 1.5, dash: [7, 5] });
       pen.line([[share, 0.4], [share, best(share)]], "quiet", { width: 1.5 });
       pen.dot(share, best(share), "text", 6);
