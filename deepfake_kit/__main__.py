@@ -60,7 +60,7 @@ def _press(options) -> int:
     sys.path.insert(0, str(execute.notebooks_folder().parent / "book"))
     from press.__main__ import main as press
 
-    return press(options.words)
+    return press(options.words, "deepfake-kit")
 
 
 def _parser() -> argparse.ArgumentParser:

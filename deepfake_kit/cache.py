@@ -25,7 +25,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
         If it cannot be written; nothing is left beside it then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    beside = path.with_name(f".{path.name[:50]}.{os.getpid()}.{threading.get_ident()}")  # a name has 255 bytes
     try:
         beside.write_bytes(content.encode() if isinstance(content, str) else content)
         os.replace(beside, path)

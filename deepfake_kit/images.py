@@ -16,10 +16,13 @@ import torch
 from PIL import Image, ImageCms, ImageOps
 from torch import Tensor
 
+from deepfake_kit.paths import said
+
 #: What shows through where a picture is transparent: white, as on a page.
 BACKGROUND = (255, 255, 255)
 #: Larger pictures are refused before they are decoded (Pillow's own limit: 179 million pixels, 512 MiB as RGB).
 MAX_PIXELS = 2 * 89_478_485
+MAX_BYTES = 2 << 30
 # After FF in the coded data of a JPEG: 00 is a stuffed byte, D0-D7 restart it, another FF fills; all else is a marker.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
@@ -48,8 +51,8 @@ def open_picture(source: str | os.PathLike | bytes, name: str | None = None) -> 
     Raises
     ------
     ValueError
-        Naming the file: no picture, cut, damaged, more than `MAX_PIXELS` pixels, float values outside [0, 1], 32-bit
-        whole numbers (their range is not stated in the file), or `source` of another type.
+        Naming the file: no picture, no file, cut, damaged, over `MAX_PIXELS` or `MAX_BYTES`, float values outside
+        [0, 1], 32-bit whole numbers (their range is not stated in the file), or `source` of another type.
     FileNotFoundError
         No such path.
 
@@ -62,7 +65,10 @@ def open_picture(source: str | os.PathLike | bytes, name: str | None = None) -> 
     if isinstance(source, bytes | bytearray | memoryview):
         name, data = name or "picture", bytes(source)
     elif isinstance(source, str | os.PathLike):
-        name, data = name or str(source), Path(source).read_bytes()
+        name, size = name or said(source), os.path.getsize(source)
+        if not os.path.isfile(source) or size > MAX_BYTES:
+            raise ValueError(f"{name}: got no file, or {size:,} bytes; valid: a file of at most {MAX_BYTES:,}")
+        data = Path(source).read_bytes()
     else:
         raise ValueError(f"picture: got {type(source).__name__}; valid: a path, or the bytes of a file")
     try:

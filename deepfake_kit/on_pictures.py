@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
+from deepfake_kit import paths
+from deepfake_kit.cache import write_whole
 from deepfake_kit.valid import one_of
 
 
@@ -45,6 +48,17 @@ def add(commands) -> None:
     weights.set_defaults(command=_fetch_weights)
 
 
+def _written(option: str, given: str | None, folder: bool = False) -> Path | None:
+    """Where a command may write, as it was asked; a ValueError that names the option before any work is done."""
+    if given is None:
+        return None
+    place = paths.absolute(given)
+    above = next(path for path in (place, *place.parents)[not folder :] if path.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise ValueError(f"{option}: got {given!r}, but {above} is no folder to write in; valid: a place that is")
+    return place
+
+
 def _detect(options) -> int:
     import csv
     import io
@@ -52,12 +66,10 @@ def _detect(options) -> int:
     import torch
     from tqdm import tqdm
 
-    from deepfake_kit import paths
-    from deepfake_kit.cache import write_whole
     from deepfake_kit.detect import detector as d
 
     files = d.pictures_in(paths.absolute(options.pictures))
-    table, maps = (paths.absolute(given) if given else None for given in (options.csv, options.explain))
+    table, maps = _written("--csv", options.csv), _written("--explain", options.explain, folder=True)
     if table and table.exists():
         raise ValueError(f"--csv: {options.csv!r} exists; valid: a new file, nothing is overwritten")
     if maps and maps.exists() and (not maps.is_dir() or any(maps.iterdir())):
@@ -67,6 +79,7 @@ def _detect(options) -> int:
     rows, unread = [], 0
     for number, path in enumerate(tqdm(files, unit="picture", file=sys.stderr)):
         name = os.path.relpath(path, paths.here())
+        name = f"./{name}" if name.startswith(tuple("=+-@")) else name  # which a spreadsheet would take for a formula
         try:
             image, pixels = detector.open(path)
         except (ValueError, OSError) as error:
@@ -79,43 +92,37 @@ def _detect(options) -> int:
             if maps:
                 drawn = io.BytesIO()
                 d.drawn_map(image, detector.occlusion(image)).save(drawn, "PNG")
-                write_whole(maps / f"{number + 1:04d}-{path.stem}.png", drawn.getvalue())
+                write_whole(maps / f"{number + 1:04d}-{path.stem[:50]}.png", drawn.getvalue())
         why, score = detector.cannot_say(distance, pixels), f"{torch.tensor(odds).sigmoid():.3f}"
         rows.append([name, "" if why else score, f"{odds:.4f}", f"{distance:.4f}", why and f"cannot say: {why}"])
-        tqdm.write(f"{name}: {f'cannot say ({why})' if why else f'probability of fake {score}'}")
+        tqdm.write(f"{paths.said(name)}: {f'cannot say ({why})' if why else f'probability of fake {score}'}")
     if table:
         text = io.StringIO()
         csv.writer(text).writerows([["picture", "probability of fake", "log-odds", "distance", "remark"], *rows])
-        write_whole(table, text.getvalue())
+        write_whole(table, text.getvalue().encode("utf-8", "backslashreplace"))  # a file's name need not be text
     return 1 if unread else 0
 
 
 def _fetch_weights(options) -> int:
-    import shutil
+    from deepfake_kit import pretrained
 
-    from deepfake_kit import paths, pretrained
-
-    for name in options.names:
-        one_of("weights", name, pretrained.names())
-    folder = paths.absolute(options.to) if options.to else None
-    for name in options.names or pretrained.names():
+    names = [one_of("weights", name, pretrained.names()) for name in options.names]
+    folder = _written("--to", options.to, folder=True)
+    for name in names or pretrained.names():
         found = pretrained.load(name)
         path = found.path
         if folder and path.parent != folder:
-            folder.mkdir(parents=True, exist_ok=True)
-            whole = folder / path.name
-            shutil.copyfile(path, whole.with_name(f".{path.name}.part"))
-            path = whole.with_name(f".{path.name}.part").replace(whole)
+            write_whole(folder / path.name, path.read_bytes())
+            path = folder / path.name
             pretrained.read(name, path)
         print(f"{path}: {path.stat().st_size:,} bytes, sha256 of the arrays {found.sha256}, from {found.source}")
     return 0
 
 
 def _protect(options) -> int:
-    from deepfake_kit import paths
     from deepfake_kit.defend import files
 
-    out = paths.absolute(options.out) if options.out else None
+    out = _written("--out", options.out, folder=True)
     planned = files.plan(paths.absolute(options.source), options.budget, options.method, out)
     for told in files.copies(planned, options.budget, options.method):
         print(told)

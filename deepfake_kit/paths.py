@@ -43,6 +43,18 @@ def absolute(path: str | os.PathLike) -> Path:
         raise ValueError(f"path {os.fspath(path)!r} names the home of a user whom this machine does not know") from None
 
 
+def said(path: str | os.PathLike) -> str:
+    r"""A path on one line of any terminal; a file's name may hold anything.
+
+    Examples
+    --------
+    >>> print(said("face.png"), said("real\n\x1b[2J.png"))
+    face.png 'real\n\x1b[2J.png'
+    """
+    text = os.fspath(path)
+    return text if text.isprintable() else repr(text)
+
+
 def build(root: Path) -> Path:
     """Where everything that is built goes: ``$DEEPFAKE_BOOK_BUILD``, else ``_build`` in the repository `root`."""
     named = os.environ.get("DEEPFAKE_BOOK_BUILD")

@@ -15,9 +15,9 @@ from deepfake_kit import paths
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command of the press; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="press")
+def main(arguments: list[str] | None = None, prog: str = "press") -> int:
+    """Run one command of the press, as `prog`; returns the exit status."""
+    parser = argparse.ArgumentParser(prog=prog)
     commands = parser.add_subparsers(dest="command", required=True)
     build = commands.add_parser("build", help="execute what changed, render, inspect, publish to _build/html")
     build.add_argument("--profile", default="book")
@@ -69,10 +69,11 @@ def main(arguments: list[str] | None = None) -> int:
         with paths.command() if options.command not in ("execute", "render") else contextlib.nullcontext():
             return COMMANDS[options.command](options)
     except (ValueError, FileNotFoundError) as error:
-        print(f"press: {error}", file=sys.stderr)
+        print(f"{prog}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("press: stopped; the chapters that are finished are kept", file=sys.stderr)
+        kept = "; the chapters that are finished are kept" if options.command == "build" else ""
+        print(f"{prog}: stopped{kept}", file=sys.stderr)
         return 130
 
 

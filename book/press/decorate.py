@@ -128,7 +128,11 @@ def _with_tables(cells: list, records: dict, marks: dict, named: set[str]) -> li
     """The cells, and at the end of each section that judges claims or checks equations one table of them."""
     out, due = [], []
     for cell in [*cells, None]:
-        if due and (cell is None or cell.cell_type == "markdown" and SECTION.search(cell.source)):
+        heading = SECTION.search(cell.source) if cell is not None and cell.cell_type == "markdown" else None
+        if due and (cell is None or heading):
+            if heading and (last := cell.source[: heading.start()].strip()):  # it belongs to the section that ends
+                out.append(new_markdown_cell(last, id=f"{cell.id}-before"[-64:]))
+                cell.source = cell.source[heading.start() :]
             rows = [
                 (claims.find(one["id"]) if one["type"] == "claim" else None, one, marks[one["anchor"]]) for one in due
             ]
@@ -152,8 +156,8 @@ def _opened(cells: list, about: opening.Opening, number: int, repository: str, n
     if about.question:
         head.append(_box("question", about.question))
     if about.hero:
-        head.append(_figure(f"hero-{number:02d}", about.hero, f"hero-{number:02d}", about.answer))
-    elif about.answer:
+        head.append(_figure(f"hero-{number:02d}", about.hero, f"hero-{number:02d}", record(about.hero)["caption"]))
+    if about.answer:
         head.append(_box("answer", about.answer))
     if about.findings:
         head.append(_box("findings", "**What we found**\n\n" + "\n".join(f"- {item}" for item in about.findings)))
@@ -192,7 +196,8 @@ def _folded(cells: list, shown: tuple[str, ...], chapter: str = "", python: bool
     def fold(label: str = "Code", outputs=(), kind: str = "hide-input") -> None:
         if due:
             source = "\n\n\n".join(cell.source for cell in due)
-            lines = f"{label} · {sum(bool(line.strip()) for line in source.splitlines())} lines"
+            n = sum(bool(line.strip()) for line in source.splitlines())
+            lines = f"{label} · {n} line{'s' * (n > 1)}"
             cell = new_code_cell(source, id=f"{due[0].id}-fold"[-64:], outputs=list(outputs), execution_count=1)
             cell.metadata = {"tags": [kind], "mystnb": {"code_prompt_show": lines, "code_prompt_hide": lines}}
             out.append(cell)

@@ -51,10 +51,11 @@ def card(notebook, result: dict, folder: Path) -> dict:
         "fails": _count(result, FAILS),
         "open": _count(result, ("undecided", "not-comparable")),
         "alt": "",
+        "shows": "",
         "night": False,
     }
     if output is not None:
-        found["alt"] = opening.record(output)["alt"]
+        found["alt"], found["shows"] = (opening.record(output)[key] for key in ("alt", "caption"))
         found["night"] = NIGHT_KEY in output.metadata
         _picture(output.data["image/png"], folder / CARDS / f"{result['chapter'][:2]}.webp")
         if found["night"]:

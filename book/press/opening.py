@@ -3,7 +3,7 @@
 The notebook holds the pieces where they are made, so that it runs from top to bottom; the page shows them first:
 
 - the paragraph in italics under the title is the question;
-- the figure of the cell tagged ``hero`` is shown there too, with the answer;
+- the figure of the cell tagged ``hero`` is shown there too, the answer below its caption;
 - the ``run.say`` of the cell tagged ``found`` gives the answer (its first paragraph) and a list of three findings;
 - the paragraphs that begin with **Prerequisites.** and **Time.** move up from the objectives.
 

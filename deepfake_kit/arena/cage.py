@@ -47,10 +47,14 @@ def limit(seconds: float, megabytes: int) -> None:
 
 
 def separate(scratch: str, hidden: list[str]) -> bool:
-    """Go into namespaces of one's own: files read-only, hidden ones covered, no network. False where refused."""
+    """Go into namespaces of one's own: files read-only, hidden ones covered, no network. False where refused.
+
+    Where they are refused, too, the process ends with the one that started it, however that ends.
+    """
     if sys.platform != "linux":
         return False
     libc, user, group = ctypes.CDLL(None, use_errno=True), os.getuid(), os.getgid()
+    libc.prctl(1, 9, 0, 0, 0)
     if libc.unshare(0x10000000 | 0x20000 | 0x40000000 | 0x08000000):  # users, mounts, network, shared memory
         return False
     for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
@@ -116,7 +120,7 @@ def perform(task: dict) -> tuple[list[int], bytes]:
             result = method(*(known[word] for word in words))
     if hasattr(result, "detach"):
         result = result.detach().cpu().numpy()
-    result = np.ascontiguousarray(result, dtype="<f4")
+    result = np.asarray(result).astype("<f4", order="C", casting="same_kind")  # no complex number loses a part
     return list(result.shape), result.tobytes()
 
 

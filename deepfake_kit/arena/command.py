@@ -42,15 +42,19 @@ def _run(options) -> int:
     from deepfake_kit import paths
     from deepfake_kit.arena import contest, sandbox
 
-    board = paths.absolute(options.leaderboard)
+    board, entry = paths.absolute(options.leaderboard), paths.absolute(options.entry)
+    contest.read_board(board)
+    if not entry.is_file():  # said before the world is made, which takes minutes
+        raise ValueError(f"entry: got {options.entry!r}; valid: a Python file with one class")
     secret = paths.absolute(options.seed_file) if options.seed_file else board.with_name(f"{board.name}.seed")
     if not secret.exists():
+        secret.parent.mkdir(parents=True, exist_ok=True)
         with open(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(f"{secrets.randbelow(2**53)}\n")
-    text = secret.read_text(encoding="utf-8").strip()
-    seed = whole("the seed in --seed-file", int(text) if text.isdecimal() else text, 1, 2**53)
+            file.write(f"{2**32 + secrets.randbelow(2**53 - 2**32)}\n")
+    text = secret.read_text(encoding="utf-8").strip()[:60]
+    seed = whole("the seed in --seed-file", int(text) if text.isascii() and text.isdigit() else text, 2**32, 2**53)
     limits = sandbox.Limits(options.limit)
-    row = contest.enter(contest.world(seed), paths.absolute(options.entry), board, limits, [secret])
+    row = contest.enter(contest.world(seed), entry, board, limits, [secret])
     for cell, (value, low, high) in row["cells"].items():
         print(f"  {cell:28} {value:.3f}  ({low:.3f} to {high:.3f})")
     print(f"points {row['points']:.3f}" if "refused" not in row else f"refused: {row['refused']}")

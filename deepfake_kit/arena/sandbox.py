@@ -76,9 +76,10 @@ def read(path: str | os.PathLike) -> Entry:
     path = Path(path)
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,39}\.py", path.name):
         raise Refused(f"file name: got {path.name!r}; valid: a letter, then letters, digits and _, at most 40, and .py")
+    size = path.stat().st_size
+    if not path.is_file() or size > LARGEST:
+        raise Refused(f"file: got {size:,} bytes, or no file; valid: a file of at most {LARGEST:,}")
     source = path.read_bytes()
-    if len(source) > LARGEST:
-        raise Refused(f"file size: got {len(source):,} bytes; valid: at most {LARGEST:,}")
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

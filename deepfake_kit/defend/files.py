@@ -19,6 +19,7 @@ from deepfake_kit.defend.robust import ROADS, robust
 from deepfake_kit.images import open_picture
 from deepfake_kit.measure.edits import mean_square
 from deepfake_kit.measure.images import psnr
+from deepfake_kit.paths import said
 from deepfake_kit.valid import one_of
 
 #: The book's own method, which looks at the face as platforms leave it, and the same ascent without them.
@@ -71,12 +72,12 @@ def plan(source: Path, budget: float, method: str, out: Path | None = None) -> l
     if not source.exists():
         raise FileNotFoundError(f"{source}: no such picture or folder")
     here = sorted(source.iterdir()) if source.is_dir() else [source]
-    pictures = [p for p in here if p.suffix.lower() in SUFFIXES and not p.name.endswith(ENDING)]
+    pictures = [p for p in here if p.suffix.lower() in SUFFIXES and not p.name.endswith(ENDING) and p.is_file()]
     if not pictures:
         raise ValueError(f"{source}: got no picture; valid: files ending in {', '.join(SUFFIXES)}, not in {ENDING}")
     targets = [(out or p.parent) / f"{p.stem}{ENDING}" for p in pictures]
     if twice := [t for t in targets if targets.count(t) > 1 or t.exists()]:
-        raise ValueError(f"{twice[0]}: exists or would be written twice; nothing is ever overwritten")
+        raise ValueError(f"{said(twice[0])}: exists or would be written twice; nothing is ever overwritten")
     return list(zip(pictures, targets, strict=True))
 
 
@@ -99,7 +100,7 @@ def copies(
     for (path, _), picture in zip(planned, opened, strict=True):
         high, wide = picture.shape[:2]
         if high != wide or high % 16 or not 32 <= high <= 512:
-            raise ValueError(f"{path}: got {wide} x {high} pixels; valid: a square of 32 to 512 that 16 divides")
+            raise ValueError(f"{said(path)}: got {wide} x {high} pixels; valid: a square of 32 to 512 that 16 divides")
     known = edits()
     for (path, target), picture in zip(planned, opened, strict=True):
         x = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None] / 255
@@ -109,10 +110,8 @@ def copies(
         z = robust(known, x, budget, 60, torch.Generator().manual_seed(0), weights, METHODS[method])
         file = io.BytesIO()
         Image.fromarray((z[0] * 255).round().byte().permute(1, 2, 0).numpy()).save(file, "PNG")
-        told = (
-            f"{target}: {psnr(z, x).item():.1f} dB from {path.name}, no value changed by more than {budget * 255:.1f}"
-        )
-        told += f" of 255 grey levels; method {method}"
+        told = f"{said(target)}: {psnr(z, x).item():.1f} dB from {said(path.name)}, no value changed by more than "
+        told += f"{budget * 255:.1f} of 255 grey levels; method {method}"
         _new(target.with_suffix(".txt"), f"{told}\n\n{CAVEATS}".encode())
         _new(target, file.getvalue())
         yield told
@@ -120,7 +119,7 @@ def copies(
 
 def _new(path: Path, content: bytes) -> None:
     """Write a file whole, and only where none is; a note that a killed run left is the same note."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name[:50]}.{os.getpid()}")
     write_whole(beside, content)
     try:
         os.link(beside, path)

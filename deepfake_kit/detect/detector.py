@@ -18,6 +18,7 @@ from deepfake_kit import paths, pretrained
 from deepfake_kit.cache import write_whole
 from deepfake_kit.data import readers
 from deepfake_kit.images import check_images
+from deepfake_kit.valid import finite, whole
 
 FOLDER = Path(__file__).with_name("models")
 CLIP = "clip-vit-b16"
@@ -229,7 +230,12 @@ def load(model: str | Path = "clip-depths", download: bool | None = None) -> Det
     reads = card["reads"]
     if reads not in ("spectrum", CLIP):
         raise ValueError(f"model: the card of {path} reads {reads!r}; valid: spectrum, {CLIP}")
-    network = None
+    network, side = None, whole(f"model: side on the card of {path}", card["side"], 8, 1024)
     if reads == CLIP:
-        network = pretrained.load(CLIP, download).network(image_side=card["side"]).requires_grad_(False)
-    return Detector(card, tensors, network)
+        network = pretrained.load(CLIP, download).network(image_side=side).requires_grad_(False)
+    detector = Detector(card, tensors, network)
+    try:  # on a grey picture, where arrays of other shapes fail
+        finite("scores of a grey picture", torch.stack(detector(torch.full((1, 3, side, side), 0.5))))
+    except Exception as error:  # a stranger's card may fail anywhere
+        raise ValueError(f"model: {path} and its card make no detector, as what save writes does ({error})") from error
+    return detector

@@ -144,7 +144,7 @@ def report(about: dict, chapter: str, profile: str, records: list[dict]) -> list
     """
     band = load(chapter, profile)
     if band is None:
-        return [f"No bands are measured for {chapter} at profile {profile}, so this run stands alone."]
+        return [f"No ranges over other seeds are kept for {chapter} at profile {profile}; nothing is compared."]
     lines = compare(numbers(records), band)
     outside = [line for line in lines if line.away > 1]
     words = [

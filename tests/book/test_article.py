@@ -61,9 +61,9 @@ def test_question_figure_answer_and_findings_come_first_and_once():
     cells = dressed()
     words = [cell.source for cell in cells]
     assert words[0] == "# 7 · Title" and "What is asked?" in words[1]
-    assert cells[2].metadata["mystnb"]["figure"] == {"name": "hero-07", "caption": "So it is, 1 time."}
-    assert "- c 3" in words[3] and words[5] == "The lead."
-    assert "About 5 minutes" in words[4] and "12 seconds" in words[4]
+    assert cells[2].metadata["mystnb"]["figure"] == {"name": "hero-07", "caption": "It rises."}
+    assert "kit-answer\nSo it is, 1 time." in words[3] and "- c 3" in words[4] and words[6] == "The lead."
+    assert "About 5 minutes" in words[5] and "12 seconds" in words[5]
     assert sum("b 2" in decorate._text(cell) for cell in cells) == 1, "the findings stand twice"
     assert not any("**Time.**" in word for word in words)
 
@@ -74,7 +74,7 @@ def test_code_is_folded_but_for_what_the_chapter_shows():
     assert folded == {"import torch\n\n\nrun = start()", "helper = 1", "plot()", "secret = 2"}
     assert [cell.source for cell in cells if not cell.metadata.get("tags")] == ["def told(): ..."]
     labels = [cell.metadata["mystnb"]["code_prompt_show"] for cell in cells if "mystnb" in cell.metadata]
-    assert labels[0].startswith("Set-up") and "Code of Fig. 7.1 · 1 lines" in labels
+    assert labels[0].startswith("Set-up") and "Code of Fig. 7.1 · 1 line" in labels
 
 
 def test_a_mark_stands_where_the_text_asks_and_else_in_the_table():

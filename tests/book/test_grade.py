@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import time
 from pathlib import Path
 
@@ -174,6 +175,41 @@ def test_a_folder_becomes_a_table_and_a_report_a_student(tmp_path, capsys):
     assert "<b>" not in (tmp_path / "m" / "=bad<b>.html").read_text()
     assert "without network" in capsys.readouterr().out
     assert main(["grade", str(tmp_path / "course" / "colab")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--jobs", "0"], "--jobs: got 0; valid: a whole number from 1"),
+        (["--csv", "{here}/marks"], "marks; valid: NAME.csv"),
+        (["--csv", "{here}/in.csv"], "no submissions in the folder NAME"),
+        (["--csv", "{here}/full.csv"], "full.csv; valid: NAME.csv"),
+        (["--course", "{here}"], "with no course.json to read; valid: the folder that course wrote"),
+        (["--course", "{here}/odd"], "with no course.json to read"),
+    ],
+)
+def test_bad_input_is_one_line_before_anything_runs(words, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(grade, "_each", lambda *given: pytest.fail("it runs"))
+    for name in ("in", "full.csv", "odd"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "in" / "ada.py").write_text(RIGHT["2.1"])
+    (tmp_path / "odd" / "course.json").write_text('{"variants": {"ada": 1}}')
+    assert main(["grade", str(tmp_path / "in"), *(word.format(here=tmp_path) for word in words)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("deepfake-kit: ") and said in error and error.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["full.csv", "in", "odd"]
+
+
+def test_a_file_s_name_costs_nobody_their_mark(tmp_path, monkeypatch):
+    monkeypatch.setattr(grade, "marked", lambda student, path, *rest: grade.Report(student, path.name))
+    names = [b"\xff", b"l" * 252, b"a\nb", b"=1", b"\t=1"]
+    (tmp_path / "in").mkdir()
+    for name in names:
+        (tmp_path / "in" / os.fsdecode(name + b".py")).write_text("pass")
+    grade.grade(tmp_path / "in", tmp_path / "m.csv")
+    rows = [row["student"] for row in csv.DictReader((tmp_path / "m.csv").open(encoding="utf-8", newline=""))]
+    assert sorted(rows) == sorted(["\\udcff", "l" * 252, "a\nb", "'=1", "'\t=1"])
+    assert len(list((tmp_path / "m").iterdir())) == 5 and not list(tmp_path.rglob(".*"))
 
 
 def test_what_is_alike_is_a_number_and_names_do_not_hide_it(tmp_path):

@@ -244,7 +244,7 @@ def test_a_section_ends_with_one_table_of_its_claims():
             new_markdown_cell("## A"),
             claim_cell("ddtma-eq-1", "reproduced"),
             claim_cell("ddtma-eq-2", "contradicted"),
-            new_markdown_cell("## B"),
+            new_markdown_cell("The last of A.\n\n## B"),
             new_code_cell("x"),
             new_markdown_cell("## C"),
             claim_cell("ddtma-eq-3", "direction-holds"),
@@ -255,6 +255,7 @@ def test_a_section_ends_with_one_table_of_its_claims():
         "# 2 · T",
         "## A",
         "run.claim()",  # what follows each other shares one fold
+        "The last of A.",
         "pass",
         "## B",
         "x",
@@ -262,7 +263,7 @@ def test_a_section_ends_with_one_table_of_its_claims():
         "run.claim()",
         "pass",
     ]
-    page = BeautifulSoup(cells[4].outputs[0].data["text/html"], "html.parser")
+    page = BeautifulSoup(cells[5].outputs[0].data["text/html"], "html.parser")
     assert "1 reproduced, 1 contradicted" in " ".join(page.find("summary").get_text().split())
     assert [row.get("id") for row in page.select("tbody tr")] == ["check-ddtma-eq-1", "check-ddtma-eq-2"]
     assert "0.25 [0.2 to 0.3]" in page.get_text()

@@ -76,12 +76,15 @@ def test_it_opens_with_question_answer_findings_and_facts(site, chapters, result
     times = {f"notebooks/{result['chapter']}.html": result["seconds"] for result in results}
     for name in chapters:
         soup = article(parse(site, name))
-        order = [".kit-question", "figure[id^=hero-]", ".kit-findings", ".kit-facts", "h2"]
+        order = [".kit-question", "figure[id^=hero-]", ".kit-answer", ".kit-findings", ".kit-facts", "h2"]
         places = [str(soup).index(str(soup.select_one(selector))) for selector in order]
         assert places == sorted(places), name
         items = soup.select(".kit-findings li")
         assert len(items) == 3 and sum(bool(re.search(r"\d", item.get_text())) for item in items) >= 2, name
-        assert soup.select_one("figure[id^=hero-] figcaption").get_text(strip=True), f"{name}: no answer"
+        assert soup.select_one(".kit-answer").get_text(strip=True), f"{name}: no answer"
+        assert soup.select_one("figure[id^=hero-] figcaption").get_text(strip=True), (
+            f"{name}: what does the figure show?"
+        )
         facts = soup.select_one(".kit-facts").get_text()
         seconds = times[name]
         assert (f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.1f} minutes") in facts, name

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -89,6 +91,15 @@ HOSTILE = {
     "exits early with 0": ("os._exit(0)", "ended with status 0"),
     "raises the end": ("sys.exit(0)", "SystemExit"),
     "NaN scores": ("return images.mean((1, 2, 3)) * np.nan", "not finite"),
+    "complex scores": ("return images.mean((1, 2, 3)) * 1j", "TypeError.*complex"),
+    "texts for scores": ("return np.array(['1'] * len(images))", "TypeError"),
+    "an answer of terabytes that takes no room": ("return np.broadcast_to(np.float32(0), 1 << 40)", "MemoryError"),
+    "reads the variables": (
+        "raise ValueError(*sorted({*os.environ} - {'LC_CTYPE'}))",
+        r"'HOME', 'MKL_NUM_THREADS', 'OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'PATH', 'TMPDIR'\)",
+    ),
+    "reads its parent's variables": ("open(f'/proc/{os.getppid()}/environ', 'rb').read()", "PermissionError"),
+    "goes through its parent": ("open(f'/proc/{os.getppid()}/root{board}').read()", "PermissionError"),
     "wrong shape": ("return images.mean((2, 3))", "shape"),
     "a pickle for scores": ("return np.array([{}] * len(images), object)", "TypeError"),
     "writes its own answer": (
@@ -176,6 +187,33 @@ def test_python_alone_refuses_too_where_the_kernel_cannot(world, tmp_path, monke
     assert victim.read_text() == "mine"
     row = contest.enter(world, written(tmp_path, "open('note', 'w').write('x')"), tmp_path / "board.json", QUICK)
     assert "refused" not in row
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+def test_an_entry_ends_with_a_command_that_is_killed(tmp_path):
+    mark = tmp_path / f"sleeps{time.monotonic_ns()}.py"
+    mark.write_text('class A:\n    "x"\n    def protect(self, images):\n        import time; time.sleep(60)\n')
+    command = subprocess.Popen([sys.executable, "-m", "deepfake_kit", "arena", "check", str(mark)])
+
+    def caged() -> list[str]:
+        children = Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text().split()
+        return [pid for pid in children if b"arena/cage.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    def state(pid: str) -> str:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return "gone"
+
+    until = time.monotonic() + 60
+    while not (pids := caged()) and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(1)  # for it to shut itself in
+    command.kill()
+    command.wait()
+    while state(pids[0]) not in ("gone", "Z") and time.monotonic() < until:
+        time.sleep(0.05)
+    assert time.monotonic() < until, "an entry goes on after its command was killed"
 
 
 # -- what is wrong is said -----------------------------------------------------------------------------
@@ -341,5 +379,37 @@ def test_the_command_makes_its_secret_and_keeps_it(tmp_path, world, monkeypatch,
     secret = tmp_path / "board.json.seed"
     assert seen == [int(secret.read_text())] * 2 and secret.stat().st_mode & 0o077 == 0
     assert "points 0." in capsys.readouterr().out
-    secret.write_text("soon")
-    assert main(words) == 2 and "seed" in capsys.readouterr().err
+    for text in ("soon", "7", "\u0662" * 12, "1" * 5000):
+        secret.write_text(text)
+        assert main(words) == 2 and "valid: a whole number from 4294967296" in capsys.readouterr().err
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("board", ["[]", "{", '{"mine": 3}', None])
+def test_what_cannot_be_scored_is_said_before_the_world_is_made(board, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(contest, "world", lambda seed: pytest.fail("minutes are lost"))
+    place = tmp_path / "board.json"
+    place.write_text(board) if board else place.mkdir()
+    entry, words = str(written(tmp_path)), ["--leaderboard", str(place)]
+    assert main(["arena", "run", entry, *words]) == 2
+    assert f"leaderboard: got {place}; valid: a new file" in capsys.readouterr().err
+    for name in ("nobody.py", "pipe.py", "."):
+        os.mkfifo(tmp_path / name) if name == "pipe.py" else None
+        assert main(["arena", "run", str(tmp_path / name), "--leaderboard", str(tmp_path / "new.json")]) == 2
+        assert "valid: a Python file with one class" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.py", "pipe.py", "board.json"}
+
+
+def test_a_contests_name_is_no_quick_hash_of_its_seed(world, tmp_path):
+    row = contest.enter(world, written(tmp_path), tmp_path / "board.json", QUICK)
+    quick = (hashlib.new(name, f"{world.seed} {world.n}".encode()).hexdigest() for name in ("md5", "sha1", "sha256"))
+    assert not [text for text in quick if text.startswith(row["contest"])]
+
+
+def test_a_file_that_is_none_or_huge_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.py")
+    with open(tmp_path / "huge.py", "wb") as file:
+        file.truncate(1 << 40)
+    for name in ("pipe.py", "huge.py"):
+        with pytest.raises(Refused, match="valid: a file of at most 200,000"):
+            sandbox.read(tmp_path / name)

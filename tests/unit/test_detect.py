@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -68,12 +69,21 @@ def planted(tmp_path: Path, change) -> Path:
     return tmp_path / "copy.safetensors"
 
 
+def signed(card: dict, tensors: dict, **other) -> None:
+    """Other numbers, and a card that stands by them."""
+    tensors |= other
+    card["sha256"] = pretrained.store.digest(tensors)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (lambda card, tensors: tensors["weight"].neg_(), "does not match the weights"),
         (lambda card, tensors: card.pop("never_seen"), "does not say never_seen"),
         (lambda card, tensors: card.update(reads="tea leaves"), "reads 'tea leaves'; valid: spectrum, clip-vit-b16"),
+        (lambda card, tensors: card.update(side="wide"), "side on the card of .*: got 'wide'; valid: a whole number"),
+        (lambda card, tensors: signed(card, tensors, bias=torch.tensor([0.0, 1.0])), "make no detector"),
+        (lambda card, tensors: signed(card, tensors, weight=tensors["weight"] * torch.nan), "make no detector"),
     ],
 )
 def test_a_card_that_does_not_fit_is_refused(tmp_path, change, said):
@@ -260,7 +270,12 @@ def test_one_picture_scores_as_in_its_folder(folder, capsys):
         (["pictures", "--model", "clip-deeps"], "valid: clip-depths, drawn-spectrum, or the path"),
         (["pictures", "--model", SMALL, "--csv", "kept.csv"], "--csv: 'kept.csv' exists"),
         (["pictures", "--model", SMALL, "--explain", "pictures"], "--explain: 'pictures' is not empty"),
-        (["pictures", "--model", SMALL, "--explain", "kept.csv"], "--explain: 'kept.csv' is not empty"),
+        (["pictures", "--model", SMALL, "--explain", "kept.csv"], "kept.csv is no folder to write in"),
+        (["pictures", "--model", SMALL, "--csv", "kept.csv/new/scores.csv"], "kept.csv is no folder to write in"),
+        (["pictures", "--model", SMALL, "--csv", ""], "--csv: '' exists"),
+        (["pictures", "--model", "pickle.pt"], "model: got 'pickle.pt'; valid: clip-depths"),
+        (["pictures", "--model", "pickle.safetensors"], "pickle.safetensors with its card pickle.json cannot be read"),
+        (["pipe.png"], "IMAGE_OR_FOLDER: got"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2_and_nothing_is_overwritten(
@@ -269,10 +284,39 @@ def test_bad_input_is_one_line_and_status_2_and_nothing_is_overwritten(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "kept.csv").write_text("mine")
+    for name in ("pickle.pt", "pickle.safetensors"):
+        torch.save({"weight": 1}, tmp_path / name)
+    os.mkfifo(tmp_path / "pipe.png")
     assert main(["detect", *words]) == 2
     error = capsys.readouterr().err
     assert error.startswith("deepfake-kit: ") and error.count("\n") == 1 and said in error
     assert (tmp_path / "kept.csv").read_text() == "mine" and len(list(folder.iterdir())) == 3
+
+
+def test_a_name_may_be_anything_and_takes_one_line(tmp_path, drawn, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    picture = as_file(drawn[0], tmp_path / "a.png").read_bytes()
+    odd = [
+        b"=1+1.png",
+        b"forged\nreal.png: probability of fake 0.png",
+        b"\x1b[2J.png",
+        b"\xff.png",
+        b"l" * 251 + b".png",
+    ]
+    for name in odd:
+        (tmp_path / os.fsdecode(name)).write_bytes(picture)
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    with open(tmp_path / "sparse.png", "wb") as file:
+        file.truncate(3 << 30)
+    assert main(["detect", ".", "--model", SMALL, "--csv", "s.csv", "--explain", "maps"]) == 1
+    out, error = capsys.readouterr()
+    lines = out.splitlines()
+    assert len(lines) == 6 and all(": probability of fake 0." in line and line.isprintable() for line in lines), lines
+    assert "sparse.png: got no file, or 3,221,225,472 bytes; valid" in error
+    names = [row[0] for row in csv.reader((tmp_path / "s.csv").open(encoding="utf-8", newline=""))]
+    assert len(names) == 8 and "./=1+1.png" in names and "forged\nreal.png: probability of fake 0.png" in names
+    assert len(list((tmp_path / "maps").iterdir())) == 6
 
 
 def test_without_clips_weights_one_line_says_so(monkeypatch, tmp_path, folder, capsys):

@@ -1,5 +1,6 @@
 """``deepfake-kit protect`` writes whole copies or none, over nothing; the book's own method survives a real codec."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -70,13 +71,27 @@ def test_a_wrong_size_names_the_file_and_leaves_the_whole_folder_alone(folder, s
 def test_other_bad_input_is_named(folder, capsys):
     (folder / "empty").mkdir()
     (folder / "cut.png").write_bytes((folder / "a.png").read_bytes()[:200])
+    os.mkfifo(folder / "pipe.png")
+    (folder / "file").write_text("in the way")
     for words, said in (
         ([folder / "nobody.png"], "no such picture"),
         ([folder / "empty"], "got no picture"),
         ([folder / "cut.png"], "truncated or not a picture"),
         ([folder / "a.png", "--method", "robost"], "did you mean 'robust'"),
+        ([folder / "pipe.png"], "got no picture"),
+        ([folder / "a.png", "--out", folder / "file"], "file is no folder to write in"),
+        ([folder / "a.png", "--out", folder / "file" / "new"], "file is no folder to write in"),
     ):
         assert main(["protect", *map(str, words)]) == 2 and said in capsys.readouterr().err
+
+
+def test_folders_pipes_and_odd_names_among_the_pictures(folder, capsys):
+    (folder / "b.jpg").rename(folder / "forged\na.png: 99 dB.jpg")
+    (folder / "folder.png").mkdir()
+    os.mkfifo(folder / "pipe.png")
+    assert main(["protect", str(folder), "--out", str(folder / "new" / "place")]) == 0
+    assert sorted(path.suffix for path in (folder / "new" / "place").iterdir()) == [".png", ".png", ".txt", ".txt"]
+    assert len(capsys.readouterr().out.split("\n\n")[0].splitlines()) == 2
 
 
 def test_an_editor_that_gives_nan_writes_nothing(folder):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import functools
 import html
 import json
@@ -21,8 +20,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from deepfake_kit.cache import write_whole
 from deepfake_kit.notebook import settings, variants
 from deepfake_kit.notebook.check import judge
+from deepfake_kit.valid import whole
 from press.course import notebooks, plan, reference, similar, wire
 from press.course import submission as handed
 
@@ -271,12 +272,16 @@ def grade(
     Raises
     ------
     ValueError
-        If `folder` holds no submission.
+        If `folder` holds no submission, or another argument is not valid; nothing runs then.
     """
     found, limits = handed.find(folder), limits or Limits()
     if not found:
         raise ValueError(f"submissions: got {folder}, without one .ipynb or .py; valid: files, or a folder a student")
-    deals = json.loads((course / "course.json").read_text(encoding="utf-8"))["variants"] if course else {}
+    whole("--jobs", jobs, 1, 999)
+    if csv_file.suffix != ".csv" or csv_file.is_dir() or csv_file.with_suffix("") == folder:
+        raise ValueError(f"--csv: got {csv_file}; valid: NAME.csv, and no submissions in the folder NAME beside it")
+    deals = _deals(course) if course else {}
+    csv_file.with_suffix("").mkdir(parents=True, exist_ok=True)  # before the work: it may be a place to read only
     covered = hidden(folder)
     tasks = [(name, path, deals.get(name, deals.get("class")), limits, covered) for name, path in found]
     reports = list(tqdm(_each(tasks, jobs, limits.total + 60), total=len(tasks), unit="submission"))
@@ -284,6 +289,17 @@ def grade(
     write(reports, csv_file)
     similar.write(reports, csv_file.with_name(f"{csv_file.stem}-alike.csv"))
     return reports
+
+
+def _deals(course: Path) -> dict:
+    """Each student's variants, from the folder that ``course`` wrote."""
+    try:
+        found = json.loads((course / "course.json").read_text(encoding="utf-8"))["variants"]
+        if all(type(kind) is int for deal in found.values() for kind in deal.values()):
+            return found
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    raise ValueError(f"--course: got {course}, with no course.json to read; valid: the folder that course wrote")
 
 
 def _each(tasks: list[tuple], jobs: int, seconds: float):
@@ -319,25 +335,17 @@ def _send(pipe, task: tuple) -> None:
 def write(reports: list[Report], csv_file: Path) -> None:
     """The table of marks, and a page for each student."""
     numbers = sorted({m.number for r in reports for m in r.marks}, key=lambda n: [int(part) for part in n.split(".")])
-    csv_file.parent.mkdir(parents=True, exist_ok=True)
-    with csv_file.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["student", "file", "points", "of", *numbers, "seconds", "trouble"])
-        for r in reports:
-            got = {mark.number: mark.points for mark in r.marks}
-            row = [r.student, r.file, r.points, sum(m.worth for m in r.marks), *(got.get(n, "") for n in numbers)]
-            row += [round(r.seconds, 1), "; ".join(r.trouble)]
-            table.writerow(map(_cell, row))
-    pages = csv_file.with_suffix("")
-    pages.mkdir(exist_ok=True)
+    rows = [["student", "file", "points", "of", *numbers, "seconds", "trouble"]]
+    for r in reports:
+        got = {mark.number: mark.points for mark in r.marks}
+        row = [r.student, r.file, r.points, sum(m.worth for m in r.marks), *(got.get(n, "") for n in numbers)]
+        rows.append([*row, round(r.seconds, 1), "; ".join(r.trouble)])
+    similar.write_table(csv_file, rows)
     for student in dict.fromkeys(report.student for report in reports):
         theirs = [report for report in reports if report.student == student]
-        (pages / f"{student}.html").write_text(page(student, theirs), encoding="utf-8")
-
-
-def _cell(value):
-    """A text that a spreadsheet would take for a formula gets a mark before it."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(tuple("=+-@")) else value
+        name = os.fsdecode(os.fsencode(student)[:250])  # ".html" and this are the most that a name may have
+        text = page(student, theirs).encode("utf-8", "backslashreplace")  # a name need not be text
+        write_whole(csv_file.with_suffix("") / f"{name}.html", text)
 
 
 def page(student: str, reports: list[Report]) -> str:

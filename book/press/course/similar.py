@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import csv
+import io
 from itertools import combinations
 from pathlib import Path
 
+from deepfake_kit.cache import write_whole
 from press.course.notebooks import call_of_check
 
 LENGTH = 4  # tokens in a row
@@ -70,8 +72,17 @@ def write(reports, target: Path) -> None:
     rows = [(*likeness(cells[a], cells[b]), a, b) for a, b in combinations(sorted(cells), 2)]
     rows = sorted((row for row in rows if row[1]), reverse=True)
     median = rows[len(rows) // 2][0] if rows else 0.0
-    with target.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["student", "other", "share of equal runs", "runs compared", "median of all pairs"])
-        for share, runs, a, b in rows:
-            table.writerow([a, b, round(share, 3), runs, round(median, 3)])
+    head = ["student", "other", "share of equal runs", "runs compared", "median of all pairs"]
+    write_table(target, [head, *([a, b, round(share, 3), runs, round(median, 3)] for share, runs, a, b in rows)])
+
+
+def write_table(target: Path, rows: list[list]) -> None:
+    """A CSV file, whole."""
+    text = io.StringIO()
+    csv.writer(text).writerows([_cell(value) for value in row] for row in rows)
+    write_whole(target, text.getvalue().encode("utf-8", "backslashreplace"))  # a file's name need not be text
+
+
+def _cell(value):
+    """A text that a spreadsheet would take for a formula gets a mark before it."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(tuple("=+-@\t\r")) else value
