@@ -100,7 +100,7 @@ def article(paper: str, results: list[dict] = (), book: bool = False) -> str:
 
     record, rows = claims.ledger(paper)
     rows = sorted(rows, key=lambda row: ORDER.index(row.evidence))
-    sized = sorted((row for row in rows if row.size and row.verdict not in claims.OPEN), key=lambda row: row.size)
+    sized = sorted((row for row in rows if row.size), key=lambda row: row.size)
     template = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     template.filters |= {"stated": claims.stated, "basis": claims.basis, "numbers": claims.numbers}
     return template.from_string(Path(__file__).with_name("report.md").read_text(encoding="utf-8")).render(

@@ -151,6 +151,12 @@ def number_faults(row: dict) -> list[str]:
     return found
 
 
+# How often something was trained, or drawn: an interval over test pictures says nothing of another training.
+TIMES = re.compile(
+    r"\b(?:one|two|three|four|five|six|eight|ten|\d+)(?: [\w-]+){0,3}? (?:trainings?|seeds?|runs?|draws?|networks?)\b"
+)
+
+
 def evidence_faults(row: dict) -> list[str]:
     """Where a verdict says more than its evidence."""
     evidence, verdict = row.get("evidence"), row["verdict"]
@@ -164,6 +170,8 @@ def evidence_faults(row: dict) -> list[str]:
     if evidence in ("small", "stated-size"):
         if not row.get("size"):
             found.append(f"evidence {evidence} without a size")
+        elif verdict in JUDGED and not TIMES.search(row["size"]):
+            found.append(f"size {row['size']!r} does not say how many trainings, runs or draws there were")
         if verdict in JUDGED and not row.get("random"):
             found.append(f"{verdict} by a run without an interval; an exact count is re-derived")
         if verdict in ("reproduced", "direction-holds") and not row.get("empty"):
@@ -438,7 +446,7 @@ MEASURED = {
     "expected": 0,
     "verdict": "reproduced",
     "evidence": "small",
-    "size": "20 devices",
+    "size": "20 devices, one training",
     "empty": "an untrained network",
     "random": True,
     "where": "keeps 84% of them, 1,000 times",
@@ -456,6 +464,7 @@ def test_a_measured_row_passes(monkeypatch):
     [
         {"evidence": None},
         {"size": None},
+        {"size": "20 devices"},
         {"empty": None},
         {"random": None},
         {"evidence": "re-derived"},
