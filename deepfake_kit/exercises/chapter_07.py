@@ -37,7 +37,10 @@ def _loss(answer) -> str | None:
             continue
         gap = real - false + m * math.sqrt(d)
         for other, hint in (
-            (real + max(real * false + m * math.sqrt(d), 0), "Distances are subtracted: the product is what a lost minus leaves."),
+            (
+                real + max(real * false + m * math.sqrt(d), 0),
+                "Distances are subtracted: the product is what a lost minus leaves.",
+            ),
             (real + max(real - false + m, 0), "The margin grows with the root of the number of features."),
             (real + gap, "Once fakes are far enough, the second term is 0, not negative."),
             (max(gap, 0), "One term is missing: what pulls the real features in?"),

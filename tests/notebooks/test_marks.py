@@ -11,6 +11,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
+from deepfake_kit.notebook import claims
+
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MARK = re.compile(r"\[◦\]\(#check-([\w.-]+)\)")
@@ -61,6 +63,35 @@ def test_an_empty_method_is_measured(path):
 def test_an_empty_method_that_nobody_measured_is_found(number):
     assert fixed_empties(f'run.claim("ddtma-eq-1", x, empty={number})') == ["'ddtma-eq-1'"]
     assert fixed_empties('run.claim("ddtma-eq-1", x, empty=untrained.mean() - 1)') == []
+
+
+def typed_numbers(code: str) -> list[str]:
+    """Claims of a number that was typed and not measured: the row neither quotes nor names it."""
+    calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
+    found = []
+    for call in calls:
+        if getattr(call.func, "attr", "") == "claim" and not any(
+            isinstance(x, ast.Name) for x in ast.walk(call.args[1])
+        ):
+            row = claims.find(ast.literal_eval(call.args[0]))
+            told = f"{row.printed} {row.where} {row.values} {row.measure} 100"  # 100: for per cent
+            known = {float(x.replace(",", "")) for x in re.findall(r"\d+(?:,\d{3})*(?:\.\d+)?", told)}
+            if {x.value for x in ast.walk(call.args[1]) if isinstance(x, ast.Constant)} - known:
+                found.append(row.id)
+    return found
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_claim_is_measured_or_holds_the_numbers_of_its_row(path):
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    code = "\n".join(cell.source for cell in cells if "setup" not in cell.metadata.get("tags", []))
+    assert typed_numbers(code) == []
+
+
+def test_a_claim_of_a_number_that_nobody_measured_is_found():
+    assert typed_numbers('run.claim("hanyang-claim-ucf", 13 / 14)') == ["hanyang-claim-ucf"]
+    assert typed_numbers('run.claim("hanyang-claim-8400", 100 * 420 / 500)') == []
+    assert typed_numbers('run.claim("hanyang-claim-ucf", (across < ours).mean())') == []
 
 
 def test_every_derivation_of_chapter_2_has_a_mark():
