@@ -78,6 +78,15 @@ def test_numbers_stand_under_their_own_names(one):
     assert "paper 0.5" in report.article("demo")
 
 
+def test_an_undecided_row_stands_once_and_says_why(one):
+    one(verdict="undecided", finding="inconsistent", direction="> 0", reason="One training only.")
+    text = report.article("demo")
+    assert "Found in the text" not in text and text.count("**Eq. (1)") == 1
+    assert text.partition("## What stays open")[2].count("One training only.") == 1
+    one(verdict="not-comparable", finding="inconsistent", reason="No number.")
+    assert "Found in the text" in report.article("demo")
+
+
 def test_a_number_of_a_stand_in_is_not_told(one):
     one(verdict="reproduced", printed=0.5)
     assert "here 0.25" in report.article("demo", result(value=0.25))
