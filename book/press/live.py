@@ -110,14 +110,19 @@ def write(folder: Path, modules_folder: Path, wheel: Path, notebooks: dict) -> N
     }
     parts = {name: (modules_folder / "pyodide" / name).read_bytes() for name in PYTHON}
     parts |= {"numpy.whl": wheel.read_bytes(), "kit.json": json.dumps(kit).encode()}
+    pack(folder, parts, "worker.js")
+
+
+def pack(folder: Path, parts: dict[str, bytes], worker: str) -> None:
+    """Write parts by their names, and the worker that opens them, for ``parts.js`` of the page to load."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in parts.items():
         packed = base64.b64encode(gzip.compress(data, 9, mtime=0)).decode()
         (folder / f"{name}.js").write_text(f'kitPart("{name}","{packed}")\n', encoding="ascii")
-    source = (HERE / "worker.js").read_text(encoding="utf-8")
+    source = "".join((HERE / name).read_text(encoding="utf-8") for name in ("parts.js", worker))
     (folder / "worker.js").write_text(f'kitPart("worker.js",{json.dumps(source)})\n', encoding="utf-8")
-    names = [*parts, "worker"]
-    (folder / "parts.js").write_text(f"kitPart('parts',{json.dumps([f'{n}.js' for n in names])})\n", encoding="ascii")
+    names = [f"{name}.js" for name in [*parts, "worker"]]
+    (folder / "parts.js").write_text(f"kitPart('parts',{json.dumps(names)})\n", encoding="ascii")
 
 
 def market(folder: Path, third_party: Path) -> None:

@@ -32,6 +32,7 @@ from press import (
     ledger,
     live,
     mend,
+    nets,
     pages,
     previews,
     sources,
@@ -161,6 +162,7 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
     downloads.mkdir()
     results, cards, thumbnails, contents = [], [], {}, pages.toc_pages(root / "_toc.yml")
     asked, wheel = {}, assets.numpy_wheel(fetch=False)
+    ready = nets.write(source / "_extra" / nets.PLACE, list(plan["chapters"]), root)
     for name, row in plan["chapters"].items():
         executed = paths.build(root) / "executed" / plan["profile"] / name / row["key"]
         notebook = nbformat.read(executed / "notebook.ipynb", as_version=4)
@@ -175,7 +177,7 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
         shown = settings.load(name).shown
         if exercises(notebook):
             asked[name] = deepcopy(notebook)
-        dressed = decorate.decorated(notebook, int(name[:2]), shown, address, name, python=wheel is not None)
+        dressed = decorate.decorated(notebook, int(name[:2]), shown, address, name, wheel is not None, ready)
         nbformat.write(dressed, source / "notebooks" / f"{name}.ipynb")
         if found := kept.load(name, root):
             result["kept"] = [record for record in found.about["records"] if record["type"] == "claim"]

@@ -3,7 +3,6 @@
   "use strict";
 
   const LIMIT = 10000; // milliseconds for one check
-  const LOADING = 120000;
   const memory = {
     get(key) {
       try { return localStorage.getItem(key); } catch { return null; } // a page from the disk may have none
@@ -16,74 +15,12 @@
     },
   };
 
-  // The parts of Python come as scripts, which a page from the disk may load too.
-  const parts = {};
-  window.kitPart = (name, text) => (parts[name] = text);
-
-  function script(address) {
-    return new Promise((done, failed) => {
-      const tag = document.createElement("script");
-      tag.src = address;
-      tag.onload = done;
-      tag.onerror = () => failed(new Error("This copy of the book lacks a part of Python, " + address.split("/").pop() + ". JupyterLab has one: make lab."));
-      document.head.append(tag);
-    });
-  }
-
-  async function load(folder) {
-    if (!parts.parts) await script(folder + "parts.js");
-    await Promise.all(parts.parts.filter((name) => !(name.replace(/\.js$/, "") in parts)).map((name) => script(folder + name)));
-  }
-
-  let worker = null; // one for the page
-  let queue = Promise.resolve();
-
-  function stop() {
-    if (worker) worker.terminate();
-    worker = null;
-  }
-
-  // One question to the worker; it is stopped when it takes too long or breaks.
-  function ask(question, limit, late) {
-    return new Promise((done, failed) => {
-      const give = (error) => {
-        clearTimeout(timer);
-        stop();
-        failed(new Error(error));
-      };
-      const timer = setTimeout(() => give(late), limit);
-      const broken = (why) =>
-        give("Python broke off" + (/memory/i.test(why) ? ", out of memory" : "") + ": " + why + ". The next check starts it anew.");
-      worker.onerror = (event) => broken(event.message || "the worker ended");
-      worker.onmessage = ({ data }) => {
-        if (data.broken) return broken(data.broken);
-        clearTimeout(timer);
-        done(data);
-      };
-      worker.postMessage(question);
-    });
-  }
-
-  async function python(folder, say) {
-    if (worker) return;
-    say("Loading Python, about 12 MB from this book's own folder…");
-    await load(folder);
-    say("Starting Python…");
-    const { parts: names, "worker.js": source, ...bytes } = parts;
-    const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-    worker = new Worker(address);
-    await ask({ parts: bytes }, LOADING, "Python did not start within two minutes.");
-    URL.revokeObjectURL(address);
-  }
+  const desks = {}; // one for the page
 
   function check(folder, number, code, say) {
-    const one = queue.then(async () => {
-      await python(folder, say);
-      return ask({ number, code }, LIMIT,
-        "Stopped after 10 seconds. Is there a loop that never ends? The next check starts Python anew.");
-    });
-    queue = one.catch(() => {});
-    return one;
+    desks[folder] = desks[folder] || window.kitDesk(folder, { name: "Python", weight: 12, again: "The next check starts it anew." });
+    const late = "Stopped after 10 seconds. Is there a loop that never ends? The next check starts Python anew.";
+    return desks[folder]({ number, code }, LIMIT, late, say);
   }
 
   function make(tag, about, ...inside) {

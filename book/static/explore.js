@@ -27,7 +27,29 @@
     });
   }
 
+  // A network waits for a click.
+  function offer(box) {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: "Load the network" });
+    const row = Object.assign(document.createElement("div"), { className: "kit-buttons" });
+    const said = Object.assign(document.createElement("p"), { className: "kit-told" });
+    said.setAttribute("role", "status");
+    row.append(button);
+    box.querySelector(".kit-elsewhere").replaceWith(row, said);
+    button.addEventListener("click", async () => {
+      if (button.getAttribute("aria-disabled") === "true") return;
+      button.setAttribute("aria-disabled", "true");
+      try {
+        if (!window.kitNets) await script("nets");
+        await window.kitNets.open(box, row, said);
+      } catch (error) {
+        said.textContent = (error.message || "A part is missing.") + " Press the button to try again.";
+        button.removeAttribute("aria-disabled");
+      }
+    });
+  }
+
   document.addEventListener("DOMContentLoaded", async () => {
+    document.querySelectorAll(".kit-net[data-nets]").forEach(offer);
     for (const [anchor, name] of Object.entries(BESIDE)) {
       const figure = document.getElementById(anchor);
       if (!figure) continue;

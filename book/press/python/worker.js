@@ -1,39 +1,8 @@
-// Runs in a worker: Python (Pyodide), numpy and the graders from the parts that the page hands over. No network.
-"use strict";
-
-const opened = new Map(); // a part's bytes by its file's name
-
-async function unpack(text) {
-  const letters = atob(text);
-  const packed = new Uint8Array(letters.length);
-  for (let at = 0; at < letters.length; at++) packed[at] = letters.charCodeAt(at);
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-
-function script(name) {
-  const address = URL.createObjectURL(new Blob([opened.get(name)], { type: "text/javascript" }));
-  importScripts(address);
-  URL.revokeObjectURL(address);
-}
-
-// Pyodide asks for its files by address. It gets them from memory, and whatever else asks gets nothing.
-const TYPES = { wasm: "application/wasm", json: "application/json" };
-self.fetch = async (asked) => {
-  const name = String(asked.url || asked).split("/").pop().split("?")[0];
-  if (!opened.has(name)) throw new TypeError("there is no network here");
-  return new Response(opened.get(name), {
-    headers: { "content-type": TYPES[name.split(".").pop()] || "application/octet-stream" },
-  });
-};
-for (const way of ["XMLHttpRequest", "WebSocket", "EventSource", "WebTransport", "BroadcastChannel", "indexedDB", "caches"]) {
-  try { Object.defineProperty(self, way, { value: undefined }); } catch { /* this browser has none to take away */ }
-}
-
+// Runs in a worker, below parts.js: Python (Pyodide), numpy and the graders.
 let grade, chapters;
 
 async function start(parts) {
-  await Promise.all(Object.entries(parts).map(async ([name, text]) => opened.set(name, await unpack(text))));
+  await open(parts);
   script("pyodide.asm.js");
   script("pyodide.js");
   const text = (name) => new TextDecoder().decode(opened.get(name));
