@@ -20,7 +20,7 @@ from bs4 import BeautifulSoup
 
 from press import browser, pages
 
-PARTS = "parts.js"  # stands in each folder of press.live.write
+PARTS = "_static/*/parts.js"  # stands in each folder of press.live.write
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same book gives the same file
 INTERACTIVE = re.compile(r"/_static/(?:exercise|predict|explore)\.js")
 # What makes sense on a screen alone; a folded part is printed open, a row of the ledger as its one line.
@@ -223,7 +223,7 @@ def archive(site: Path, file: Path, light: bool = False) -> Path:
     light : bool
         Leave out what a click loads in parts and some readers never ask for: Python, networks.
     """
-    left = {parts.parent for parts in site.rglob(PARTS)} if light else set()
+    left = {parts.parent for parts in site.glob(PARTS)} if light else set()
     with zipfile.ZipFile(file, "w") as packed:
         for path in sorted(site.rglob("*")):
             if path.is_file() and not left & set(path.parents):

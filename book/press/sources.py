@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import nbformat
 
+from deepfake_kit.notebook.run import NIGHT_KEY
 from deepfake_kit.notebook.sources import stripped
 from press import numbers
 
@@ -53,6 +55,15 @@ def for_colab(folder: Path, target: Path, repository: str) -> int:
         text = path.read_text(encoding="utf-8")
         (target / path.name).write_text(stamped(text, repository), encoding="utf-8")
     return 0
+
+
+def download(notebook, repository: str) -> str:
+    """The text of an executed notebook for a reader to keep: without the pictures that only a dark page shows."""
+    kept = deepcopy(notebook)
+    for cell in kept.cells:
+        for output in cell.get("outputs", []):
+            output.get("metadata", {}).pop(NIGHT_KEY, None)
+    return stamped(nbformat.writes(kept), repository)
 
 
 def stamped(text: str, repository: str) -> str:

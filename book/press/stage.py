@@ -166,7 +166,7 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
     for name, row in plan["chapters"].items():
         executed = paths.build(root) / "executed" / plan["profile"] / name / row["key"]
         notebook = nbformat.read(executed / "notebook.ipynb", as_version=4)
-        (downloads / f"{name}.ipynb").write_text(sources.stamped(nbformat.writes(notebook), address), encoding="utf-8")
+        (downloads / f"{name}.ipynb").write_text(sources.download(notebook, address), encoding="utf-8")
         for anchor, picture in decorate.nights(notebook).items():
             dark = source / "_extra" / mend.NIGHT / f"{anchor}.webp"
             dark.parent.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,8 @@ import small_book
 from press import keys, stage
 from small_book import press
 
+from deepfake_kit.notebook.run import NIGHT_KEY
+
 pytestmark = pytest.mark.slow
 
 
@@ -80,6 +82,8 @@ def test_the_download_is_the_notebook_that_ran(built):
     notebook = json.loads((built / "_build" / "html" / "_sources" / "notebooks" / "91_demo.ipynb").read_text())
     sources = ["".join(cell["source"]) for cell in notebook["cells"]]
     assert "pass" not in sources and any("run.figure" in source for source in sources)
+    (ran,) = (built / "_build" / "executed" / "book" / "91_demo").glob("*/notebook.ipynb")
+    assert NIGHT_KEY in ran.read_text() and NIGHT_KEY not in json.dumps(notebook), "no pictures for a dark page"
 
 
 def test_no_machine_path_is_published(built):
