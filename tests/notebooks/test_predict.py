@@ -12,7 +12,7 @@ from press import guess
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 ITEM = re.compile(r"^(\d)\. (.+)$", re.MULTILINE)
 SHOWS = re.compile(r"run\.(?:figure|explorable|table)\(")
-NUMBER = {"01", "02", "04", "05", "08", "09", "11", "12"}  # that let a number be guessed
+NUMBER = {"01", "02", "03", "04", "05", "07", "08", "09", "10", "11", "12"}  # that let a number be guessed
 WITH = ("01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12")  # chapters that ask at least four times
 
 
