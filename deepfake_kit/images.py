@@ -86,7 +86,7 @@ def open_picture(source: str | os.PathLike | bytes, name: str | None = None) -> 
         raise
     except Exception as error:  # on a damaged file Pillow's decoders raise nearly anything
         raise ValueError(
-            f"{name}: truncated or not a picture that can be read ({len(data):,} bytes: {error})"
+            f"{name}: truncated or not a picture that can be read ({len(data):,} bytes: {str(error).split(' <')[0]})"
         ) from error
 
 

@@ -76,14 +76,13 @@ def _detect(options) -> int:
         raise ValueError(f"--explain: {options.explain!r} is not empty; valid: a new or empty folder")
     detector = d.load(options.model)
     print(detector.said(), file=sys.stderr)
-    rows, unread = [], 0
+    rows = []
     for number, path in enumerate(tqdm(files, unit="picture", file=sys.stderr)):
         name = os.path.relpath(path, paths.here())
         name = f"./{name}" if name.startswith(tuple("=+-@")) else name  # which a spreadsheet would take for a formula
         try:
             image, pixels = detector.open(path)
         except (ValueError, OSError) as error:
-            unread += 1
             tqdm.write(f"deepfake-kit: skipped: {error}", file=sys.stderr)
             rows.append([name, "", "", "", "not read"])
             continue
@@ -100,7 +99,7 @@ def _detect(options) -> int:
         text = io.StringIO()
         csv.writer(text).writerows([["picture", "probability of fake", "log-odds", "distance", "remark"], *rows])
         write_whole(table, text.getvalue().encode("utf-8", "backslashreplace"))  # a file's name need not be text
-    return 1 if unread else 0
+    return int(any(row[-1] == "not read" for row in rows))
 
 
 def _fetch_weights(options) -> int:
@@ -124,6 +123,7 @@ def _protect(options) -> int:
 
     out = _written("--out", options.out, folder=True)
     planned = files.plan(paths.absolute(options.source), options.budget, options.method, out)
+    print("At the first use three small editors are trained, in about two minutes.", file=sys.stderr)
     for told in files.copies(planned, options.budget, options.method):
         print(told)
     print(f"\n{files.CAVEATS}", end="")

@@ -133,7 +133,7 @@ def _number(notebook, number: int, known: set[str]) -> None:
                 cell.source = f"::::{{container}} kit-predict\n{guess.told(cell, values)}\n::::"
         for output in cell.get("outputs", []):
             if "text/markdown" in output.get("data", {}):
-                output.data["text/markdown"] = linked(output.data["text/markdown"])
+                output.data["text/markdown"] = opening.EXPONENT.sub("-\u2060", linked(output.data["text/markdown"]))
 
 
 def _with_tables(cells: list, records: dict, marks: dict, named: set[str]) -> list:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from deepfake_kit.notebook.page import METADATA_KEY
 
 TITLE = re.compile(r"# (?P<title>[^\n]+)\n+(?:\*(?P<question>[^*].*?)\*\n+)?(?P<lead>.*)", re.DOTALL)
+EXPONENT = re.compile(r"(?<=\de)-(?=\d)")  # of 3e-07, behind which a browser would end the line
 FACT = re.compile(r"^\*\*(Prerequisites|Time)\.\*\*\s*(.+?)(?:\n\s*\n|\Z)", re.DOTALL | re.MULTILINE)
 
 
@@ -69,7 +70,7 @@ def read(notebook) -> Opening:
             if "hero" in tags(cell) and kind == "figure":
                 opening.hero = output
             if "found" in tags(cell) and kind == "sentence":
-                opening.answer, _, rest = record(output)["text"].partition("\n\n")
+                opening.answer, _, rest = EXPONENT.sub("-\u2060", record(output)["text"]).partition("\n\n")
                 opening.findings = [" ".join(item.split()) for item in re.split(r"^- ", rest, flags=re.MULTILINE)[1:]]
     return opening
 

@@ -13,7 +13,7 @@ def add(commands, seconds) -> None:
     tasks = arena.add_subparsers(required=True, metavar="TASK")
     check = tasks.add_parser("check", help="say within seconds what is wrong with an entry")
     check.set_defaults(command=_check)
-    enter = tasks.add_parser("run", help="score an entry on pictures it has not seen")
+    enter = tasks.add_parser("run", help="score an entry on new pictures; the first time takes minutes")
     enter.add_argument("--leaderboard", default="leaderboard.json", metavar="FILE", help="default: leaderboard.json")
     enter.add_argument(
         "--seed-file", metavar="FILE", help="holds the secret; default: beside the board, made if missing"
@@ -29,8 +29,7 @@ def _check(options) -> int:
 
     entry, walls = contest.check(options.entry)
     missing = [wall for wall, stands in walls.items() if not stands]
-    print(f"{entry.name}: a {entry.kind}, ready to enter")
-    print(f"walls around it: {', '.join(wall for wall in walls if wall not in missing)}")
+    print(f"{entry.name}: a {entry.kind}, ready to enter\nwalls: {', '.join(w for w in walls if w not in missing)}")
     if missing:
         print(f"not to be had here: {', '.join(missing)}; run strangers' entries under an account of their own")
     return 0

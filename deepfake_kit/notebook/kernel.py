@@ -103,6 +103,7 @@ def launch() -> None:
     """Become Python's usual kernel, but one that ends with all it has started when the run that wants it is killed."""
     end_with_parent(int(os.environ["JPY_PARENT_PID"]))
     os.environ["JPY_PARENT_PID"] = "1"  # ipykernel's own watch would leave behind what the kernel has started
+    sys.argv.append("--log-level=ERROR")  # it would warn each reader that this machine's own loopback is not encrypted
     runpy.run_module("ipykernel_launcher", run_name="__main__", alter_sys=True)
 
 

@@ -86,6 +86,13 @@ def test_a_mark_stands_where_the_text_asks_and_else_in_the_table():
     assert 'id="check-07-two"' in table and 'id="check-07-one"' not in table and "2 checked" in table
 
 
+def test_a_number_that_a_run_says_is_not_broken_at_its_exponent():
+    notebook = chapter()
+    notebook.cells[-2].outputs = [said("It moves by 3e-07, well-known.\n\n- a 1\n- b 2\n- c 3")]
+    words = "".join(cell.source for cell in decorate.decorated(notebook, 7, name="07_x").cells)
+    assert "3e-\u206007, well-known" in words
+
+
 def test_a_mark_that_no_run_made_stops_the_build():
     with pytest.raises(ValueError, match="check-07-three"):
         dressed(text="It holds [◦](#check-07-three).")
