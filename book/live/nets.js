@@ -346,17 +346,30 @@
   function detector({ side, said, picture }, run, say, card) {
     const once = alone(say), now = {};
     const canvas = make("canvas", { role: "img", "aria-label": "no picture yet", width: side, height: side });
+    const quality = make("input", { type: "range", id: "kit-net-saved", min: 5, max: 95, step: 5, value: 30 });
+    const output = make("output", { htmlFor: quality.id }, "30");
+    quality.addEventListener("input", () => (output.textContent = quality.value));
 
     async function judge(file) {
       const opened = await pixels(file);
       say("Reading…");
-      const bytes = square(opened, side), least = Math.min(opened.width, opened.height);
+      now.bytes = square(opened, side);
+      now.name = file.name || "The drawn portrait";
+      now.least = Math.min(opened.width, opened.height);
+      await tell(now.bytes, now.name);
+    }
+
+    async function again() {
+      const name = `${now.name}, small and saved as JPEG ${quality.value}`;
+      await tell(square(await pixels(await jpeg(now.bytes, side, +quality.value)), side), name);
+    }
+
+    async function tell(bytes, name) {
       drawn(canvas, bytes, side);
       const { odds, distance } = await run("detector", { images: [unit(bytes), [1, 3, side, side]] });
       Object.assign(now, { odds: odds[0], distance: distance[0] });
-      const why = least < side ? `smaller than ${side} pixels`
+      const why = now.least < side ? `smaller than ${side} pixels`
         : distance[0] <= 1 ? "" : `unlike what it learned from, distance ${distance[0].toFixed(2)} of 1`;
-      const name = file.name || "The drawn portrait";
       canvas.setAttribute("aria-label", `${name} as the detector sees it, ${side} by ${side} pixels`);
       say(why ? `${name}: cannot say (${why}).` : `${name}: probability of fake ${(1 / (1 + Math.exp(-odds[0]))).toFixed(3)}.`);
     }
@@ -367,6 +380,9 @@
       parts: [
         make("div", { className: "kit-net-views" }, framed(canvas, `what it sees: ${side} × ${side} pixels`)),
         chooser(card, "detector", fromText(picture), (file) => once(() => judge(file))),
+        make("div", { className: "kit-live-rows" },
+          make("label", { htmlFor: quality.id }, make("span", {}, "JPEG quality"), quality, output)),
+        make("div", { className: "kit-buttons" }, button("Save what it sees as JPEG, judge again", () => once(again))),
       ],
       after: [
         make("p", {}, said + " A low number does not say that a picture is genuine, and a high one accuses nobody."),

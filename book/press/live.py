@@ -114,7 +114,7 @@ def write(folder: Path, modules_folder: Path, wheel: Path, notebooks: dict) -> N
 
 
 def pack(folder: Path, parts: dict[str, bytes], worker: str) -> None:
-    """Write parts by their names, and the worker that opens them, for ``parts.js`` of the page to load."""
+    """Write parts by their names, and the worker that opens them, for ``desk.js`` of the page to load."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in parts.items():
         packed = base64.b64encode(gzip.compress(data, 9, mtime=0)).decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,8 +48,8 @@ BOXES = {
         "07_vit_lora",
         "shipped",
         "Put a picture before the detector",
-        "The smaller of the two detectors, `drawn-spectrum`, runs in your browser. Try it on a drawn portrait, and "
-        "then on any picture of yours. The picture does not leave your computer.",
+        "The smaller of the two detectors, `drawn-spectrum`, runs in your browser. Try it on a drawn portrait, save "
+        "that as JPEG ever more coarsely, and then open a picture of yours. It does not leave your computer.",
         "On the command line: `deepfake-kit detect photo.jpg --model drawn-spectrum`.",
     ),
 }
@@ -74,6 +75,7 @@ def write(folder: Path, chapters: list[str], root: Path) -> set[str]:
     parts["facts.json"] = json.dumps(facts).encode()
     parts |= {name: path.read_bytes() for name, path in assets.runtime(fetch=False).items()}
     live.pack(folder, parts, "nets.js")
+    shutil.copyfile(live.HERE / "nets-LICENSE", folder / "LICENSE")
     return set(facts)
 
 

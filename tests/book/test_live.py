@@ -85,7 +85,7 @@ def test_an_exercise_that_is_not_whole_is_named():
 
 PAGE = """<!DOCTYPE html><html lang="en" data-theme="light"><head><meta charset="utf-8"><title>Exercises</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="stylesheet" href="../_static/exercise.css"><script src="../_static/parts.js"></script>
+<link rel="stylesheet" href="../_static/exercise.css"><script src="../_static/desk.js"></script>
 <script src="../_static/exercise.js"></script>
 <style>:root {{ --pst-color-text-base: #222; --pst-color-text-muted: #555; --pst-color-surface: #f5f5f5;
 --pst-color-background: #fff; --pst-color-primary: #05a; --book-good: #007a5a; --book-fair: #9a5b00;
@@ -105,7 +105,7 @@ def folder(tmp_path_factory, third_party):
         missing("numpy for the page's Python cannot be had here")
     site = tmp_path_factory.mktemp("site")
     live.write(site / live.PLACE, third_party / "node_modules", wheel, NOTEBOOKS)
-    for name in ("parts.js", "exercise.js", "exercise.css"):
+    for name in ("desk.js", "exercise.js", "exercise.css"):
         shutil.copy(ROOT / "book" / "static" / name, site / "_static" / name)
     cells = [
         CELL.format(
@@ -151,7 +151,7 @@ def test_nothing_of_python_is_loaded_before_a_click_and_every_exercise_answers(o
     assert page.locator(".kit-exercise textarea").count() == len(EVERY) >= 64
     assert {url.removeprefix(base) for url in asked} == {
         "notebooks/all.html",
-        "_static/parts.js",
+        "_static/desk.js",
         "_static/exercise.js",
         "_static/exercise.css",
     }
@@ -264,7 +264,7 @@ def test_without_python_the_page_says_where_to_solve_it():
 
 
 def test_a_question_answers_each_choice(chromium, axe, tmp_path):
-    for name in ("predict.js", "exercise.css", "parts.js"):
+    for name in ("predict.js", "exercise.css", "desk.js"):
         (tmp_path / "_static").mkdir(exist_ok=True)
         shutil.copy(ROOT / "book" / "static" / name, tmp_path / "_static" / name)
     box = """<div class="kit-predict docutils container"><p><strong>Before you look.</strong> Which?</p>

@@ -12,7 +12,7 @@ import torch
 from conftest import missing
 from nbformat.v4 import new_markdown_cell
 from PIL import Image
-from press import browser, export, nets
+from press import bind, browser, export, nets
 
 from deepfake_kit import diffusion, pretrained
 from deepfake_kit.data import readers
@@ -22,7 +22,7 @@ from deepfake_kit.faces import studio
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = """<!DOCTYPE html><html lang="en" data-theme="light"><head><meta charset="utf-8"><title>Networks</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="stylesheet" href="../_static/exercise.css"><script src="../_static/parts.js"></script>
+<link rel="stylesheet" href="../_static/exercise.css"><script src="../_static/desk.js"></script>
 <script src="../_static/explore.js"></script><style>:root {{ --pst-color-text-base: #222; --pst-color-text-muted: #555;
 --pst-color-surface: #f5f5f5; --pst-color-background: #fff; --pst-color-primary: #05a;
 --pst-color-border: #999; }}</style></head><body><main><h1>Networks</h1>{}</main></body></html>"""
@@ -45,7 +45,7 @@ def folder(tmp_path_factory):
         missing("the package onnx, or onnxruntime for the page, cannot be had here")
     site = tmp_path_factory.mktemp("site")
     ready = nets.write(site / nets.PLACE, [box.chapter for box in nets.BOXES.values()], ROOT)
-    for name in ("parts.js", "explore.js", "exercise.css"):
+    for name in ("desk.js", "explore.js", "exercise.css"):
         shutil.copy(ROOT / "book" / "static" / name, site / "_static" / name)
     shutil.copytree(ROOT / "book" / "live", site / "_static" / "live")
     (site / "notebooks").mkdir()
@@ -88,7 +88,7 @@ def test_nothing_of_a_network_is_loaded_before_a_click(opened):
     page, asked, base = opened
     assert page.get_by_role("button", name="Load the network").count() >= 1
     assert {url.removeprefix(base) for url in asked} == {
-        "notebooks/all.html", "_static/parts.js", "_static/explore.js", "_static/exercise.css"
+        "notebooks/all.html", "_static/desk.js", "_static/explore.js", "_static/exercise.css"
     }  # fmt: skip
 
 
@@ -189,6 +189,8 @@ def test_the_detector_says_what_the_kit_says(opened, kind, tmp_path):
     assert said == f"{kind}.png: " + (f"cannot say ({why})." if why else f"{score}.")
     assert bool(why) == (kind != "portrait")
     assert made.said() in box.inner_text()
+    box.get_by_role("button", name="Save what it sees as JPEG").click()
+    told(box, f"{kind}.png, small and saved as JPEG 30: ")
     assert all(not browser.is_foreign(url, base) for url in asked)
 
 
@@ -274,6 +276,11 @@ def test_without_scripts_or_networks_the_page_says_how_it_goes_elsewhere(chromiu
     page.goto((folder / "notebooks" / "all.html").as_uri())
     assert page.locator("#net-detector").inner_text().count("deepfake-kit detect") == 1
     context.close()
+
+
+def test_the_light_archive_leaves_out_the_networks_and_nothing_else(folder):
+    assert {path.parent.relative_to(folder).as_posix() for path in folder.rglob(bind.PARTS)} == {nets.PLACE}
+    assert sum(path.stat().st_size for path in (folder / nets.PLACE).iterdir()) < 15e6
 
 
 def test_each_box_stands_in_its_chapter():
