@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from deepfake_kit.exercises import number, numbers
+from deepfake_kit.exercises import compared, number, numbered, numbers
 
 
 def discriminator_with_prior(answer) -> str | None:
@@ -56,14 +56,9 @@ def adaptive_instance_norm(answer) -> str | None:
 
 def style_layers(answer) -> str | None:
     """1.4: how many style layers a style-based generator has at a resolution."""
-    for side, layers in ((8, 4), (32, 8), (256, 14), (1024, 18), (4, 2)):
-        found = number(answer(side))
-        if found != layers:
-            return (
-                f"at {side} pixels you count {found}. Start at 4x4, double until you arrive, "
-                "and give every resolution two layers."
-            )
-    return None
+    hint = "at {0} pixels you are off. Start at 4x4, double until you arrive, and give every resolution two layers."
+    sides = [(2**k,) for k in (3, 5, 8, 10, 2)]
+    return compared(answer, [*sides, (1024,)], lambda side: 2 * (side.bit_length() - 2), {}, hint)
 
 
 def uneven_overlap(answer) -> str | None:
@@ -81,10 +76,61 @@ def uneven_overlap(answer) -> str | None:
     return None
 
 
-EXERCISES = {
-    "1.1": discriminator_with_prior,
-    "1.2": value_of_strangers,
-    "1.3": adaptive_instance_norm,
-    "1.4": style_layers,
-    "1.5": uneven_overlap,
-}
+def family(answer) -> str | None:
+    """1.6: which family of manipulation changed these shares of the regions."""
+
+    def right(background, hair, skin, mouth):
+        shares = {"synthesis": background, "swap": skin, "expression": mouth, "attribute": hair}
+        return next((name for name, share in shares.items() if share >= 0.5), "none")
+
+    cases = ((0.97, 0.96, 0.94, 0.94), (0.29, 0.93, 0.86, 0.87), (0.02, 0.91, 0.04, 0.0), (0.0, 0.0, 0.05, 0.72))
+    cases += ((0.3, 0.1, 0.9, 0.9), (0.5, 0.6, 0.7, 0.4), (0.1, 0.5, 0.5, 0.2), (0.0, 0.6, 0.0, 0.5), (0, 0, 0, 0.1))
+    slips = {
+        "only an entire synthesis has to make the background anew. Ask for it first.": lambda b, h, s, m: "synthesis",
+        "another mouth alone is another expression. Whose skin is it?": lambda b, h, s, m: "swap" if m >= 0.5 else "",
+        "hair alone is an attribute; where more has changed, ask for that first.": lambda b, h, s, m: "attribute",
+    }
+    return compared(
+        answer, cases, right, slips, "which regions does each family have to touch? Begin with the largest."
+    )
+
+
+def linear_swap(answer) -> str | None:
+    """1.7: the swap where both decoders are matrices."""
+    random = np.random.default_rng(17)
+    cases = [(random.normal(size=n), *random.normal(size=(2, n, k))) for n, k in ((4, 2), (9, 3), (5, 1))]
+    inv = np.linalg.pinv
+    slips = {
+        "A's frame was drawn by A's matrix: read the code with that one.": lambda x, a, b: b @ inv(b) @ x,
+        "that draws A from a code read as B's. Which matrix reads, which draws?": lambda x, a, b: a @ inv(b) @ x,
+        "a transpose undoes a matrix only if its columns are orthonormal. Solve.": lambda x, a, b: b @ a.T @ x,
+        "that draws A again, with A's own decoder.": lambda x, a, b: a @ inv(a) @ x,
+    }
+    hint = "two steps: find the code of A's frame, then draw B from it."
+    return compared(answer, cases, lambda x, a, b: b @ inv(a) @ x, slips, hint, 1e-6)
+
+
+def folded_peak(answer) -> str | None:
+    """1.8: where a peak of the spectrum lies after every step-th pixel was kept."""
+    cases = ((0.1, 2), (0.4, 2), (0.45, 3), (0.3, 4), (0.25, 3), (0.5, 2), (0.12, 1), (0.37, 5))
+    slips = {
+        "a new pixel is wider than an old one, so more of a wave passes in it.": lambda f, s: f,
+        "the wave stays and the pixels grow: do its cycles a pixel become more or fewer?": lambda f, s: f / s,
+        "no grid shows more than half a cycle a pixel: what is above comes back, folded.": lambda f, s: f * s,
+        "whole cycles a pixel cannot be seen, and the rest is folded at one half.": lambda f, s: f * s % 1,
+    }
+    hint = "how many cycles pass in one new pixel? What does a grid make of a whole cycle a pixel?"
+    return compared(answer, cases, lambda f, s: abs(f * s - round(f * s)), slips, hint, 1e-6)
+
+
+EXERCISES = numbered(
+    1,
+    discriminator_with_prior,
+    value_of_strangers,
+    adaptive_instance_norm,
+    style_layers,
+    uneven_overlap,
+    family,
+    linear_swap,
+    folded_peak,
+)

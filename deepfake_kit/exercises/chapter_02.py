@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from deepfake_kit.exercises import number, numbers
+from deepfake_kit.exercises import compared, number, numbered, numbers
 
 
 def _differs(found, expected, tolerance: float = 1e-6) -> bool:
@@ -78,43 +78,50 @@ def ddim(answer) -> str | None:
 
 def eps_from_v(answer) -> str | None:
     """2.5: noise from a velocity prediction."""
-    rng = np.random.default_rng(1)
-    for bar in (0.01, 0.36, 0.5, 0.99):
-        x0, eps = rng.standard_normal((2, 5))
-        x, v = math.sqrt(bar) * x0 + math.sqrt(1 - bar) * eps, math.sqrt(bar) * eps - math.sqrt(1 - bar) * x0
-        found = numbers(answer(x.copy(), v.copy(), bar))
-        if not _differs(found, eps, 1e-5):
-            continue
-        if not _differs(found, x0, 1e-5):
-            return "that is the clean image. The noise is the other combination."
-        return "(x_t, v) is (x_0, eps) turned by an angle. Undo the rotation; its squared weights add up to 1."
-    return None
+    random = np.random.default_rng(1)
+    cases = [(*random.standard_normal((2, 5)), bar) for bar in (0.01, 0.36, 0.5, 0.99)]
+    clean = {
+        "that is the clean image. The noise is the other combination.": lambda x, v, b: b**0.5 * x - (1 - b) ** 0.5 * v
+    }
+    hint = "(x_t, v) is (x_0, eps) turned by an angle. Undo the rotation; its squared weights add up to 1."
+    return compared(answer, cases, lambda x, v, b: b**0.5 * v + (1 - b) ** 0.5 * x, clean, hint, 1e-5)
 
 
 def look_ahead(answer) -> str | None:
     """2.6: the clean estimate half-way through a stride."""
-    rng = np.random.default_rng(2)
-    for before, now, after in ((-4.0, -3.0, -1.0), (0.5, 0.7, 2.0), (1.0, 2.0, 3.0)):
-        start, slope = rng.standard_normal((2, 3))
-        found = numbers(answer(start + slope * now, start + slope * before, after, now, before))
-        if not _differs(found, start + slope * (now + after) / 2):
-            continue
-        if not _differs(found, start + slope * after):
-            return "that is the estimate at the end of the stride. On average over the stride it is that of the middle."
-        if not _differs(found, start + slope * (now + before) / 2):
-            return "that looks back. The estimate is wanted between this step and the next."
-        return (
-            f"for an estimate that changes evenly from lambda {before:g} to {now:g}, next {after:g}, you are off. "
-            "How fast does it change, and how far is half of the next stride?"
-        )
-    return None
+    random = np.random.default_rng(2)
+    cases = [
+        (*random.standard_normal((2, 3)), *lams) for lams in ((-1.0, -3.0, -4.0), (2.0, 0.7, 0.5), (3.0, 2.0, 1.0))
+    ]
+
+    def right(now, old, after, at, before, share=0.5):
+        return now + share * (after - at) / (at - before) * (now - old)
+
+    slips = {
+        "that is the estimate at the end of the stride. On average over it, it is that of the middle.": {"share": 1},
+        "that looks back. The estimate is wanted between this step and the next.": lambda n, o, *lams: (n + o) / 2,
+    }
+    hint = "lambdas {2:g}, {3:g}, {4:g}: how fast does the estimate change, and how far is half of the stride?"
+    return compared(answer, cases, right, slips, hint, 1e-6)
 
 
-EXERCISES = {
-    "2.1": alpha_bars,
-    "2.2": crossing,
-    "2.3": posterior_variance,
-    "2.4": ddim,
-    "2.5": eps_from_v,
-    "2.6": look_ahead,
-}
+def variance_after(answer) -> str | None:
+    """2.7: what one reverse step makes of the variance where the data are one Gaussian."""
+
+    def right(v, alpha, bar, noise, power=2, kept=1.0):
+        before = bar * v + 1 - bar
+        return ((1 - (1 - alpha) / before) / math.sqrt(alpha)) ** power * before + kept * noise
+
+    cases = ((1.0, 0.9, 0.5, 0.1), (0.25, 0.98, 0.7, 0.01), (4.0, 0.5, 0.1, 0.3), (0.01, 0.9, 0.3, 0.0))
+    slips = {
+        "the step also adds fresh noise, and variances of independent parts add.": {"kept": 0},
+        "a factor before a variable counts squared in its variance.": {"power": 1},
+        "the misprint: a step back takes alpha, only the root all steps so far.": lambda v, a, b, n: right(v, b, b, n),
+    }
+    hint = (
+        "put the estimate of the noise into the step: x_t times a number, plus noise. Which number, and its variance?"
+    )
+    return compared(answer, cases, right, slips, hint)
+
+
+EXERCISES = numbered(2, alpha_bars, crossing, posterior_variance, ddim, eps_from_v, look_ahead, variance_after)

@@ -6,46 +6,32 @@ import math
 
 import numpy as np
 
-from deepfake_kit.exercises import number, numbers
+from deepfake_kit.exercises import compared, number, numbered
 
 
 def _gram(answer) -> str | None:
     random = np.random.default_rng(31)
-    for channels, positions in ((3, 5), (4, 4), (1, 7), (6, 2)):
-        f = random.standard_normal((channels, positions)) + 0.5
-        given, ours = f.copy(), numbers(answer(f))
-        if not np.array_equal(given, f):
-            return "Your function changed the features it was given."
-        right = np.array([[sum(a * b) for b in f] for a in f])
-        if ours.shape == right.shape and np.allclose(ours, right, atol=1e-9):
-            continue
-        if ours.shape != right.shape:
-            return f"Yours has shape {ours.shape} for {channels} channels: one entry a pair of channels."
-        centred = f - f.mean(1, keepdims=True)
-        for other, hint in (
-            (right / positions, "That is the mean over the positions; the report's formula is the sum."),
-            (right / f.size, "You divided by the size of the map; the report's formula is the plain sum."),
-            (centred @ centred.T, "That is centred, a covariance. A Gram matrix keeps the means."),
-        ):
-            if np.allclose(ours, other, atol=1e-9):
-                return hint
-        return "Entry (i, j) is the sum over positions k of F[i, k] times F[j, k]."
-    return None
+    cases = [(random.standard_normal(shape) + 0.5,) for shape in ((3, 5), (4, 4), (1, 7), (6, 2))]
+    slips = {
+        "That is the mean over the positions; the report's formula is the sum.": lambda f: f @ f.T / f.shape[1],
+        "You divided by the size of the map; the report's formula is the plain sum.": lambda f: f @ f.T / f.size,
+        "That is centred, a covariance. A Gram matrix keeps the means.": lambda f: f @ (f - f.mean(1, keepdims=True)).T,
+    }
+    hint = "Entry (i, j) is the sum over positions k of F[i, k] times F[j, k]."
+    return compared(answer, cases, lambda f: np.einsum("ik,jk->ij", f, f), slips, hint)
 
 
 def _guided(answer) -> str | None:
     random = np.random.default_rng(32)
-    for w in (0.0, 1.0, 3.0, 7.5, -1.0):
-        empty, told = random.standard_normal((2, 4, 3))
-        ours = numbers(answer(empty.copy(), told.copy(), w))
-        if ours.shape == empty.shape and np.allclose(ours, empty + w * (told - empty), atol=1e-9):
-            continue
-        if np.allclose(ours, told + w * (told - empty), atol=1e-9):
-            return "Yours starts at the captioned prediction: w = 1 should give that one, w = 0 the empty caption's."
-        if np.allclose(ours, told + w * (empty - told), atol=1e-9):
-            return "The two predictions have changed places."
-        return f"For w = {w:g}: start at the empty caption's prediction and go w times the way to the captioned one."
-    return None
+    cases = [(*random.standard_normal((2, 4, 3)), w) for w in (0.0, 1.0, 3.0, 7.5, -1.0)]
+    slips = {
+        "Yours starts at the captioned prediction: w = 0 should give the empty caption's.": lambda e, t, w: (
+            t + w * (t - e)
+        ),
+        "The two predictions have changed places.": lambda e, t, w: t + w * (e - t),
+    }
+    hint = "For w = {2:g}: start at the empty caption's prediction and go w times the way to the captioned one."
+    return compared(answer, cases, lambda empty, told, w: empty + w * (told - empty), slips, hint)
 
 
 def _best_of(answer) -> str | None:
@@ -113,4 +99,31 @@ def _enough(answer, width: float = 0.1) -> str | None:
     return None
 
 
-EXERCISES = {"3.1": _gram, "3.2": _guided, "3.3": _best_of, "3.4": _errors, "3.5": _enough}
+def _followed(answer) -> str | None:
+    slips = {
+        "Chance earns something too: what would a shuffled prompt reach?": lambda r, top, low: r / top,
+        "Divide by how far one can get, from chance to the ceiling.": lambda r, top, low: r - low,
+        "The instrument errs as well: not 1 but the ceiling is the most.": lambda r, top, low: (r - low) / (1 - low),
+    }
+    cases = ((0.8, 0.95, 0.4), (0.4, 0.9, 0.4), (0.97, 0.97, 0.25), (0.2, 0.9, 0.3))
+    hint = "A line through two points: chance becomes 0, the ceiling 1."
+    return compared(answer, cases, lambda read, top, chance: (read - chance) / (top - chance), slips, hint)
+
+
+def _within(answer) -> str | None:
+    random, sizes = np.random.default_rng(37), ((5, 3, 2), (2, 6, 4), (4, 2, 1))
+    cases = [(random.normal(size=size) + 2 * random.normal(size=(size[0], 1, size[2])),) for size in sizes]
+
+    def share(x):
+        return ((x - x.mean(1, keepdims=True)) ** 2).sum() / ((x - x.mean((0, 1))) ** 2).sum()
+
+    slips = {
+        "That is the share between prompts; asked is what is left when the prompt stays.": lambda x: 1 - share(x),
+        "Within over between is no share: the whole is both together.": lambda x: share(x) / (1 - share(x)),
+        "Asked is a share of all variance, not a variance.": lambda x: x.var(1).sum(-1).mean(),
+    }
+    hint = "Squared distances to the mean of the own prompt, over squared distances to the mean of all pictures."
+    return compared(answer, cases, share, slips, hint)
+
+
+EXERCISES = numbered(3, _gram, _guided, _best_of, _errors, _enough, _followed, _within)

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from deepfake_kit.exercises import number
-from deepfake_kit.game.stackelberg import equilibrium, leader_utility
+from deepfake_kit.exercises import compared, number, numbered
+from deepfake_kit.game.stackelberg import equilibrium, leader_utility, node_utility
 from deepfake_kit.game.variants import reported_outcome
 
 
@@ -100,10 +100,41 @@ def best_report(answer) -> str | None:
     return None
 
 
-EXERCISES = {
-    "4.1": best_quality,
-    "4.2": threshold_base_ten,
-    "4.3": price_under_floor,
-    "4.4": price_that_keeps,
-    "4.5": best_report,
-}
+def highest_mean(answer) -> str | None:
+    """4.6: the largest mean utility that nodes with costs of a range can have in the corrected game."""
+
+    def utility(cost):
+        return float(node_utility(*equilibrium(cost)[::-1], cost))
+
+    top = 1 / (8 * math.log(2))
+    slips = {
+        "that is the ceiling for any cost. Does this range reach the threshold?": lambda low, high: top,
+        "a node earns its cost only up to the threshold. What does it earn beyond?": lambda low, high: high,
+        "the dearest node earns less than one nearer the threshold.": lambda low, high: utility(high),
+    }
+    hint = "utility rises with the cost up to the threshold and falls beyond. Which cost of the range is nearest to it?"
+    cases = ((0.0032, 0.024), (0.1, 0.3), (0.3, 1.0), (0.01, 0.15), (0.2, 0.21))
+    return compared(answer, cases, lambda low, high: utility(min(max(top, low), high)), slips, hint, 1e-4)
+
+
+def price_for_worth(answer) -> str | None:
+    """4.7: the provider's best price with a measured worth of quality."""
+    quality = np.linspace(0, 1, 5)
+    curves = (np.log2(1 + quality), np.array([0, 0.6, 0.8, 0.95, 1]), quality**2)
+    cases = [(quality, worth, cost) for worth in curves for cost in (0.05, 0.17, 0.4)]
+
+    def best(quality, worth, cost, pay=2, price=True):
+        return (2 * cost if price else 1) * quality[np.argmax(worth - pay * cost * quality**2)]
+
+    slips = {
+        "the most worth is not the best bargain: subtract what is paid.": {"pay": 0},
+        "q squared times C is the node's cost; the provider pays q times the price.": {"pay": 1},
+        "that is the quality to buy; asked is the price that buys it.": {"price": False},
+    }
+    hint = "which price makes a node deliver each quality, and what is left of its worth after paying?"
+    return compared(answer, cases, best, slips, hint)
+
+
+EXERCISES = numbered(
+    4, best_quality, threshold_base_ten, price_under_floor, price_that_keeps, best_report, highest_mean, price_for_worth
+)

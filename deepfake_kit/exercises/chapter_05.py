@@ -6,24 +6,20 @@ import hashlib
 import math
 from fractions import Fraction
 
-from deepfake_kit.exercises import number
+from deepfake_kit.exercises import compared, number, numbered
 
 WAD = 10**18
 INVERSE_LN2 = 1_442_695_040_888_963_407  # 1 / ln 2 with 18 decimals
 
 
 def _storage_gas(answer) -> str | None:
-    for parameters, width in ((1, 4), (8, 4), (9, 4), (35_073, 4), (701_345, 4), (701_345, 2), (100, 1)):
-        slots = math.ceil(parameters * width / 32)
-        ours = number(answer(parameters, width))
-        if ours == slots * 22_100:
-            continue
-        if ours == parameters * 22_100:
-            return "A slot holds 32 bytes, not one number: several numbers share it."
-        if math.isclose(ours, parameters * width / 32 * 22_100) and ours != slots * 22_100:
-            return "A slot that is only partly filled still costs a whole slot."
-        return f"For {parameters} numbers of {width} bytes: how many 32-byte slots, and what does each cost when new?"
-    return None
+    cases = ((1, 4), (8, 4), (9, 4), (35_073, 4), (701_345, 4), (701_345, 2), (100, 1))
+    slips = {
+        "A slot holds 32 bytes, not one number: several numbers share it.": lambda n, width: 22_100 * n,
+        "A slot that is only partly filled still costs a whole slot.": lambda n, width: 22_100 * n * width / 32,
+    }
+    hint = "For {0} numbers of {1} bytes: how many 32-byte slots, and what does each cost when new?"
+    return compared(answer, cases, lambda n, width: 22_100 * math.ceil(n * width / 32), slips, hint)
 
 
 def _safe_escrow(answer, base: int = 2) -> str | None:
@@ -140,11 +136,4 @@ def _promise(answer) -> str | None:
     return None if value == right else "It depends on all three. Mind their order, and that SHA-256 is taken once."
 
 
-EXERCISES = {
-    "5.1": _storage_gas,
-    "5.2": _safe_escrow,
-    "5.3": _integer_price,
-    "5.4": _deterring_stake,
-    "5.5": _merkle,
-    "5.6": _promise,
-}
+EXERCISES = numbered(5, _storage_gas, _safe_escrow, _integer_price, _deterring_stake, _merkle, _promise)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from deepfake_kit.exercises import number, numbers
+from deepfake_kit.exercises import compared, number, numbered, numbers
 
 
 def weighted_average(answer) -> str | None:
@@ -60,42 +60,28 @@ def skew(answer) -> str | None:
 
 def proximal_gradient(answer) -> str | None:
     """6.4: gradient of FedProx's penalty."""
-    rng = np.random.default_rng(2)
-    for mu in (0.0, 0.3, 2.0):
-        w, anchor = rng.normal(size=3), rng.normal(size=3)
-        found = numbers(answer(w, anchor, mu))
-        if found.shape != (3,):
-            return f"the gradient has the shape of the weights, (3,); yours has {found.shape}."
-        h = 1e-5
-        slope = [
-            (mu / 2 * (((w + h * e - anchor) ** 2).sum() - ((w - h * e - anchor) ** 2).sum())) / (2 * h)
-            for e in np.eye(3)
-        ]
-        if not np.allclose(found, slope, atol=1e-6):
-            return (
-                f"with mu = {mu} a finite difference of the penalty disagrees. Is the norm squared, the half "
-                "there, and which way does the gradient point?"
-            )
-    return None
+    random = np.random.default_rng(2)
+    cases = [(*random.normal(size=(2, 3)), mu) for mu in (0.0, 0.3, 2.0)]
+    hint = (
+        "with mu = {2} a finite difference of the penalty disagrees. Is the norm squared, the half there, and which "
+        "way does the gradient point?"
+    )
+    return compared(answer, cases, lambda w, anchor, mu: mu * (w - anchor), {}, hint, 1e-6)
 
 
 def traffic(answer) -> str | None:
     """6.5: bytes moved by a federation over the bytes of the raw images, sent once."""
-    for clients, rounds, parameters, images, pixels in (
-        (20, 100, 31_588, 60_000, 784),
-        (3, 7, 10, 50, 16),
-        (1, 1, 1, 1, 8),
-    ):
-        found = number(answer(clients, rounds, parameters, images, pixels))
-        right = clients * rounds * 2 * 4 * parameters / (images * pixels)
-        if math.isclose(found, right, rel_tol=1e-6):
-            continue
-        if math.isclose(found, right / 2, rel_tol=1e-6):
-            return "weights travel down to each device, and up again."
-        if math.isclose(found, right / 4, rel_tol=1e-6):
-            return "how many bytes does a float32 take, and how many a grey pixel?"
-        return f"off for clients={clients}, rounds={rounds}, parameters={parameters}. What travels in one round?"
-    return None
+
+    def right(clients, rounds, parameters, images, pixels, wide=8):
+        return clients * rounds * wide * parameters / (images * pixels)
+
+    slips = {
+        "weights travel down to each device, and up again.": {"wide": 4},
+        "how many bytes does a float32 take, and how many a grey pixel?": {"wide": 2},
+    }
+    hint = "off for clients={0}, rounds={1}, parameters={2}. What travels in one round?"
+    cases = ((20, 100, 31_588, 60_000, 784), (3, 7, 10, 50, 16), (1, 1, 1, 1, 8))
+    return compared(answer, cases, right, slips, hint, 1e-6)
 
 
 def pooled_covariance(answer) -> str | None:
@@ -114,11 +100,59 @@ def pooled_covariance(answer) -> str | None:
     return None
 
 
-EXERCISES = {
-    "6.1": weighted_average,
-    "6.2": shrinkage,
-    "6.3": skew,
-    "6.4": proximal_gradient,
-    "6.5": traffic,
-    "6.6": pooled_covariance,
-}
+def paired(answer) -> str | None:
+    """6.7: mean and standard error of a difference between two methods on the same seeds."""
+    random = np.random.default_rng(67)
+    cases = [(x + 0.1 * random.normal(size=n) + 0.2, x) for n in (3, 5, 12) for x in random.normal(size=(1, n))]
+
+    def right(a, b, loose=1, seeds=0):
+        return np.array([(a - b).mean(), (a - b).std(ddof=loose) / math.sqrt(seeds or len(a))])
+
+    def apart(a, b):
+        return np.array([(a - b).mean(), math.sqrt((a.var(ddof=1) + b.var(ddof=1)) / len(a))])
+
+    slips = {
+        "one seed makes both methods' tasks alike: take differences seed by seed first.": apart,
+        "that is how far single seeds scatter; the mean of several scatters less.": {"seeds": 1},
+        "a deviation from few numbers divides by one less than their number.": {"loose": 0},
+        "the first method minus the second.": lambda a, b: right(b, a),
+    }
+    return compared(answer, cases, right, slips, "differences first; then their mean, and its standard error.")
+
+
+def divided_by(answer) -> str | None:
+    """6.8: by which of two numbers a printed percentage was divided."""
+    cases = ((0.371, 0.455, 22.64), (0.371, 0.455, 18.46), (0.371, 0.455, 8.4), (0.581, 0.775, 25.03))
+    cases += ((0.581, 0.775, 33.39), (0.5, 0.4, -20.0), (0.5, 0.4, -25.0), (0.581, 0.775, 33.41))
+
+    def right(own, other, printed, names=("own", "other")):
+        fits = [
+            name for name, x in zip(names, (own, other), strict=True) if abs(100 * (other - own) / x - printed) < 0.0051
+        ]
+        return fits[0] if fits else "neither"
+
+    slips = {
+        "the other way round: a smaller number below gives a larger percentage.": {"names": ("other", "own")},
+        "one of the two does give it, rounded to two decimals. Compute both.": lambda *given: "neither",
+    }
+    return compared(
+        answer, cases, right, slips, "compute both percentages and compare with what is printed, to two decimals."
+    )
+
+
+def trimmed(answer) -> str | None:
+    """6.9: the mean without the k largest and k smallest of each coordinate."""
+    random = np.random.default_rng(69)
+    cases = [(random.standard_cauchy((n, d)), k) for n, d, k in ((5, 3, 1), (9, 2, 3), (4, 4, 0), (7, 1, 2))]
+    slips = {
+        "that is the plain mean: one large liar moves it as far as it likes.": lambda x, k: x.mean(0),
+        "that is the median; asked is the mean of what is left.": lambda x, k: np.median(x, 0),
+        "a liar may lie upwards or downwards: drop from both ends.": lambda x, k: np.sort(x, 0)[: len(x) - k].mean(0),
+    }
+    hint = "each coordinate by itself: sort it over the devices, drop k at each end, average the rest."
+    return compared(answer, cases, lambda x, k: np.sort(x, 0)[k : len(x) - k].mean(0), slips, hint)
+
+
+EXERCISES = numbered(
+    6, weighted_average, shrinkage, skew, proximal_gradient, traffic, pooled_covariance, paired, divided_by, trimmed
+)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from deepfake_kit.exercises import number, numbers
+from deepfake_kit.exercises import compared, number, numbered, numbers
 
 
 def _largest_rank(answer) -> str | None:
@@ -77,24 +77,14 @@ def _sizes(answer) -> str | None:
 
 
 def _precision(answer) -> str | None:
-    for found, accused, rare in (
-        (0.88, 0.2, 0.5),
-        (0.88, 0.2, 0.01),
-        (1.0, 0.05, 0.001),
-        (0.5, 0.5, 0.3),
-        (0.9, 0.0, 0.1),
-    ):
-        ours = number(answer(found, accused, rare))
-        exact = found * rare / (found * rare + accused * (1 - rare))
-        if abs(ours - exact) <= 1e-9:
-            continue
-        if abs(ours - found) <= 1e-9:
-            return "That is the share of fakes that are called so; asked is the share of the called that are fakes."
-        return (
-            f"With found {found}, accused {accused} and rare {rare}: take a million pictures and count who is "
-            "called fake, of both kinds."
-        )
-    return None
+    cases = ((0.88, 0.2, 0.5), (0.88, 0.2, 0.01), (1.0, 0.05, 0.001), (0.5, 0.5, 0.3), (0.9, 0.0, 0.1))
+    slips = {
+        "That is the share of fakes called so; asked is the share of the called that are fakes.": lambda f, a, r: f
+    }
+    hint = (
+        "With found {0}, accused {1} and rare {2}: take a million pictures and count who is called fake, of both kinds."
+    )
+    return compared(answer, cases, lambda f, a, r: f * r / (f * r + a * (1 - r)), slips, hint)
 
 
 def _extract(answer) -> str | None:
@@ -113,4 +103,70 @@ def _extract(answer) -> str | None:
     return None
 
 
-EXERCISES = {"7.1": _largest_rank, "7.2": _loss, "7.3": _sizes, "7.4": _precision, "7.5": _extract}
+def _probe(answer) -> str | None:
+    random, cases = np.random.default_rng(76), []
+    for n, d, m in ((12, 3, 4), (30, 6, 5), (8, 1, 3)):
+        fake, scale = np.arange(n) % 3 == 0, random.uniform(0.2, 5, d)
+        train, test = random.normal(size=(n, d)) + fake[:, None], random.normal(size=(m, d))
+        cases.append((train * scale + 1, fake, test * scale))
+
+    def right(train, fake, test, own=False, power=1):
+        z, t = (train - train.mean(0)) / train.std(0) ** power, test if own else train
+        a, b = z[fake].mean(0), z[~fake].mean(0)
+        return ((test - t.mean(0)) / t.std(0) ** power - (a + b) / 2) @ (a - b)
+
+    slips = {
+        "A score must not depend on what else is tested: standardise with the training's numbers.": {"own": True},
+        "Features of large scale outweigh all others: divide by the training's deviations first.": {"power": 0},
+        "Positive must mean fake.": lambda *given: -right(*given),
+    }
+    hint = "Along the line between the two means, 0 half-way: a scalar product."
+    return compared(answer, cases, right, slips, hint, 1e-6)
+
+
+def _area(score, fake, tie=0.5) -> float:
+    gaps = score[fake][:, None] - score[~fake]
+    return float((gaps > 0).mean() + tie * (gaps == 0).mean())
+
+
+def _gain(answer) -> str | None:
+    random, cases = np.random.default_rng(77), []
+    for n in (6, 15, 40):
+        fake = np.arange(n) % 3 == 0
+        cases.append((*np.round(random.normal(size=(2, n)) + fake * [[1.0], [0.5]], 0 if n < 20 else 1), fake))
+
+    def right(score, small, fake, tie=0.5):
+        return _area(score, fake, tie) - _area(small, fake, tie)
+
+    slips = {
+        "That is the detector's AUC. How much would a thumbnail have reached?": lambda s, t, fake: _area(s, fake),
+        "The detector's AUC minus the thumbnail's, not the other way round.": lambda *given: -right(*given),
+        "A pair with equal scores counts one half.": {"tie": 0},
+        "A pair with equal scores counts one half, not as won.": {"tie": 1},
+    }
+    hint = "An AUC is the share of pairs, a fake and a real picture, in which the fake scores higher."
+    return compared(answer, cases, right, slips, hint)
+
+
+def _coverage(answer) -> str | None:
+    random, cases = np.random.default_rng(78), []
+    for n, risk in ((10, 0.2), (25, 0.1), (40, 0.25), (4, 0.0)):
+        p = random.permutation(np.linspace(0.03, 0.98, n))
+        cases.append((p, random.random(n) < (p if n > 4 else 1 - np.round(p)), risk))
+
+    def judged(p, fake, risk, last=True, among=True):
+        order = np.argsort(-np.abs(p - 0.5))
+        wrong = np.cumsum(((p > 0.5) != fake)[order]) / (np.arange(1, len(p) + 1) if among else len(p))
+        good = np.flatnonzero(wrong <= risk) if last else np.flatnonzero(np.cumsum(wrong > risk) == 0)
+        return (good[-1] + 1) / len(p) if len(good) else 0.0
+
+    slips = {
+        "You stop at the first share that is too large; judging more may bring it down again.": {"last": False},
+        "Wrong calls are counted among the pictures judged, not among all.": {"among": False},
+        "That is the share on which it stays silent.": lambda *given: 1 - judged(*given),
+    }
+    hint = "Take in one picture after the other, the furthest from one half first, and watch the share of wrong calls."
+    return compared(answer, cases, judged, slips, hint)
+
+
+EXERCISES = numbered(7, _largest_rank, _loss, _sizes, _precision, _extract, _probe, _gain, _coverage)

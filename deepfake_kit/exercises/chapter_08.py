@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from deepfake_kit.exercises import number, numbers
+from deepfake_kit.exercises import compared, number, numbered
 
 POINTS = ((0.38, 0.93, 0.516), (0.9, 0.2, 0.5), (0.7, 0.05, 0.01), (1.0, 0.3, 0.25), (0.5, 0.9, 0.8))
 
@@ -14,34 +14,27 @@ def _near(ours, right, slack: float = 1e-9) -> bool:
 
 
 def _base_rate(answer) -> str | None:
-    for found, accused, share in POINTS:
-        accuracy = share * found + (1 - share) * (1 - accused)
-        ours = number(answer(found, accused, accuracy))
-        if _near(ours, share):
-            continue
-        if _near(ours, 1 - share):
-            return "That is the share of real images; asked is that of the fakes."
-        return (
-            f"With TPR {found}, FPR {accused}: which accuracy has a set of fakes alone, which one of real images alone?"
-        )
-    return None
+    cases = [(found, accused, share * found + (1 - share) * (1 - accused)) for found, accused, share in POINTS]
+
+    def right(tpr, fpr, acc):
+        return (acc - 1 + fpr) / (tpr - 1 + fpr)
+
+    slips = {"That is the share of real images; asked is that of the fakes.": lambda *given: 1 - right(*given)}
+    hint = "With TPR {0}, FPR {1}: which accuracy has a set of fakes alone, which one of real images alone?"
+    return compared(answer, cases, right, slips, hint)
 
 
 def _auc_range(answer) -> str | None:
-    for found, accused, _ in POINTS:
-        right = found * (1 - accused), 1 - accused * (1 - found)
-        ours = tuple(number(x) for x in answer(found, accused))
-        if _near(ours, right):
-            continue
-        if _near(ours, right[::-1]):
-            return "Both numbers are right; the smaller one comes first."
-        if _near(ours[:1], right[:1]):
-            return "The lower end is right. For the upper one, count the pairs that are lost whatever the order."
-        return (
-            f"With TPR {found} and FPR {accused}: a fake called fake and a real image that is not are a pair won "
-            "for sure. How many such pairs are there?"
-        )
-    return None
+    slips = {
+        "Both numbers are right; the smaller one comes first.": lambda t, f: (1 - f * (1 - t), t * (1 - f)),
+        "A step to the corner: count the pairs that are lost whatever the order.": lambda t, f: (t * (1 - f), 1.0),
+    }
+    hint = (
+        "With TPR {0} and FPR {1}: a fake called fake and a real image that is not are a pair won for sure. How many "
+        "such pairs are there, and how many are lost for sure?"
+    )
+    cases = [point[:2] for point in POINTS]
+    return compared(answer, cases, lambda t, f: (t * (1 - f), 1 - f * (1 - t)), slips, hint)
 
 
 def _cvar(answer) -> str | None:
@@ -83,33 +76,21 @@ def _null(answer) -> str | None:
 
 
 def _diagnosis(answer) -> str | None:
-    for test, train, right in ((0.15, 0.1, "path"), (0.2, 0.95, "data"), (0.9, 0.99, "sound"), (0.49, 0.3, "path")):
-        ours = answer(test, train)
-        if ours == right:
-            continue
-        if right == "sound":
-            return "Here the test images score above one half; nothing has turned round."
-        return (
-            f"Test {test}, training images on the test path {train}: the network has learned the training images. Does "
-            "the path give back what it learned?"
-        )
-    return None
+    cases = ((0.15, 0.1), (0.2, 0.95), (0.9, 0.99), (0.49, 0.3), (0.5, 0.4))
+    hint = (
+        "Test {0}, training images on the test path {1}: does the test lie under one half at all? Does the path give "
+        "back what the network learned?"
+    )
+    return compared(answer, cases, lambda t, path: "sound" if t >= 0.5 else "path" if path < 0.5 else "data", {}, hint)
 
 
 def _head(answer) -> str | None:
     random = np.random.default_rng(86)
-    for channels, side in ((3, 4), (1, 2), (5, 8)):
-        forgery, people = random.standard_normal((2, channels, side, side))
-        people = 3 * people + 1
-        ours, right = numbers(answer(forgery, people)), forgery.mean((1, 2))
-        if ours.shape == right.shape and _near(ours, right, 1e-3):
-            continue
-        if ours.shape != right.shape:
-            return f"The head gets one number a channel, {channels} here; you return the shape {ours.shape}."
-        if _near(ours, people.mean((1, 2)), 1e-3):
-            return "That is AdaIN the other way round. Whose mean and deviation does the first map get?"
-        return "Write AdaIN down, take its mean over positions, and see which terms are left."
-    return None
+    shapes = ((3, 4, 4), (1, 2, 2), (5, 8, 8))
+    cases = [(random.standard_normal(shape), 3 * random.standard_normal(shape) + 1) for shape in shapes]
+    other = "That is AdaIN the other way round. Whose mean and deviation does the first map get?"
+    hint = "Write AdaIN down, take its mean over positions, and see which terms are left."
+    return compared(answer, cases, lambda f, d: f.mean((1, 2)), {other: lambda f, d: d.mean((1, 2))}, hint, 1e-3)
 
 
-EXERCISES = {"8.1": _base_rate, "8.2": _auc_range, "8.3": _cvar, "8.4": _null, "8.5": _diagnosis, "8.6": _head}
+EXERCISES = numbered(8, _base_rate, _auc_range, _cvar, _null, _diagnosis, _head)

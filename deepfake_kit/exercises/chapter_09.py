@@ -6,29 +6,26 @@ import math
 
 import numpy as np
 
-from deepfake_kit.exercises import number
+from deepfake_kit.exercises import compared, number, numbered
 
 
 def _macs(answer) -> str | None:
-    layers = ((3, 64, 7, 112, 1), (64, 64, 3, 56, 64), (96, 576, 1, 7, 12), (8, 16, 3, 4, 4))
-    for c_in, c_out, kernel, side, groups in layers:
-        exact = side * side * kernel * kernel * c_in * c_out // groups
-        ours = number(answer(c_in, c_out, kernel, side, groups))
-        if ours == exact:
-            continue
-        if ours == exact * groups and groups > 1:
-            return "You count every input channel for every output channel. Channels of different groups do not meet."
-        if ours == 2 * exact:
-            return "One product and one sum together are one multiply-accumulate."
-        if ours * side == exact or ours * side * side == exact:
-            return "The kernel is applied at every output pixel; how many are there?"
-        if ours * kernel == exact:
-            return "A kernel is a square."
-        return (
-            f"Wrong for {c_in} to {c_out} channels, kernel {kernel}, side {side}, {groups} groups. How many "
-            "products make one number of the output?"
-        )
-    return None
+    cases = ((3, 64, 7, 112, 1), (64, 64, 3, 56, 64), (96, 576, 1, 7, 12), (8, 16, 3, 4, 4))
+
+    def right(c_in, c_out, kernel, side, groups, both=1, taps=2, places=2):
+        return both * side**places * kernel**taps * c_in * c_out // groups
+
+    slips = {
+        "You count every input channel for every output channel. Those of different groups do not meet.": lambda *g: (
+            right(*g[:4], 1)
+        ),
+        "One product and one sum together are one multiply-accumulate.": {"both": 2},
+        "The kernel is applied at every output pixel; how many are there?": {"places": 1},
+        "Every output pixel has a kernel of its own sums; how many pixels are there?": {"places": 0},
+        "A kernel is a square.": {"taps": 1},
+    }
+    hint = "Wrong for {0} to {1} channels, kernel {2}, side {3}, {4} groups. How many products make one number?"
+    return compared(answer, cases, right, slips, hint, 0)
 
 
 def _loss(sim: np.ndarray, tau: float) -> float:
@@ -105,20 +102,50 @@ def _pictures(answer) -> str | None:
 
 
 def _separable(answer) -> str | None:
-    rng = np.random.default_rng(3)
-    for kernel in (np.outer([1, 2, 1], [1, 0, -1]), np.eye(3), rng.normal(size=(3, 3)), rng.normal(size=(5, 5))):
-        kernel = kernel.astype(float)
-        values = np.linalg.svd(kernel, compute_uv=False)
-        exact = values[0] ** 2 / (values**2).sum()
-        ours = number(answer(kernel.copy()))
-        if abs(ours - exact) < 1e-6:
-            continue
-        if abs(ours - values[0] / values.sum()) < 1e-6:
-            return "Squared entries are asked for: singular values add up in squares."
-        if abs(ours - (1 - exact)) < 1e-6:
-            return "That is the share which is lost."
-        return "Which matrix of rank one is nearest to a given one? The singular values tell how near."
-    return None
+    random = np.random.default_rng(3)
+    kernels = (np.outer([1, 2, 1], [1, 0, -1]), np.eye(3), random.normal(size=(3, 3)), random.normal(size=(5, 5)))
+
+    def right(kernel, power=2):
+        values = np.linalg.svd(kernel, compute_uv=False) ** power
+        return values[0] / values.sum()
+
+    slips = {
+        "Squared entries are asked for: singular values add up in squares.": {"power": 1},
+        "That is the share which is lost.": lambda kernel: 1 - right(kernel),
+    }
+    hint = "Which matrix of rank one is nearest to a given one? The singular values tell how near."
+    return compared(answer, [(kernel.astype(float),) for kernel in kernels], right, slips, hint, 1e-6)
 
 
-EXERCISES = {"9.1": _macs, "9.2": _nt_xent, "9.3": _constant_f1, "9.4": _pictures, "9.5": _separable}
+def _left(answer) -> str | None:
+    kernels = ([0.25, 0.5, 0.25], [1 / 3] * 3, [1.0, -1.0, 0.0], [0.2] * 5, [0.0, 0.1, 0.8, 0.3, -0.2], [0.2, 0.8])
+    cases = [(np.array(kernel), f) for kernel, f in zip(kernels, (0.5, 0.25, 0.5, 0.1, 0.37, 0.0), strict=True)]
+
+    def left(kernel, frequency, turn=2 * np.pi, power=1):
+        return abs((kernel * np.exp(-1j * turn * frequency * np.arange(len(kernel)))).sum()) ** power
+
+    slips = {
+        "That is what is left of the power; asked is the amplitude.": {"power": 2},
+        "Over one cycle the angle grows by 2 pi.": {"turn": 1},
+        "That is what is left of an even grey; the wave has another sign at every other place.": {"turn": 0},
+    }
+    hint = "Let the kernel run over a wave: add its weights, each turned by the angle that the wave has gone on."
+    return compared(answer, cases, left, slips, hint, 1e-6)
+
+
+def _above(answer) -> str | None:
+    cases = [
+        (own, np.array(c)) for own, c in ((0.9, [0.5, 0.6, 0.7]), (0.8, [0.1, 0.6]), (0.55, [0.9]), (0.7, [0.4, 0.45]))
+    ]
+    slips = {
+        "A control that ranks the wrong way round can be turned: its AUC is then one minus that.": lambda a, c: (
+            a - c.max()
+        ),
+        "The strongest control counts, not the average one.": lambda a, c: a - c.mean(),
+        "Chance is one control, and the weakest.": lambda a, c: a - 0.5,
+    }
+    hint = "What could be had without the detector, with the best of the controls?"
+    return compared(answer, cases, lambda own, c: own - np.maximum(c, 1 - c).max(), slips, hint)
+
+
+EXERCISES = numbered(9, _macs, _nt_xent, _constant_f1, _pictures, _separable, _left, _above)

@@ -6,21 +6,17 @@ from itertools import product
 
 import numpy as np
 
-from deepfake_kit.exercises import number, numbers
+from deepfake_kit.exercises import compared, number, numbered, numbers
 
 
 def _least_psnr(answer) -> str | None:
-    for epsilon in (0.025, 0.05, 0.1, 1.0, 8 / 255):
-        exact = -20 * np.log10(epsilon)
-        value = number(answer(epsilon))
-        if abs(value - exact) < 1e-6:
-            continue
-        if abs(value - exact / 2) < 1e-6 and exact:
-            return "The mean square error is the square of the change; the logarithm doubles."
-        if abs(value - exact - 20 * np.log10(2)) < 1e-6 or abs(value - exact - 20 * np.log10(255)) < 1e-6:
-            return "The peak must be in the same units as the change: here the values reach from 0 to 1."
-        return f"At epsilon = {epsilon:g}: how large can the mean square error be, and what is the peak?"
-    return None
+    slips = {
+        "The mean square error is the square of the change; the logarithm doubles.": lambda e: -10 * np.log10(e),
+        "The peak must be in the units of the change: values reach from 0 to 1.": lambda e: -20 * np.log10(e / 2),
+        "The peak is that of grey levels; here the values reach from 0 to 1.": lambda e: -20 * np.log10(e / 255),
+    }
+    hint = "At epsilon = {0:g}: how large can the mean square error be, and what is the peak?"
+    return compared(answer, [(e,) for e in (0.025, 0.05, 0.1, 1.0, 8 / 255)], lambda e: -20 * np.log10(e), slips, hint)
 
 
 def _projection(answer) -> str | None:
@@ -84,17 +80,47 @@ def _fair(answer) -> str | None:
 
 
 def _printed_distance(answer) -> str | None:
-    for side, change in ((300, 0.05), (300, 1.0), (32, 0.1), (1, 0.2)):
-        exact = change * side * np.sqrt(3)
-        value = number(answer(side, change))
-        if np.isclose(value, exact):
-            continue
-        if np.isclose(value, change * side):
-            return "A colour picture has three values at every pixel."
-        if np.isclose(value, change):
-            return "That is the root of the mean. Eq. (19) takes a sum."
-        return f"For {side} pixels and change {change:g}: how many squares are added, and what is each?"
-    return None
+    slips = {
+        "A colour picture has three values at every pixel.": lambda side, change: change * side,
+        "That is the root of the mean. Eq. (19) takes a sum.": lambda side, change: change,
+    }
+    hint = "For {0} pixels and change {1:g}: how many squares are added, and what is each?"
+    cases = ((300, 0.05), (300, 1.0), (32, 0.1), (1, 0.2))
+    return compared(answer, cases, lambda side, change: change * side * np.sqrt(3), slips, hint)
 
 
-EXERCISES = {"10.1": _least_psnr, "10.2": _projection, "10.3": _strongest, "10.4": _fair, "10.5": _printed_distance}
+def _transfer(answer) -> str | None:
+    random = np.random.default_rng(106)
+    cases = [(random.random((k, k)) + 2 * np.diag(random.random(k)),) for k in (2, 3, 5)]
+
+    def off(table):
+        return table[~np.eye(len(table), dtype=bool)].mean()
+
+    slips = {
+        "An attack on the editor it was made for is no transfer: leave the diagonal out.": lambda h: (
+            h / np.diag(h)
+        ).mean(),
+        "Compare with what the attacked editor suffers from its own attack: same column.": lambda h: off(
+            (h.T / np.diag(h)).T
+        ),
+        "Some editors break more easily: take shares first, the mean after.": lambda h: off(h) / np.diag(h).mean(),
+    }
+    hint = "For each pair of different editors: harm to the second, as a share of what its own attack does to it."
+    return compared(answer, cases, lambda harm: off(harm / np.diag(harm)), slips, hint)
+
+
+def _still(answer) -> str | None:
+    random, cases = np.random.default_rng(107), ((20, 3, 0.3), (7, 1, 0.5), (30, 5, 0.1), (9, 4, 0.2))
+    slips = {
+        "A forger takes the way that helps most: an average over ways protects nobody.": lambda h, bar: (
+            h.mean(1) >= bar
+        ).mean(),
+        "That counts cells, not faces. A face has to pass every way.": lambda h, bar: (h >= bar).mean(),
+        "One way with harm is not enough: the forger picks another.": lambda h, bar: (h.max(1) >= bar).mean(),
+    }
+    hint = "For each face: the least harm over all ways. Does it reach the bar?"
+    cases = [(np.round(random.random((n, ways)), 1), bar) for n, ways, bar in cases]
+    return compared(answer, cases, lambda h, bar: (h.min(1) >= bar).mean(), slips, hint)
+
+
+EXERCISES = numbered(10, _least_psnr, _projection, _strongest, _fair, _printed_distance, _transfer, _still)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 
-from deepfake_kit.exercises import number, numbers
+from deepfake_kit.exercises import compared, numbered, numbers
 
 
 def _game(answer) -> str | None:
@@ -26,45 +27,40 @@ def _game(answer) -> str | None:
 
 def _response(answer) -> str | None:
     random = np.random.default_rng(112)
-    for rows, columns in ((3, 2), (2, 5), (4, 4)):
-        A, y = random.random((rows, columns)), random.dirichlet(np.ones(columns))
-        ours, expected = number(answer(A.copy(), y.copy())), A @ y
-        if math.isclose(ours, expected.min(), abs_tol=1e-9):
-            continue
-        if math.isclose(ours, expected.max(), abs_tol=1e-9):
-            return "That row pays most; the forger wants the detector's AUC small."
-        return "What does each row cost on average, when the columns come with the probabilities y?"
-    return None
+    cases = [(random.random(shape), random.dirichlet(np.ones(shape[1]))) for shape in ((3, 2), (2, 5), (4, 4))]
+    slips = {"That row pays most; the forger wants the detector's AUC small.": lambda A, y: (A @ y).max()}
+    hint = "What does each row cost on average, when the columns come with the probabilities y?"
+    return compared(answer, cases, lambda A, y: (A @ y).min(), slips, hint)
 
 
 def _gap(answer) -> str | None:
     random = np.random.default_rng(113)
-    for k in (2, 5, 7):
-        table = random.random((k, k))
+
+    def right(table):
         own = np.diag(table)
-        ours, right = number(answer(table.copy())), float(np.mean(own - (table.sum(1) - own) / (k - 1)))
-        if math.isclose(ours, right, abs_tol=1e-9):
-            continue
-        if math.isclose(ours, float(np.mean(own - table.mean(1))), abs_tol=1e-9):
-            return "A detector's own forger is not one of the others."
-        if math.isclose(ours, -right, abs_tol=1e-9):
-            return "The size is right; a loss counts as positive."
-        return f"Wrong for {k} forgers. Where in the table do training and test meet the same forger?"
-    return None
+        return np.mean(own - (table.sum(1) - own) / (len(table) - 1))
+
+    slips = {
+        "A detector's own forger is not one of the others.": lambda table: np.mean(np.diag(table) - table.mean(1)),
+        "The size is right; a loss counts as positive.": lambda table: -right(table),
+    }
+    hint = "Where in the table do training and test meet the same forger?"
+    return compared(answer, [(random.random((k, k)),) for k in (2, 5, 7)], right, slips, hint)
 
 
 def _luck(answer) -> str | None:
-    for k, sd, bar in ((1, 0.04, 0.5), (10, 0.04, 0.58), (200, 0.03, 0.6), (3, 0.1, 0.45)):
-        below = 0.5 * math.erfc(-(bar - 0.5) / sd / math.sqrt(2))
-        ours = number(answer(k, sd, bar))
-        if math.isclose(ours, 1 - below**k, abs_tol=1e-6):
-            continue
-        if math.isclose(ours, below**k, abs_tol=1e-6):
-            return "That is the probability that none of them reaches the bar."
-        if math.isclose(ours, (1 - below) ** k, abs_tol=1e-6):
-            return "That is the probability that all of them reach the bar; one is enough."
-        return f"Wrong for {k} tries. With which probability does a single one stay under the bar, and all of them?"
-    return None
+    def below(sd, bar):
+        return NormalDist(0.5, sd).cdf(bar)
+
+    slips = {
+        "That is the probability that none of them reaches the bar.": lambda k, sd, bar: below(sd, bar) ** k,
+        "That is the probability that all of them reach the bar; one is enough.": lambda k, sd, bar: (
+            (1 - below(sd, bar)) ** k
+        ),
+    }
+    hint = "Wrong for {0} tries. With which probability does a single one stay under the bar, and all of them?"
+    cases = ((1, 0.04, 0.5), (10, 0.04, 0.58), (200, 0.03, 0.6), (3, 0.1, 0.45))
+    return compared(answer, cases, lambda k, sd, bar: 1 - below(sd, bar) ** k, slips, hint, 1e-6)
 
 
 def _trust(answer) -> str | None:
@@ -84,4 +80,26 @@ def _trust(answer) -> str | None:
     return None
 
 
-EXERCISES = {"11.1": _game, "11.2": _response, "11.3": _gap, "11.4": _luck, "11.5": _trust}
+def _told_apart(answer) -> str | None:
+    random, cases = np.random.default_rng(116), []
+    for shape in ((4, 6), (3, 3), (6, 8)):
+        error, sides = random.uniform(0.01, 0.04, shape), random.choice([-1, 1], shape)
+        far = random.permutation(np.linspace(1.5, 4, error.size)).reshape(shape)
+        cases.append((np.where(random.random(shape) < 0.4, np.nan, 0.5 + sides * far * error), error))
+
+    def right(auc, error, level=0.025, cells=0):
+        return np.abs(auc - 0.5) > error * NormalDist().inv_cdf(1 - level / (cells or np.isfinite(auc).sum()))
+
+    slips = {
+        "Of a hundred such cells five would pass by chance: the 5 % are for the whole grid.": {"cells": 1},
+        "A cell without meaning is no test: do not count it.": lambda auc, error: right(auc, error, cells=auc.size),
+        "A cell can lie above one half or below it: half of the level for each side.": {"level": 0.05},
+        "That is above one half only; a cell below it differs as well.": lambda auc, error: (
+            right(auc, error) & (auc > 0.5)
+        ),
+    }
+    hint = "How many standard errors from one half, and how many must it be with so many cells?"
+    return compared(answer, cases, right, slips, hint)
+
+
+EXERCISES = numbered(11, _game, _response, _gap, _luck, _trust, _told_apart)

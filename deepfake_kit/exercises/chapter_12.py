@@ -8,7 +8,7 @@ from math import comb
 
 import numpy as np
 
-from deepfake_kit.exercises import number, numbers
+from deepfake_kit.exercises import compared, number, numbered, numbers
 from deepfake_kit.exercises.chapter_08 import _near
 
 
@@ -73,26 +73,40 @@ def _read_bits(answer) -> str | None:
 
 
 def _alarms(answer) -> str | None:
-    for rate, users, pictures in ((0.01, 5, 200), (2.8e-4, 1000, 10_000), (0.5, 2, 4), (0.0, 10, 10)):
-        right = pictures * (1 - (1 - rate) ** users)
-        ours = number(answer(rate, users, pictures))
-        if _near(ours, right, 1e-6 * max(1.0, right)):
-            continue
-        if _near(ours, pictures * users * rate, 1e-6 * max(1.0, right)):
-            return "That counts a picture again for each user it is given to; there may come out more than there are."
-        if _near(ours, pictures * rate, 1e-6 * max(1.0, right)):
-            return "That is for the number of a single user; each user is another chance."
-        return f"With a rate of {rate} and {users} users: how probable is it that a picture gives no alarm at all?"
-    return None
+    slips = {
+        "That counts a picture again for each user; there may come out more than there are.": lambda r, u, p: p * u * r,
+        "That is for the number of a single user; each user is another chance.": lambda r, u, p: p * r,
+    }
+    hint = "With a rate of {0} and {1} users: how probable is it that a picture gives no alarm at all?"
+    cases = ((0.01, 5, 200), (2.8e-4, 1000, 10_000), (0.5, 2, 4), (0.0, 10, 10))
+    return compared(
+        answer, cases, lambda rate, users, pictures: pictures * (1 - (1 - rate) ** users), slips, hint, 1e-6
+    )
 
 
 def _state(answer) -> str | None:
-    for found, hashes, fits, listed in product((True, False), repeat=4):
-        right = "no manifest" if not found else "invalid" if not (hashes and fits) else "trusted" if listed else "valid"
-        if (ours := answer(found, hashes, fits, listed)) != right:
-            said = f"found: {found}, hashes match: {hashes}, signature fits: {fits}, issuer listed: {listed}"
-            return f"You answer {ours!r} for {said}. Which of the four is asked first, and what can a list not mend?"
-    return None
+    def right(found, hashes, fits, listed):
+        return "no manifest" if not found else "invalid" if not (hashes and fits) else "trusted" if listed else "valid"
+
+    hint = "Wrong for found: {0}, hashes match: {1}, signature fits: {2}, issuer listed: {3}. What is asked first?"
+    return compared(answer, product((True, False), repeat=4), right, {}, hint)
 
 
-EXERCISES = {"12.1": _fingerprint, "12.2": _threshold, "12.3": _read_bits, "12.4": _alarms, "12.5": _state}
+def _copied(answer) -> str | None:
+    random = np.random.default_rng(126)
+
+    def smooth(x):
+        return (x + np.roll(x, 1, 0) + np.roll(x, 1, 1) + np.roll(x, (1, 1), (0, 1))) / 4
+
+    slips = {
+        "The mark is what smoothing takes away from the marked picture.": lambda m, o, s: np.clip(2 * o - s(o), 0, 1),
+        "That adds what smoothing leaves. The mark is in what it takes away.": lambda m, o, s: np.clip(o + s(m), 0, 1),
+        "Some value lies outside [0, 1]: such a picture cannot be saved.": lambda m, o, s: o + m - s(m),
+        "That takes the mark off the marked picture; it shall come onto the other.": lambda m, o, s: s(m),
+    }
+    hint = "First the mark: the marked picture less its smooth copy. Then add it, and stay between 0 and 1."
+    cases = [(*random.random((2, side, side + 1)), smooth) for side in (4, 7)]
+    return compared(answer, cases, lambda m, o, s: np.clip(o + m - s(m), 0, 1), slips, hint)
+
+
+EXERCISES = numbered(12, _fingerprint, _threshold, _read_bits, _alarms, _state, _copied)

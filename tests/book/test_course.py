@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from press import guess
-from press.course import bank, make, notebooks, plan, slides
+from press.course import bank, cartridge, make, notebooks, plan, slides
 
 from deepfake_kit.__main__ import main
 from deepfake_kit.notebook import settings
@@ -97,6 +97,8 @@ def test_the_colab_copy_knows_the_repository(course):
 def test_the_plan_names_objectives_sections_and_exercises_that_exist(outline):
     record = outline.record
     assert record and len(record["objectives"]) == len(outline.objectives) >= 4
+    assert all(tested for _, tested in record["objectives"]) and len(outline.exercises) >= 5
+    assert {exercise.level for exercise in outline.exercises} == set(plan.load()["points"])
     for name in [section for sections, _ in record["objectives"] for section in sections] + record["skip"]:
         assert sum(heading.startswith(name) for heading in outline.sections) == 1, name
     numbers = {exercise.number for exercise in outline.exercises}
@@ -232,6 +234,120 @@ def test_a_number_to_guess_is_that_of_the_kept_run_and_answers_each_side():
         assert answered(q.truth - 1.1 * near) == ["0", "low"] and answered(q.truth + 1.1 * near) == ["0", "high"]
         known = [row.get("identifier") for row in root.iterfind(f".//{s}modalFeedback")]
         assert sorted(known) == ["close", "high", "low"]
+
+
+CHILDREN = {  # of the profile's schema: what an element may hold, in this order
+    "questestinterop": ["assessment"],
+    "assessment": ["qtimetadata", "section"],
+    "section": ["item"],
+    "item": ["itemmetadata", "presentation", "resprocessing", "itemfeedback"],
+    "itemmetadata": ["qtimetadata"],
+    "qtimetadata": ["qtimetadatafield"],
+    "qtimetadatafield": ["fieldlabel", "fieldentry"],
+    "presentation": ["material", "response_lid"],
+    "response_lid": ["render_choice"],
+    "render_choice": ["response_label"],
+    "response_label": ["material"],
+    "resprocessing": ["outcomes", "respcondition"],
+    "outcomes": ["decvar"],
+    "respcondition": ["conditionvar", "setvar", "displayfeedback"],
+    "conditionvar": ["varequal"],
+    "itemfeedback": ["flow_mat"],
+    "flow_mat": ["material"],
+    "material": ["mattext"],
+}
+
+
+def broken(path: Path) -> list[str]:
+    """What a cartridge breaks of Common Cartridge 1.1: rules of its specification, its schema and its Schematron."""
+    import xml.etree.ElementTree as ET
+
+    cp, said = {"c": cartridge.MANIFEST}, []
+    with zipfile.ZipFile(path) as file:
+        names, root = set(file.namelist()), ET.fromstring(file.read("imsmanifest.xml"))
+        said += ["schema"] * (root.findtext("c:metadata/c:schema", "", cp) != "IMS Common Cartridge")
+        said += ["version"] * (root.findtext("c:metadata/c:schemaversion", "", cp) != "1.1.0")
+        organization = root.findall("c:organizations/c:organization", cp)
+        said += ["organization"] * ([o.get("structure") for o in organization] != ["rooted-hierarchy"])
+        top = organization[0].findall("c:item", cp)
+        said += ["one item on top, without a title"] * (len(top) != 1 or top[0].find("c:title", cp) is not None)
+        resources = {row.get("identifier"): row for row in root.iterfind("c:resources/c:resource", cp)}
+        shown = [(row.get("identifierref"), row.findtext("c:title", "", cp)) for row in top[0]]
+        said += ["items and resources"] * (
+            sorted(i for i, _ in shown) != sorted(resources) or not all(t for _, t in shown)
+        )
+        held = [f.get("href") for row in resources.values() for f in row]
+        said += ["files"] * ({*held, "imsmanifest.xml"} != names or len(held) != len(resources))
+        for row in resources.values():
+            said += ["type"] * (
+                row.get("type") != "imsqti_xmlv1p2/imscc_xmlv1p1/assessment" or row.get("href") is not None
+            )
+        for name in sorted(names.intersection(held)):
+            said += exam_faults(ET.fromstring(file.read(name)))
+    return said
+
+
+def exam_faults(root) -> list[str]:
+    said, q = [], f"{{{cartridge.QUESTIONS}}}"
+    for element in root.iter():
+        order = CHILDREN.get(element.tag.removeprefix(q), [])
+        kinds = [child.tag.removeprefix(q) for child in element]
+        if [k for k in order for _ in range(kinds.count(k))] != kinds:
+            said.append(f"{element.tag.removeprefix(q)} holds {kinds}")
+    items = root.findall(f".//{q}item")
+    said += ["idents"] * (len({item.get("ident") for item in items}) < len(items) or not items)
+    for item in items:
+        fields = {f[0].text: f[1].text for f in item.iter(f"{q}qtimetadatafield")}
+        said += ["profile"] * (fields != {"cc_profile": "cc.multiple_choice.v0p1"})
+        labels = [row.get("ident") for row in item.iter(f"{q}response_label")]
+        asked = item.find(f".//{q}response_lid")
+        said += ["labels"] * (len(set(labels)) < 3 or asked.get("rcardinality") != "Single")
+        tests = list(item.iter(f"{q}varequal"))
+        said += ["tests"] * any(t.text not in labels or t.get("respident") != asked.get("ident") for t in tests)
+        told = {row.get("linkrefid") for row in item.iter(f"{q}displayfeedback")}
+        said += ["feedback"] * (told != {row.get("ident") for row in item.iter(f"{q}itemfeedback")})
+        said += ["score"] * ([row.text for row in item.iter(f"{q}setvar")] != ["100"])
+    return said
+
+
+def test_the_cartridge_keeps_the_specification_s_rules_and_holds_every_question(course):
+    assert broken(course / "questions.imscc") == []
+    with zipfile.ZipFile(course / "questions.imscc") as file:
+        texts = [file.read(name).decode() for name in file.namelist() if name.endswith("assessment.xml")]
+    outlines = plan.outlines(ROOT, ALL)
+    asked = [q for o in outlines for q in [*bank.questions(o, 7), *bank.choices(o)]]
+    assert len(texts) == len(ALL) and sum(text.count("<item ") for text in texts) == len(asked)
+    for question in asked:
+        assert sum(f'ident="q{question.name}"' in text for text in texts) == 1
+        if isinstance(question, bank.Question):
+            made = cartridge.chosen(question)
+            assert len(set(made.choices)) == 4 and made.choices[made.right] == f"{question.answer:.4g}", question
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("<schemaversion>1.1.0", "<schemaversion>1.0", "version"),
+        ('identifierref="chapter-02"', 'identifierref="chapter-2"', "items and resources"),
+        ("imscc_xmlv1p1/assessment", "imscc_xmlv1p1/exam", "type"),
+        ('href="chapter-02/', 'href="chapter-2/', "files"),
+        ("cc.multiple_choice.v0p1", "cc.essay.v0p1", "profile"),
+        (">c1</varequal><", ">c9</varequal><", "tests"),
+        ('linkrefid="f1"', 'linkrefid="f8"', "feedback"),
+        ("<itemmetadata>", "<other/><itemmetadata>", "item holds"),
+    ],
+)
+def test_a_planted_fault_in_the_cartridge_is_found(old, new, said, tmp_path):
+    choice = bank.Choice("2.p1", "Which?", ("a", "b & c", "$x<1$"), ("No.", "Right. Yes.", "No."), 1)
+    exam = cartridge.Exam("chapter-02", "Diffusion <maths>", [choice])
+    good = cartridge.write([exam, cartridge.Exam("chapter-03", "Nothing asked", [])], tmp_path / "good.imscc")
+    assert broken(good) == []
+    with zipfile.ZipFile(good) as file, zipfile.ZipFile(tmp_path / "bad.imscc", "w") as bad:
+        texts = {name: file.read(name).decode() for name in file.namelist()}
+        assert any(old in text for text in texts.values())
+        for name, text in texts.items():
+            bad.writestr(name, text.replace(old, new))
+    assert any(word.startswith(said) for word in broken(tmp_path / "bad.imscc"))
 
 
 def test_questions_follow_the_seed_and_their_answers_pass_the_grader():

@@ -3,21 +3,28 @@
 The answers stand in ``answers/chapter_NN.py``.
 """
 
+import ast
 import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
+from press.course import notebooks
 
 from deepfake_kit.notebook.check import check, exercises
 
-RIGHT, WRONG = {}, {}
+RIGHT, WRONG, WRITTEN = {}, {}, {}
 for path in sorted((Path(__file__).parent / "answers").glob("chapter_[0-9][0-9].py")):
     spec = importlib.util.spec_from_file_location(f"answers_{path.stem}", path)
     answers = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(answers)
     RIGHT |= answers.RIGHT
     WRONG |= answers.WRONG
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    table = next(node.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "RIGHT")
+    for number, rows in zip(table.keys, table.values, strict=True):
+        WRITTEN[number.value] = [functions.get(ast.unparse(row), row) for row in rows.elts]
 
 
 def cases(table):
@@ -29,6 +36,54 @@ def cases(table):
 def test_every_exercise_has_two_right_and_four_wrong_answers():
     assert RIGHT.keys() == WRONG.keys() == exercises().keys() and len(RIGHT) >= 40
     assert [number for number in RIGHT if len(RIGHT[number]) < 2 or len(WRONG[number]) < 4] == []
+
+
+def bare(node: ast.AST) -> str:
+    """An answer without the names that its author chose: a function of one line is its formula."""
+    node = ast.parse(ast.unparse(node)).body[0]
+    node = node.value if isinstance(node, ast.Expr) else node
+    if isinstance(node, ast.Lambda | ast.FunctionDef):
+        arguments = [argument.arg for argument in node.args.args]
+        body = [node.body] if isinstance(node, ast.Lambda) else node.body
+        if isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+            body = body[1:]
+        known = {name: f"a{place}" for place, name in enumerate(arguments)}
+        for name in (one for part in body for one in ast.walk(part) if isinstance(one, ast.Name)):
+            if isinstance(name.ctx, ast.Store):
+                known.setdefault(name.id, f"v{len(known)}")
+            name.id = known.get(name.id, name.id)
+        node = ast.Module([ast.Expr(part.value) if isinstance(part, ast.Return) else part for part in body], [])
+        node.body = [part if isinstance(part, ast.stmt) else ast.Expr(part) for part in node.body]
+    return ast.unparse(node)
+
+
+def solutions():
+    """The book's own solution of each exercise: the function, or the last value."""
+    found = {}
+    for path in sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb")):
+        for exercise in notebooks.chapter(path)[1]:
+            nodes = ast.parse(exercise.solution).body
+            named = [n for n in nodes if isinstance(n, ast.FunctionDef) and n.name == exercise.name]
+            found[exercise.number] = (named or [n.value for n in nodes if isinstance(n, ast.Assign)])[-1]
+    return found
+
+
+SOLUTIONS = solutions()
+
+
+@pytest.mark.parametrize("number", RIGHT)
+def test_two_right_answers_are_written_otherwise_than_the_solution(number):
+    own = bare(SOLUTIONS[number])
+    assert len({bare(node) for node in WRITTEN[number]} - {own}) >= 2, own
+
+
+def test_another_name_makes_no_other_answer():
+    first = ast.parse("def mine(x, y):\n    'Said.'\n    z = x + y\n    return 2 * z").body[0]
+    again = ast.parse("def yours(b, c):\n    d = b + c\n    return 2 * d").body[0]
+    assert bare(first) == bare(again) and bare(ast.parse("lambda b: b + 1").body[0]) == bare(
+        ast.parse("def f(q):\n    return q + 1").body[0]
+    )
+    assert bare(first) != bare(ast.parse("def f(x, y):\n    z = x - y\n    return 2 * z").body[0])
 
 
 @pytest.mark.parametrize(("number", "answer"), cases(RIGHT))

@@ -6,6 +6,7 @@ are those on which the grader calls the solution, moved by a seed; the answer is
 
 from __future__ import annotations
 
+import contextlib
 import re
 import zipfile
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import numpy as np
 from deepfake_kit.notebook import kept
 from deepfake_kit.notebook.check import judge
 from press import guess
-from press.course import notebooks, plan, reference
+from press.course import mutants, notebooks, plan, reference
 
 SPACE = "http://www.imsglobal.org/xsd/imsqti_v2p1"
 PACKAGE = "http://www.imsglobal.org/xsd/imscp_v1p1"
@@ -35,6 +36,7 @@ class Question:
     answer: float
     points: int
     whole: bool = False
+    wrong: tuple[float, ...] = ()  # what the solution gives after one fault
 
     @property
     def slack(self) -> float:
@@ -64,14 +66,15 @@ def questions(outline, seed: int, each: int = 2) -> list[Question]:
     found, random = [], np.random.default_rng([seed, int(outline.number)])
     for exercise in outline.exercises:
 
-        def add(number: int, text: str, answer, exercise=exercise) -> None:
+        def add(number: int, text: str, answer, solution: str, given=None, exercise=exercise) -> None:
             whole, name = isinstance(answer, int | np.integer), f"{exercise.number}-{number}"
-            found.append(Question(name, exercise.number, text, float(answer), plan.points(exercise), whole))
+            wrong = faults(solution, outline.notebook, given, float(answer))
+            found.append(Question(name, exercise.number, text, float(answer), plan.points(exercise), whole, wrong))
 
         if not exercise.is_function:
             for kind in range(len(notebooks.variants.table()[exercise.number]) + 1):
                 words, _, solution = notebooks.asked(exercise, kind)
-                add(kind, _words(words), reference.answer(solution, outline.notebook))
+                add(kind, _words(words), reference.answer(solution, outline.notebook), solution)
             continue
         function = reference.answer(exercise.solution, outline.notebook)
         calls = [given for given in _calls(exercise, function) if all(map(_plain, given))]
@@ -85,10 +88,31 @@ def questions(outline, seed: int, each: int = 2) -> list[Question]:
                 and 1e-9 < abs(value) < np.inf
             ):
                 shown = ", ".join(f"{name} = {one:g}" for name, one in zip(names, given, strict=True))
-                add(number, f"{_words(exercise.prompt)} Give the number for {shown}.", value)
+                text = f"{_words(exercise.prompt)} Give the number for {shown}."
+                add(number, text, value, exercise.solution, given)
             if sum(question.exercise == exercise.number for question in found) == each:
                 break
     return found
+
+
+def faults(solution: str, notebook, given: tuple | None, right: float) -> tuple[float, ...]:
+    """Three numbers that a solution gives after one fault each, well apart from the right one and from each other."""
+    found: list[float] = []
+
+    def values():
+        for text in mutants.mutants(solution):
+            with contextlib.suppress(mutants.Late, Exception), mutants.within(0.5):
+                answer = reference.answer(text, notebook)
+                yield float(answer if given is None else answer(*given))
+        yield from (2 * right, right / 2, -right, 3 * right)
+
+    for value in values():
+        apart = all(abs(value - one) > 0.05 * max(abs(value), abs(one)) for one in (right, *found))
+        if np.isfinite(value) and apart and abs(value) < 1e12:
+            found.append(value)
+        if len(found) == 3:
+            break
+    return tuple(found)
 
 
 def _moved(value, random):
@@ -116,7 +140,7 @@ def item(question: Question) -> str:
     <defaultValue><value>0</value></defaultValue>
   </outcomeDeclaration>
   <itemBody>
-    <p>{_html(question.text)}</p>
+    <p>{html(question.text)}</p>
     <p><textEntryInteraction responseIdentifier="RESPONSE" expectedLength="15"/></p>
   </itemBody>
   <responseProcessing>
@@ -162,10 +186,10 @@ def choices(outline) -> list[Choice]:
 def choice_item(question: Choice) -> str:
     """One question with choices as a QTI 2.1 item; the reply to each choice is shown as its feedback."""
     rows = "\n".join(
-        f'      <simpleChoice identifier="c{i}">{_html(text)}</simpleChoice>' for i, text in enumerate(question.choices)
+        f'      <simpleChoice identifier="c{i}">{html(text)}</simpleChoice>' for i, text in enumerate(question.choices)
     )
     replies = "\n".join(
-        f'  <modalFeedback outcomeIdentifier="FEEDBACK" identifier="c{i}" showHide="show">{_html(text)}</modalFeedback>'
+        f'  <modalFeedback outcomeIdentifier="FEEDBACK" identifier="c{i}" showHide="show">{html(text)}</modalFeedback>'
         for i, text in enumerate(question.replies)
     )
     return f"""<?xml version="1.0" encoding="UTF-8"?>
@@ -180,7 +204,7 @@ def choice_item(question: Choice) -> str:
   <outcomeDeclaration identifier="FEEDBACK" cardinality="single" baseType="identifier"/>
   <itemBody>
     <choiceInteraction responseIdentifier="RESPONSE" shuffle="true" maxChoices="1">
-      <prompt>{_html(question.text)}</prompt>
+      <prompt>{html(question.text)}</prompt>
 {rows}
     </choiceInteraction>
   </itemBody>
@@ -223,7 +247,7 @@ def number_item(question: Number) -> str:
     asked, low, high = question.asked, question.truth - question.asked.near, question.truth + question.asked.near
     replies = "\n".join(
         f'  <modalFeedback outcomeIdentifier="FEEDBACK" identifier="{kind.split()[-1].lower()}" showHide="show">'
-        f"{kind}. {_html(_words(asked.replies[kind]))}</modalFeedback>"
+        f"{kind}. {html(_words(asked.replies[kind]))}</modalFeedback>"
         for kind in ("Too low", "Too high", "Close")
     )
     unit = f", in {asked.unit}" if asked.unit else ""
@@ -249,7 +273,7 @@ def number_item(question: Number) -> str:
   </outcomeDeclaration>
   <outcomeDeclaration identifier="FEEDBACK" cardinality="single" baseType="identifier"/>
   <itemBody>
-    <p>{_html(_words(asked.question))} A number from {asked.low:g} to {asked.high:g}{unit}.</p>
+    <p>{html(_words(asked.question))} A number from {asked.low:g} to {asked.high:g}{unit}.</p>
     <p><textEntryInteraction responseIdentifier="RESPONSE" expectedLength="15"/></p>
   </itemBody>
   <responseProcessing>
@@ -267,7 +291,7 @@ def number_item(question: Number) -> str:
 ITEMS = {Question: item, Choice: choice_item, Number: number_item}
 
 
-def _html(text: str) -> str:
+def html(text: str) -> str:
     """Text for an item: formulas as Moodle and Canvas write them."""
     return escape(re.sub(r"\$([^$]+)\$", r"\\(\1\\)", text))
 

@@ -12,7 +12,7 @@ import nbformat
 from deepfake_kit import paths
 from deepfake_kit.notebook import execute, settings
 from press import sources, stage
-from press.course import bank, notebooks, plan
+from press.course import bank, cartridge, notebooks, plan
 from press.course import slides as deck
 
 DEFAULT = ["class"]
@@ -104,15 +104,23 @@ def course(
         "rehearse.sh": script,
         "course.json": json.dumps({"seed": seed, "chapters": [o.name for o in found], "variants": deals}, indent=1),
     }
-    found_questions = [question for o in found for question in bank.questions(o, seed)]
+    asked = {o.name: bank.questions(o, seed) for o in found}
+    found_questions = [question for questions in asked.values() for question in questions]
     for version in range(3):
         for answers in (False, True):
             name = f"exam-{seed + version}{'-answers' if answers else ''}.md"
             papers[name] = bank.sheet(found_questions, seed + version, answers)
     for name, text in papers.items():
         _write(out / name, text)
-    looked = [question for o in found for question in [*bank.choices(o), *bank.numbers(o, root)]]
-    bank.package([*found_questions, *looked], out / "questions-qti21.zip")
+    looked = {o.name: bank.choices(o) for o in found}
+    guessed = [question for o in found for question in bank.numbers(o, root)]
+    chosen = [question for questions in looked.values() for question in questions]
+    bank.package([*found_questions, *chosen, *guessed], out / "questions-qti21.zip")
+    exams = [
+        cartridge.Exam(f"chapter-{o.number}", o.title, [*looked[o.name], *map(cartridge.chosen, asked[o.name])])
+        for o in found
+    ]
+    cartridge.write(exams, out / "questions.imscc")
     if slides:
         page = (root / "book" / "instructors.md").read_text(encoding="utf-8")
         with tempfile.TemporaryDirectory() as made:

@@ -152,8 +152,15 @@ class _Put(ast.NodeTransformer):
         return self.new if node is self.old else self.generic_visit(node)
 
 
-def verdict(number: str, source: str, notebook, seconds: float = 3) -> str | None:
-    """What the grader says of one mutant; None if it passes."""
+@contextlib.contextmanager
+def within(seconds: float):
+    """Run what may never end, print or warn: quietly, and no longer than this.
+
+    Raises
+    ------
+    Late
+        When the time is over.
+    """
 
     def ring(*_):
         raise Late
@@ -163,12 +170,20 @@ def verdict(number: str, source: str, notebook, seconds: float = 3) -> str | Non
         signal.setitimer(signal.ITIMER_REAL, seconds)
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            return judge(number, reference.answer(source, notebook))
-    except (Late, Exception) as error:
-        return f"your answer raised {type(error).__name__}"
+            yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def verdict(number: str, source: str, notebook, seconds: float = 3) -> str | None:
+    """What the grader says of one mutant; None if it passes."""
+
+    try:
+        with within(seconds):
+            return judge(number, reference.answer(source, notebook))
+    except (Late, Exception) as error:
+        return f"your answer raised {type(error).__name__}"
 
 
 def tried(exercise, notebook) -> Result:

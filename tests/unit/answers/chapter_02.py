@@ -33,6 +33,18 @@ def weighed_with_the_ratio_of_strides(n, o, after, now, before):
     return (1 + 0.5 / r) * n - 0.5 / r * o
 
 
+def variance_after(v, alpha, bar, noise):
+    before = bar * v + 1 - bar
+    return before * (1 - (1 - alpha) / before) ** 2 / alpha + noise
+
+
+def by_posterior(v, alpha, bar, noise):
+    """The posterior's mean with the best guess of the clean number, whose factors add up."""
+    clean, before = math.sqrt(bar) * v / (bar * v + 1 - bar), bar / alpha
+    kept = math.sqrt(before) * (1 - alpha) / (1 - bar) * clean + math.sqrt(alpha) * (1 - before) / (1 - bar)
+    return kept**2 * (bar * v + 1 - bar) + noise
+
+
 RIGHT = {
     "2.1": [lambda b: np.cumprod(1 - b), by_loop, lambda b: np.exp(np.cumsum(np.log1p(-b)))],
     "2.2": [int((LINEAR.snr >= 1).sum()), next(t for t in range(1000) if LINEAR.snr[t] < 1)],
@@ -45,13 +57,16 @@ RIGHT = {
         ddim_by_kit,
     ],
     "2.5": [
+        lambda x, v, b: np.linalg.solve([[b**0.5, (1 - b) ** 0.5], [-((1 - b) ** 0.5), b**0.5]], [x, v])[1],
         lambda x, v, b: math.sqrt(b) * v + math.sqrt(1 - b) * x,
         lambda x, v, b: (x - math.sqrt(b) * (math.sqrt(b) * x - math.sqrt(1 - b) * v)) / math.sqrt(1 - b),
     ],
     "2.6": [
+        lambda n, o, after, now, before: o + ((now + after) / 2 - before) / (now - before) * (n - o),
         lambda n, o, after, now, before: n + (after - now) / (2 * (now - before)) * (n - o),
         weighed_with_the_ratio_of_strides,
     ],
+    "2.7": [lambda v, a, b, n: (b * v - b + a) ** 2 / (a * (b * v + 1 - b)) + n, by_posterior],
 }
 
 WRONG = {
@@ -90,5 +105,12 @@ WRONG = {
         lambda n, o, after, now, before: (n + o) / 2,
         lambda n, o, after, now, before: n,
         lambda n, o, after, now, before: n + (now - before) / (2 * (after - now)) * (n - o),
+    ],
+    "2.7": [
+        lambda v, a, b, n: variance_after(v, b, b, n),
+        lambda v, a, b, n: variance_after(v, a, b, 0),
+        lambda v, a, b, n: b / a * v + 1 - b / a + 1,
+        lambda v, a, b, n: a * (b * v + 1 - b) + n,
+        lambda v, a, b, n: variance_after(v, a, b, math.sqrt(n) + 0.01),
     ],
 }

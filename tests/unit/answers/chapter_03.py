@@ -56,11 +56,23 @@ def errors_by_formula(woman, said_woman):
 
 
 RIGHT = {
-    "3.1": [lambda f: f @ f.T, gram_by_loops],
-    "3.2": [lambda e, c, w: e + w * (c - e), lambda e, c, w: (1 - w) * e + w * c],
+    "3.1": [lambda f: np.einsum("ik,jk->ij", f, f), lambda f: f @ f.T, gram_by_loops],
+    "3.2": [
+        lambda e, c, w: c + (w - 1) * (c - e),
+        lambda e, c, w: e + w * (c - e),
+        lambda e, c, w: (1 - w) * e + w * c,
+    ],
     "3.3": [best_by_formula, best_by_survival],
     "3.4": [errors, errors_by_formula],
     "3.5": [382, 382.0],
+    "3.6": [
+        lambda read, top, chance: 1 - (top - read) / (top - chance),
+        lambda read, top, chance: np.polyval(np.polyfit([chance, top], [0, 1], 1), read),
+    ],
+    "3.7": [
+        lambda x: x.var(1).sum(-1).mean() / x.reshape(-1, x.shape[2]).var(0).sum(),
+        lambda x: 1 - x.mean(1).var(0).sum() / x.var((0, 1)).sum(),
+    ],
 }
 WRONG = {
     "3.1": [
@@ -91,4 +103,18 @@ WRONG = {
         lambda w, s: ((w & ~s).sum() / w.sum(), 0.0, 1.0),
     ],
     "3.5": [4, 380, 381, 384, 1000],
+    "3.6": [
+        lambda read, top, chance: read / top,
+        lambda read, top, chance: read - chance,
+        lambda read, top, chance: (read - chance) / (1 - chance),
+        lambda read, top, chance: (read - chance) / top,
+        lambda read, top, chance: read,
+    ],
+    "3.7": [
+        lambda x: x.mean(1).var(0).sum() / x.var((0, 1)).sum(),
+        lambda x: x.var(1).sum(-1).mean(),
+        lambda x: x.var(1).sum(-1).mean() / x.mean(1).var(0).sum(),
+        lambda x: x.var(1).mean() / x.var(),
+        lambda x: 1 / len(x),
+    ],
 }

@@ -41,12 +41,37 @@ def floor_by_search(cost, floor):
     return prices[np.argmax(leader_utility(prices, cost))]
 
 
+def earned(cost):
+    price, quality = equilibrium(cost)
+    return float(node_utility(quality, price, cost))
+
+
+def highest_by_grid(low, high):
+    return max(earned(cost) for cost in np.linspace(low, high, 20_001))
+
+
+def highest_by_cases(low, high):
+    """Utility is C up to the threshold, then C q^2 with q = a / 2 / (C + sqrt(C (C + a))), a = 1 / ln 2."""
+    if high <= 1 / (8 * LN2):
+        return high
+    return 1 / (8 * LN2) if low <= 1 / (8 * LN2) else low * (0.5 / LN2 / (low + math.sqrt(low * (low + 1 / LN2)))) ** 2
+
+
 RIGHT = {
     "4.1": [lambda p, c: min(1, p / (2 * c)), lambda p, c: 1.0 if p >= 2 * c else p / (2 * c), best_response],
     "4.2": [1 / (8 * math.log(10)), 0.0543, sp.Rational(1, 8) / sp.log(10)],
-    "4.3": [lambda c, f: max(f, equilibrium(c)[0]), floor_by_search],
+    "4.3": [
+        lambda c, f: float(np.clip(equilibrium(c)[0], f, 1)),
+        lambda c, f: max(f, equilibrium(c)[0]),
+        floor_by_search,
+    ],
     "4.4": [lambda c, r: 2 * math.sqrt(r * c) if r <= c else c + r, keep_by_root_finding],
     "4.5": [report_by_grid, report_by_scipy],
+    "4.6": [highest_by_grid, highest_by_cases],
+    "4.7": [
+        lambda q, w, c: 2 * c * q[np.argmax(w - 2 * c * q**2)],
+        lambda q, w, c: max((v - 2 * c * x * x, 2 * c * x) for x, v in zip(q, w))[1],
+    ],
 }
 
 WRONG = {
@@ -76,4 +101,18 @@ WRONG = {
         lambda c, r: 2 * math.sqrt(r * c) if r <= c else 2 * c,
     ],
     "4.5": [lambda c: c, lambda c: 1 / 8, lambda c: math.inf, lambda c: 10.0, lambda c: 2 * c, lambda c: -1.0],
+    "4.6": [
+        lambda low, high: high,
+        lambda low, high: 1 / (8 * LN2),
+        lambda low, high: low,
+        lambda low, high: earned(high),
+        lambda low, high: (earned(low) + earned(high)) / 2,
+    ],
+    "4.7": [
+        lambda q, w, c: 2 * c * q[w.argmax()],
+        lambda q, w, c: 2 * c * q[np.argmax(w - c * q**2)],
+        lambda q, w, c: q[np.argmax(w - 2 * c * q**2)],
+        lambda q, w, c: 2 * c,
+        lambda q, w, c: np.max(w - 2 * c * q**2),
+    ],
 }

@@ -59,13 +59,34 @@ def promise_by_steps(address, salt, root):
     return digest.digest()
 
 
+def stake_by_bisection(reward, cost, detection):
+    """The least stake with which skipping the work does not pay, by halving."""
+    low, high = 0.0, 1e3
+    if (1 - detection) * reward <= reward - cost:
+        return 0.0
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if (1 - detection) * reward - detection * middle > reward - cost else (low, middle)
+    return high
+
+
 RIGHT = {
-    "5.1": [lambda n, w: 22_100 * math.ceil(n * w / 32), lambda n, w: -(-n * w // 32) * 22_100],
+    "5.1": [
+        lambda n, w: 22_100 * ((n * w + 31) // 32),
+        lambda n, w: 22_100 * math.ceil(n * w / 32),
+        lambda n, w: -(-n * w // 32) * 22_100,
+    ],
     "5.2": [1 / (4 * math.log(2)), 0.3607],
     "5.3": [price_by_root, price_by_bisection],
-    "5.4": [lambda r, c, d: max(0.0, c / d - r), lambda r, c, d: max(0, (c - d * r) / d)],
+    "5.4": [stake_by_bisection, lambda r, c, d: max(0.0, c / d - r), lambda r, c, d: max(0, (c - d * r) / d)],
     "5.5": [root, recursive_root],
-    "5.6": [promise, promise_by_steps],
+    "5.6": [
+        lambda address, salt, root: hashlib.sha256(
+            b"".join((bytes.fromhex(address.removeprefix("0x")), salt, root))
+        ).digest(),
+        promise,
+        promise_by_steps,
+    ],
 }
 WRONG = {
     "5.1": [

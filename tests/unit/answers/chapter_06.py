@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import sem
 
 
 def in_place(vectors, sizes):
@@ -27,6 +28,32 @@ def pooled(sent):
     return sum(q for _, _, q in sent) / rows_of(sent) - np.outer(mean, mean)
 
 
+def paired_by_hand(a, b):
+    gaps = [x - y for x, y in zip(a, b)]
+    n, mean = len(gaps), sum(gaps) / len(gaps)
+    return mean, (sum((gap - mean) ** 2 for gap in gaps) / (n - 1) / n) ** 0.5
+
+
+def trimmed_by_loops(updates, k):
+    return [np.mean(sorted(column)[k : len(column) - k]) for column in updates.T]
+
+
+def trimmed_by_partition(updates, k):
+    total, n = updates.sum(0), len(updates)
+    if k:
+        parts = np.partition(updates, (k - 1, n - k), axis=0)
+        total = total - parts[:k].sum(0) - parts[n - k :].sum(0)
+    return total / (n - 2 * k)
+
+
+def pooled_by_rows(sent):
+    """Each device's own covariance, and the covariance of the devices' means."""
+    n = rows_of(sent)
+    mean = sum(t for _, t, _ in sent) / n
+    inside = sum(q - np.outer(t, t) / k for k, t, q in sent)
+    return (inside + sum(k * np.outer(t / k - mean, t / k - mean) for k, t, _ in sent)) / n
+
+
 RIGHT = {
     "6.1": [
         lambda v, n: sum(k * x for k, x in zip(n, v)) / sum(n),
@@ -37,9 +64,23 @@ RIGHT = {
         tv,
         lambda c: [max(0, (r / r.sum() - c.sum(0) / c.sum())[(r / r.sum()) > c.sum(0) / c.sum()].sum()) for r in c],
     ],
-    "6.4": [lambda w, a, mu: mu * (w - a), lambda w, a, mu: [mu * (x - y) for x, y in zip(w, a)]],
+    "6.4": [
+        lambda w, a, mu: mu * w - mu * a,
+        lambda w, a, mu: mu * (w - a),
+        lambda w, a, mu: [mu * (x - y) for x, y in zip(w, a)],
+    ],
     "6.5": [lambda c, r, p, n, x: 8 * c * r * p / (n * x), lambda c, r, p, n, x: c * r * (4 * p + 4 * p) / n / x],
-    "6.6": [lambda sent: pooled(sent), lambda sent: [[float(x) for x in row] for row in pooled(sent)]],
+    "6.6": [pooled_by_rows, lambda sent: pooled(sent), lambda sent: [[float(x) for x in row] for row in pooled(sent)]],
+    "6.7": [lambda a, b: [np.mean(a - b), sem(a - b)], paired_by_hand],
+    "6.8": [
+        lambda a, b, p: {f"{100 * (b - a) / a:.2f}": "own", f"{100 * (b - a) / b:.2f}": "other"}.get(
+            f"{p:.2f}", "neither"
+        ),
+        lambda a, b, p: (["own", "other", "neither"] if p else ["neither"])[
+            int(np.argmin([abs(100 * (b - a) / a - p), abs(100 * (b - a) / b - p), 0.006]))
+        ],
+    ],
+    "6.9": [trimmed_by_loops, trimmed_by_partition],
 }
 WRONG = {
     "6.1": [
@@ -78,5 +119,26 @@ WRONG = {
         lambda sent: np.mean([q / n - np.outer(t, t) / n**2 for n, t, q in sent], axis=0),
         lambda sent: sum(n * (q / n - np.outer(t, t) / n**2) for n, t, q in sent) / rows_of(sent),
         lambda sent: np.diag(pooled(sent)),
+    ],
+    "6.7": [
+        lambda a, b: [np.mean(a - b), np.hypot(sem(a), sem(b))],
+        lambda a, b: [np.mean(a - b), np.std(a - b, ddof=1)],
+        lambda a, b: [np.mean(a - b), sem(a - b, ddof=0)],
+        lambda a, b: [np.mean(b - a), sem(a - b)],
+        lambda a, b: [np.median(a - b), sem(a - b)],
+    ],
+    "6.8": [
+        lambda a, b, p: "other",
+        lambda a, b, p: "own",
+        lambda a, b, p: "neither",
+        lambda a, b, p: "own" if abs(100 * (b - a) / b - p) < 0.006 else "other",
+        lambda a, b, p: "own" if p > 20 else "other",
+    ],
+    "6.9": [
+        lambda x, k: x.mean(0),
+        lambda x, k: np.median(x, 0),
+        lambda x, k: np.sort(x, 0)[: len(x) - k].mean(0),
+        lambda x, k: x[np.argsort(np.abs(x).sum(1))][: len(x) - 2 * k].mean(0),
+        lambda x, k: np.sort(x, 0)[k : len(x) - k].sum(0) / len(x),
     ],
 }

@@ -43,13 +43,28 @@ def adain(first, second):
     return ((first - mean(first)) / deviation(first) * deviation(second) + mean(second)).mean((1, 2))
 
 
+def area_by_trapezoids(tpr, fpr):
+    """The lowest and the highest staircase through the point, as curves."""
+    low = np.trapezoid([0, 0, tpr, tpr, 1], [0, fpr, fpr, 1, 1])
+    return low, np.trapezoid([0, tpr, tpr, 1, 1], [0, 0, fpr, fpr, 1])
+
+
 RIGHT = {
     "8.1": [lambda t, f, a: (a + f - 1) / (t + f - 1), lambda t, f, a: 1 - (t - a) / (t - (1 - f))],
-    "8.2": [lambda t, f: (t * (1 - f), 1 - f * (1 - t)), lambda t, f: [t - t * f, 1 - f + f * t]],
+    "8.2": [
+        lambda t, f: np.array([t - t * f, 1 - f + f * t]),
+        area_by_trapezoids,
+        lambda t, f: (t * (1 - f), 1 - f * (1 - t)),
+        lambda t, f: [t - t * f, 1 - f + f * t],
+    ],
     "8.3": [cvar, cvar_by_minimum],
     "8.4": [null, null_by_loop],
-    "8.5": [diagnosis, lambda test, train: ["path", "data", "sound"][2 if test >= 0.5 else int(train >= 0.5)]],
-    "8.6": [lambda f, d: f.mean((1, 2)), lambda f, d: adain(d, f)],
+    "8.5": [
+        lambda test, train: "sound" if test >= 0.5 else ("data", "path")[train < 0.5],
+        diagnosis,
+        lambda test, train: ["path", "data", "sound"][2 if test >= 0.5 else int(train >= 0.5)],
+    ],
+    "8.6": [lambda f, d: np.einsum("chw->c", f) / f[0].size, lambda f, d: f.mean((1, 2)), lambda f, d: adain(d, f)],
 }
 WRONG = {
     "8.1": [

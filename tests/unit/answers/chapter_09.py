@@ -50,15 +50,35 @@ def share(kernel):
     return values[0] ** 2 / (values**2).sum()
 
 
+def amplitude_of_a_wave(kernel, frequency):
+    """Filter a long complex wave and look at it."""
+    wave = np.exp(2j * np.pi * frequency * np.arange(200))
+    return float(np.abs(np.convolve(wave, kernel, mode="valid")).mean())
+
+
 RIGHT = {
     "9.1": [
+        lambda i, o, k, s, g: sum(s * s * k * k * (i // g) for _ in range(o)),
         lambda i, o, k, s, g: s**2 * k**2 * (i // g) * o,
         lambda i, o, k, s, g: g * (i // g) * (o // g) * (k * s) ** 2,
     ],
     "9.2": [loss, loops],
     "9.3": [f1, f1_by_binomial],
-    "9.4": [pictures, lambda a, b: math.ceil(pictures(a, b))],
-    "9.5": [share, lambda x: np.linalg.eigvalsh(x.T @ x)[-1] / (x**2).sum()],
+    "9.4": [
+        lambda a, b: (1.96 / abs(a - b)) ** 2 * (a - a * a + b - b * b),
+        pictures,
+        lambda a, b: math.ceil(pictures(a, b)),
+    ],
+    "9.5": [
+        lambda x: np.linalg.norm(x, 2) ** 2 / np.linalg.norm(x) ** 2,
+        share,
+        lambda x: np.linalg.eigvalsh(x.T @ x)[-1] / (x**2).sum(),
+    ],
+    "9.6": [
+        lambda k, f: np.hypot(*(k @ w(2 * np.pi * f * np.arange(len(k))) for w in (np.cos, np.sin))),
+        amplitude_of_a_wave,
+    ],
+    "9.7": [lambda a, c: a - 0.5 - np.abs(c - 0.5).max(), lambda a, c: min(a - max(x, 1 - x) for x in c)],
 }
 WRONG = {
     "9.1": [
@@ -99,5 +119,19 @@ WRONG = {
         lambda x: 1.0,
         lambda x: np.linalg.svd(x, compute_uv=False)[0] / np.linalg.svd(x, compute_uv=False).sum(),
         lambda x: 2 / len(x),
+    ],
+    "9.6": [
+        lambda k, f: abs(k.sum()),
+        lambda k, f: np.abs(k * np.exp(2j * np.pi * f * np.arange(len(k)))).sum(),
+        lambda k, f: abs((k * np.exp(1j * f * np.arange(len(k)))).sum()),
+        lambda k, f: abs((k * np.exp(2j * np.pi * f * np.arange(len(k)))).sum()) ** 2,
+        lambda k, f: 1 - f,
+    ],
+    "9.7": [
+        lambda a, c: a - c.max(),
+        lambda a, c: a - c.mean(),
+        lambda a, c: a - 0.5,
+        lambda a, c: a - c.min(),
+        lambda a, c: np.maximum(c, 1 - c).max() - a,
     ],
 }

@@ -24,14 +24,28 @@ def fair(editor, process, protected, original):
 
 
 RIGHT = {
-    "10.1": [lambda e: -20 * np.log10(e), lambda e: 10 * np.log10(1 / e**2)],
+    "10.1": [lambda e: 20 * np.log10(1 / e), lambda e: -20 * np.log10(e), lambda e: 10 * np.log10(1 / e**2)],
     "10.2": [
+        lambda z, x, e: np.minimum(np.minimum(np.maximum(np.maximum(z, x - e), 0), x + e), 1),
         lambda z, x, e: np.clip(np.clip(z, x - e, x + e), 0, 1),
         lambda z, x, e: np.clip(x + np.clip(z - x, -e, e), 0, 1),
     ],
     "10.3": [corners, by_quadratic_form],
-    "10.4": [fair, lambda g, t, p, o: np.square(g(t(o)) - g(t(p))).sum() / o.size],
-    "10.5": [lambda n, c: c * n * np.sqrt(3), lambda n, c: np.sqrt(3 * n * n * c * c)],
+    "10.4": [
+        lambda g, t, p, o: np.var(g(t(p)) - g(t(o))) + np.mean(g(t(p)) - g(t(o))) ** 2,
+        fair,
+        lambda g, t, p, o: np.square(g(t(o)) - g(t(p))).sum() / o.size,
+    ],
+    "10.5": [
+        lambda n, c: np.linalg.norm(np.full((3, n, n), c)),
+        lambda n, c: c * n * np.sqrt(3),
+        lambda n, c: np.sqrt(3 * n * n * c * c),
+    ],
+    "10.6": [
+        lambda h: ((h / h.diagonal()).sum() - len(h)) / (len(h) ** 2 - len(h)),
+        lambda h: np.mean([h[i, j] / h[j, j] for i in range(len(h)) for j in range(len(h)) if i != j]),
+    ],
+    "10.7": [lambda h, bar: np.all(h >= bar, axis=1).mean(), lambda h, bar: sum(min(row) >= bar for row in h) / len(h)],
 }
 WRONG = {
     "10.1": [
@@ -70,5 +84,19 @@ WRONG = {
         lambda n, c: 3 * n * n * c * c,
         lambda n, c: 3 * n * c,
         lambda n, c: 0.0,
+    ],
+    "10.6": [
+        lambda h: (h / np.diag(h)).mean(),
+        lambda h: np.mean([h[i, j] / h[i, i] for i in range(len(h)) for j in range(len(h)) if i != j]),
+        lambda h: h[~np.eye(len(h), dtype=bool)].mean() / np.diag(h).mean(),
+        lambda h: h[~np.eye(len(h), dtype=bool)].mean(),
+        lambda h: np.max(h / np.diag(h)),
+    ],
+    "10.7": [
+        lambda h, bar: (h.mean(1) >= bar).mean(),
+        lambda h, bar: (h >= bar).mean(),
+        lambda h, bar: (h.max(1) >= bar).mean(),
+        lambda h, bar: (h.min(1) < bar).mean(),
+        lambda h, bar: (h >= bar).mean(0).min() * 0.99,
     ],
 }

@@ -1,5 +1,8 @@
 """Answers to the exercises of chapter 11."""
 
+import math
+import struct
+
 import numpy as np
 from scipy.optimize import linprog
 from scipy.stats import norm
@@ -35,12 +38,38 @@ def trusted(raw, n):
     return scores if np.isfinite(scores).all() else np.array([])
 
 
+def apart_by_intervals(auc, error):
+    """Cell by cell: does the interval hold one half?"""
+    far = norm.ppf(1 - 0.025 / np.count_nonzero(~np.isnan(auc)))
+    told = np.zeros(auc.shape, bool)
+    for place in zip(*np.nonzero(~np.isnan(auc))):
+        low, high = auc[place] - far * error[place], auc[place] + far * error[place]
+        told[place] = low > 0.5 or high < 0.5
+    return told
+
+
+def trusted_by_struct(raw, n):
+    try:
+        scores = struct.unpack(f"<{n}f", raw)
+    except struct.error:
+        return []
+    return list(scores) if all(map(math.isfinite, scores)) else []
+
+
 RIGHT = {
     "11.1": [mixed, by_program],
-    "11.2": [lambda A, y: (A @ y).min(), lambda A, y: min(sum(a * p for a, p in zip(row, y)) for row in A)],
+    "11.2": [
+        lambda A, y: np.sort(A.dot(y))[0],
+        lambda A, y: (A @ y).min(),
+        lambda A, y: min(sum(a * p for a, p in zip(row, y)) for row in A),
+    ],
     "11.3": [gap, gap_by_loops],
     "11.4": [luck, lambda k, sd, bar: 1 - (1 - norm.sf((bar - 0.5) / sd)) ** k],
-    "11.5": [trusted, lambda raw, n: trusted(raw, n).tolist()],
+    "11.5": [trusted_by_struct, trusted, lambda raw, n: trusted(raw, n).tolist()],
+    "11.6": [
+        lambda auc, error: 2 * norm.sf(np.abs(auc - 0.5) / error) * np.isfinite(auc).sum() < 0.05,
+        apart_by_intervals,
+    ],
 }
 WRONG = {
     "11.1": [
@@ -76,5 +105,12 @@ WRONG = {
         lambda raw, n: np.frombuffer(raw, "<f4") if len(raw) == 4 * n else np.array([]),
         lambda raw, n: np.frombuffer(raw, ">f4"),
         lambda raw, n: np.array([]),
+    ],
+    "11.6": [
+        lambda auc, error: np.abs(auc - 0.5) > 1.96 * error,
+        lambda auc, error: np.abs(auc - 0.5) > norm.isf(0.025 / auc.size) * error,
+        lambda auc, error: np.abs(auc - 0.5) > norm.isf(0.05 / np.isfinite(auc).sum()) * error,
+        lambda auc, error: auc - 0.5 > norm.isf(0.025 / np.isfinite(auc).sum()) * error,
+        lambda auc, error: np.isfinite(auc),
     ],
 }

@@ -51,12 +51,34 @@ def _untrusted(found, hashes, fits):
     return ("valid" if hashes and fits else "invalid") if found else "no manifest"
 
 
+def copied_in_place(marked, other, smooth):
+    made = other.copy()
+    made += marked
+    made -= smooth(marked)
+    made[made < 0] = 0
+    made[made > 1] = 1
+    return made
+
+
 RIGHT = {
-    "12.1": [lambda f, a, n: sha(f[:a] + f[a + n :]), in_pieces],
+    "12.1": [
+        lambda f, a, n: sha(bytes(b for i, b in enumerate(f) if not a <= i < a + n)),
+        lambda f, a, n: sha(f[:a] + f[a + n :]),
+        in_pieces,
+    ],
     "12.2": [threshold, by_counting],
-    "12.3": [bits, bits_by_patterns],
-    "12.4": [lambda r, u, p: p * (1 - (1 - r) ** u), lambda r, u, p: p - p * np.exp(u * np.log1p(-r))],
+    "12.3": [
+        lambda x, p: (np.einsum("khw,hw->k", p, x) > p.sum((1, 2)) * x.mean()).astype(int),
+        bits,
+        bits_by_patterns,
+    ],
+    "12.4": [
+        lambda r, u, p: p * sum(r * (1 - r) ** k for k in range(u)),
+        lambda r, u, p: p * (1 - (1 - r) ** u),
+        lambda r, u, p: p - p * np.exp(u * np.log1p(-r)),
+    ],
     "12.5": [state, lambda f, h, s, i: ("no manifest", "invalid", "valid", "trusted")[f * (1 + h * s * (1 + i))]],
+    "12.6": [lambda m, o, s: np.minimum(np.maximum(o - s(m) + m, 0), 1), copied_in_place],
 }
 WRONG = {
     "12.1": [
@@ -91,5 +113,12 @@ WRONG = {
         lambda f, h, s, i: "valid" if f and h and s else state(f, h, s, i),
         lambda f, h, s, i: "invalid" if not f else state(f, h, s, i),
         lambda f, h, s, i: state(f, h, True, i),
+    ],
+    "12.6": [
+        lambda m, o, s: np.clip(2 * o - s(o), 0, 1),
+        lambda m, o, s: np.clip(o + s(m), 0, 1),
+        lambda m, o, s: o + m - s(m),
+        lambda m, o, s: s(m),
+        lambda m, o, s: np.clip(o + m - s(o), 0, 1),
     ],
 }
