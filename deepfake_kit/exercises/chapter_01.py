@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from deepfake_kit.exercises import compared, number, numbered, numbers
+from deepfake_kit.exercises import compared, near, number, numbered, numbers
 
 
 def discriminator_with_prior(answer) -> str | None:
@@ -45,9 +45,9 @@ def adaptive_instance_norm(answer) -> str | None:
         if found.shape != shape:
             return f"feature maps of shape {shape} came back with shape {found.shape}."
         if not np.allclose(found.mean((1, 2)), bias, atol=1e-3):
-            return "the mean of each feature map must become the style's bias. Over which axes do you average?"
+            return "each feature map's mean must become the style's bias. Over which axes do you average, and do you add it?"
         if not np.allclose(found.std((1, 2)), scale, rtol=2e-3):
-            return "the deviation of each feature map must become the style's scale. Over which axes do you take it?"
+            return "each feature map's deviation must become the style's scale. Over which axes, and do you multiply by it?"
         plain = (x - x.mean((1, 2), keepdims=True)) * (scale / x.std((1, 2)))[:, None, None] + bias[:, None, None]
         if not np.allclose(found, plain, atol=1e-2):
             return "mean and deviation are right, but the pattern inside the map changed. AdaIN only scales and shifts."
@@ -78,21 +78,21 @@ def uneven_overlap(answer) -> str | None:
 
 def family(answer) -> str | None:
     """1.6: which family of manipulation changed these shares of the regions."""
-
-    def right(background, hair, skin, mouth):
-        shares = {"synthesis": background, "swap": skin, "expression": mouth, "attribute": hair}
-        return next((name for name, share in shares.items() if share >= 0.5), "none")
-
+    hints = {
+        "synthesis": "only an entire synthesis makes the background anew: ask for it first.",
+        "swap": "where the skin has changed it is another person, whatever else has changed.",
+        "expression": "another mouth in the same skin is another expression, whatever the hair.",
+        "attribute": "hair alone is an attribute.",
+        "none": "no region counts as changed here, so nothing was forged.",
+    }
     cases = ((0.97, 0.96, 0.94, 0.94), (0.29, 0.93, 0.86, 0.87), (0.02, 0.91, 0.04, 0.0), (0.0, 0.0, 0.05, 0.72))
     cases += ((0.3, 0.1, 0.9, 0.9), (0.5, 0.6, 0.7, 0.4), (0.1, 0.5, 0.5, 0.2), (0.0, 0.6, 0.0, 0.5), (0, 0, 0, 0.1))
-    slips = {
-        "only an entire synthesis has to make the background anew. Ask for it first.": lambda b, h, s, m: "synthesis",
-        "another mouth alone is another expression. Whose skin is it?": lambda b, h, s, m: "swap" if m >= 0.5 else "",
-        "hair alone is an attribute; where more has changed, ask for that first.": lambda b, h, s, m: "attribute",
-    }
-    return compared(
-        answer, cases, right, slips, "which regions does each family have to touch? Begin with the largest."
-    )
+    for background, hair, skin, mouth in cases:
+        shares = (background, skin, mouth, hair, 1.0)
+        name = next(name for name, share in zip(hints, shares, strict=True) if share >= 0.5)
+        if not near(answer(background, hair, skin, mouth), name):
+            return hints[name]
+    return None
 
 
 def linear_swap(answer) -> str | None:

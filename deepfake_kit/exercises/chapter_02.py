@@ -55,7 +55,7 @@ def posterior_variance(answer) -> str | None:
             return "when the step before is the clean image, knowing that image leaves no uncertainty at all."
         if math.isclose(found, beta, rel_tol=1e-6):
             return "that is the noise added going forward. Knowing the clean image makes the way back surer."
-        return f"at alpha-bars {bar} and {bar_prev} you return {found:.4g}. Add the reciprocals of variances."
+        return f"at alpha-bars {bar} and {bar_prev} you return {found:.4g}. Reciprocals add up, to 1/variance."
     return None
 
 

@@ -120,8 +120,8 @@ def highest_mean(answer) -> str | None:
 def price_for_worth(answer) -> str | None:
     """4.7: the provider's best price with a measured worth of quality."""
     quality = np.linspace(0, 1, 5)
-    curves = (np.log2(1 + quality), np.array([0, 0.6, 0.8, 0.95, 1]), quality**2)
-    cases = [(quality, worth, cost) for worth in curves for cost in (0.05, 0.17, 0.4)]
+    curves = (np.array([0, 0.6, 0.82, 0.95, 1]), np.log2(1 + quality), quality**2)
+    cases = [(quality, worth, cost) for worth in curves for cost in (0.4, 0.17, 0.05)]
 
     def best(quality, worth, cost, pay=2, price=True):
         return (2 * cost if price else 1) * quality[np.argmax(worth - pay * cost * quality**2)]

@@ -42,20 +42,19 @@ def shrinkage(answer, devices: int = 20, rounds: int = 3) -> str | None:
 
 def skew(answer) -> str | None:
     """6.3: total variation distance between each client's classes and those of all clients together."""
-    rng = np.random.default_rng(1)
-    for counts in (np.array([[5, 0], [0, 5]]), rng.integers(1, 30, (4, 6)), np.array([[3, 3, 6], [1, 1, 2]])):
-        found = numbers(answer(counts.copy()))
-        if found.shape != (len(counts),):
-            return f"for {len(counts)} clients you return the shape {found.shape}; give one number each."
+    random = np.random.default_rng(1)
+    cases = [np.array([[5, 0], [0, 5]]), random.integers(1, 30, (4, 6)), np.array([[3, 3, 6], [1, 1, 2]])]
+
+    def right(counts, half=0.5, pool=True):
         own = counts / counts.sum(1, keepdims=True)
-        whole = counts.sum(0) / counts.sum()
-        if not np.allclose(found, 0.5 * np.abs(own - whole).sum(1)):
-            if (found < 0).any() or (found > 1 + 1e-12).any():
-                return (
-                    "a total variation distance lies between 0 and 1. Compare shares, not counts, and mind the factor."
-                )
-            return f"off for the counts {counts.tolist()}. Which distribution describes all clients *together*?"
-    return None
+        return half * np.abs(own - (counts.sum(0) / counts.sum() if pool else own.mean(0))).sum(1)
+
+    slips = {
+        "a total variation distance lies between 0 and 1: mind the factor.": {"half": 1},
+        "a client with more images counts for more in the whole: add counts first.": {"pool": False},
+    }
+    hint = "compare shares, not counts: each client's with those of all clients *together*."
+    return compared(answer, [(counts,) for counts in cases], right, slips, hint)
 
 
 def proximal_gradient(answer) -> str | None:
@@ -78,6 +77,7 @@ def traffic(answer) -> str | None:
     slips = {
         "weights travel down to each device, and up again.": {"wide": 4},
         "how many bytes does a float32 take, and how many a grey pixel?": {"wide": 2},
+        "the other way round: what the federation moves, over the images.": lambda *given: 1 / right(*given),
     }
     hint = "off for clients={0}, rounds={1}, parameters={2}. What travels in one round?"
     cases = ((20, 100, 31_588, 60_000, 784), (3, 7, 10, 50, 16), (1, 1, 1, 1, 8))

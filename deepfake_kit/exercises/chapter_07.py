@@ -71,7 +71,9 @@ def _sizes(answer) -> str | None:
         if ours == right:
             continue
         if set(ours) < set(right):
-            return f"For {printed} up to {largest} some sizes are missing. A printed share is rounded."
+            return (
+                f"For {printed} up to {largest} some sizes are missing. Shares are rounded, and the last size counts."
+            )
         return f"For {printed} up to {largest} you list sizes that cannot print all of them, or in another order."
     return None
 
@@ -140,11 +142,14 @@ def _gain(answer) -> str | None:
 
     slips = {
         "That is the detector's AUC. How much would a thumbnail have reached?": lambda s, t, fake: _area(s, fake),
+        "Not over chance but over the thumbnail.": lambda s, t, fake: _area(s, fake) - 0.5,
         "The detector's AUC minus the thumbnail's, not the other way round.": lambda *given: -right(*given),
         "A pair with equal scores counts one half.": {"tie": 0},
         "A pair with equal scores counts one half, not as won.": {"tie": 1},
     }
-    hint = "An AUC is the share of pairs, a fake and a real picture, in which the fake scores higher."
+    hint = (
+        "An AUC is the share of pairs, a fake and a real picture, in which the fake scores higher; equal scores: half."
+    )
     return compared(answer, cases, right, slips, hint)
 
 

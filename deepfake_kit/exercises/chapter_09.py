@@ -54,6 +54,8 @@ def _nt_xent(answer) -> str | None:
         exact = _loss(sim, tau)
         if abs(ours - exact) < 1e-6 * max(1, abs(exact)):
             continue
+        if abs(ours + exact) < 1e-6:
+            return "The sign is turned: a loss is minus the log of the partner's share."
         if abs(ours - 2 * n * exact) < 1e-6 * abs(ours):
             return "Average over the anchors."
         if abs(ours - _loss(sim, 1.0)) < 1e-6 and tau != 1:
@@ -112,6 +114,7 @@ def _separable(answer) -> str | None:
     slips = {
         "Squared entries are asked for: singular values add up in squares.": {"power": 1},
         "That is the share which is lost.": lambda kernel: 1 - right(kernel),
+        "That is the share of the norm; squares are asked for.": lambda kernel: right(kernel) ** 0.5,
     }
     hint = "Which matrix of rank one is nearest to a given one? The singular values tell how near."
     return compared(answer, [(kernel.astype(float),) for kernel in kernels], right, slips, hint, 1e-6)

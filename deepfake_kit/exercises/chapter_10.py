@@ -15,6 +15,7 @@ def _least_psnr(answer) -> str | None:
         "The peak must be in the units of the change: values reach from 0 to 1.": lambda e: -20 * np.log10(e / 2),
         "The peak is that of grey levels; here the values reach from 0 to 1.": lambda e: -20 * np.log10(e / 255),
     }
+    slips["Turned round: the smaller the change, the larger a PSNR."] = lambda e: 20 * np.log10(e)
     hint = "At epsilon = {0:g}: how large can the mean square error be, and what is the peak?"
     return compared(answer, [(e,) for e in (0.025, 0.05, 0.1, 1.0, 8 / 255)], lambda e: -20 * np.log10(e), slips, hint)
 
@@ -83,6 +84,7 @@ def _printed_distance(answer) -> str | None:
     slips = {
         "A colour picture has three values at every pixel.": lambda side, change: change * side,
         "That is the root of the mean. Eq. (19) takes a sum.": lambda side, change: change,
+        "That is the sum of squares; a distance is its root.": lambda side, change: 3 * (side * change) ** 2,
     }
     hint = "For {0} pixels and change {1:g}: how many squares are added, and what is each?"
     cases = ((300, 0.05), (300, 1.0), (32, 0.1), (1, 0.2))

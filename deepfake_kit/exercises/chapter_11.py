@@ -21,6 +21,8 @@ def _game(answer) -> str | None:
             if math.isclose(ours[1], x, abs_tol=1e-6):
                 continue
             return "The value is right. The probability asked for is that of the first row, not column."
+        if np.allclose(ours, (x, value)):
+            return "Both numbers are right; the value comes first."
         return f"Wrong for {A}. With which x do both columns cost the forger as much?"
     return None
 

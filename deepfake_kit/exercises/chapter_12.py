@@ -76,6 +76,8 @@ def _alarms(answer) -> str | None:
     slips = {
         "That counts a picture again for each user; there may come out more than there are.": lambda r, u, p: p * u * r,
         "That is for the number of a single user; each user is another chance.": lambda r, u, p: p * r,
+        "Those are the pictures that give no alarm.": lambda r, u, p: p * (1 - r) ** u,
+        "That is the probability for one picture; how many are there?": lambda r, u, p: 1 - (1 - r) ** u,
     }
     hint = "With a rate of {0} and {1} users: how probable is it that a picture gives no alarm at all?"
     cases = ((0.01, 5, 200), (2.8e-4, 1000, 10_000), (0.5, 2, 4), (0.0, 10, 10))
