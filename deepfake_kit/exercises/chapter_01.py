@@ -45,9 +45,9 @@ def adaptive_instance_norm(answer) -> str | None:
         if found.shape != shape:
             return f"feature maps of shape {shape} came back with shape {found.shape}."
         if not np.allclose(found.mean((1, 2)), bias, atol=1e-3):
-            return "each feature map's mean must become the style's bias. Over which axes do you average, and do you add it?"
+            return "each feature map's mean must become the style's bias. Over which axes do you average? Is it added?"
         if not np.allclose(found.std((1, 2)), scale, rtol=2e-3):
-            return "each feature map's deviation must become the style's scale. Over which axes, and do you multiply by it?"
+            return "each feature map's deviation must become the style's scale. Over which axes? Is it multiplied?"
         plain = (x - x.mean((1, 2), keepdims=True)) * (scale / x.std((1, 2)))[:, None, None] + bias[:, None, None]
         if not np.allclose(found, plain, atol=1e-2):
             return "mean and deviation are right, but the pattern inside the map changed. AdaIN only scales and shifts."
