@@ -1,7 +1,7 @@
 """A machine like Colab: torch, torchvision, numpy, matplotlib and ipywidgets are there, the kit and the data are not.
 
 The built wheel is installed beside them, every notebook runs at profile smoke, nothing that was there has changed its
-version afterwards, and every page says that digits stood in for the data.
+version afterwards, every page says that digits stood in for the data, and the rules of every chapter hold.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
+import shown
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -142,6 +143,8 @@ def test_a_notebook_runs_beside_what_colab_ships_without_data_and_says_so(colab,
     assert after["deepfake-kit"] == deepfake_kit.__version__
     if settings.load(name).data:
         tells_of_stand_ins(path)
+    for rule in shown.RULES:
+        rule(path)
 
 
 def tells_of_stand_ins(path: Path) -> None:

@@ -1,0 +1,59 @@
+"""What every executed chapter is held to, at profile smoke: a rule is given the notebook and asserts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+
+from deepfake_kit.notebook import results
+from deepfake_kit.notebook.page import METADATA_KEY
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def every_cell_runs_in_half_a_minute(path: Path) -> None:
+    found = results.collect(path)
+    # The bound is for an idle machine; the factor covers one that is busy with other tests.
+    assert found["seconds"] <= 3 * 30
+    assert found["profile"] == "smoke"
+
+
+def shows_what_a_chapter_must_show(path: Path) -> None:
+    found = results.collect(path)
+    kinds = [record["type"] for record in found["records"]]
+    assert kinds.count("figure") >= 2 and kinds.count("explorable") >= 1
+    assert kinds.count("claim") + kinds.count("check") >= 3
+    assert any(record["type"] == "table" and record["id"] == "settings" for record in found["records"])
+
+
+def solutions_are_right_and_stubs_unanswered(path: Path) -> None:
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type != "code" or not re.search(r"\bcheck\(", cell.source):
+            continue
+        said = "".join(output.get("text", "") for output in cell.outputs)
+        expected = ": right." if "solution" in cell.metadata.get("tags", []) else ": not answered yet."
+        assert expected in said, f"{cell.source[:80]!r} said {said!r}"
+
+
+def every_picture_comes_with_words_and_nothing_is_said_on_the_side(path: Path) -> None:
+    """A figure drawn in one cell and shown in the next would appear twice, the first time without words."""
+    for cell in nbformat.read(path, as_version=4).cells:
+        for output in cell.get("outputs", []):
+            assert "image/png" not in output.get("data", {}) or METADATA_KEY in output.metadata, cell.source[:200]
+            assert output.get("name") != "stderr", f"{cell.source[:200]!r} said {output.text[:300]!r}"
+
+
+def nothing_of_this_machine_is_left(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert str(ROOT) not in text and str(Path.home()) + "/" not in text
+
+
+RULES = (
+    every_cell_runs_in_half_a_minute,
+    shows_what_a_chapter_must_show,
+    solutions_are_right_and_stubs_unanswered,
+    every_picture_comes_with_words_and_nothing_is_said_on_the_side,
+    nothing_of_this_machine_is_left,
+)
