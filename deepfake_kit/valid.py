@@ -35,7 +35,7 @@ def one_of(argument: str, given, valid: Iterable[str]) -> str:
     names = list(valid)
     if given in names:
         return given
-    near = difflib.get_close_matches(str(given), names, n=1)
+    near = [name for word in (str(given), str(given).lower()) for name in difflib.get_close_matches(word, names, n=1)]
     hint = f" did you mean {near[0]!r}?" if near else ""
     raise ValueError(f"unknown {argument} {given!r};{hint} valid: {', '.join(names)}")
 

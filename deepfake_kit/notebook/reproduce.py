@@ -59,7 +59,7 @@ def find(id: str, notebooks: Path) -> tuple[str | None, str, str]:
         return known[id]
     if id in rows:
         return rows[id].chapter if rows[id].verdict not in claims.OPEN else None, "claim", id
-    near = difflib.get_close_matches(id, [*known, *rows], n=5)
+    near = difflib.get_close_matches(id, {**known, **rows}, n=5)
     hint = f"did you mean {', '.join(near)}?" if near else "the ledger lists claims, the pages name figures and tables"
     raise ValueError(f"id: got {id!r}, which no chapter makes and no work states; {hint}")
 

@@ -147,6 +147,8 @@ def test_the_rehearsal_is_a_script_that_ends_badly_where_a_chapter_fails(course,
         (["--chapters", "2", "--weeks", "0"], "--weeks: got 0; valid: 1 to 52"),
         (["--chapters", "2", "--out", "{full}"], "holds other things"),
         (["--chapters", "2", "--students", "{names}"], "--students: got '../ada'"),
+        (["--chapters", "2", "--students", "{full}"], "full; valid: a text file with one name a line"),
+        (["--chapters", "2", "--out", "{names}"], "names holds other things"),
     ],
 )
 def test_bad_input_is_one_line(words, said, tmp_path, capsys):

@@ -23,6 +23,8 @@ CHAPTER = settings.chapters()[0]
         (["run", "02_diffusion_math", "-p", "dataset=fashon-mnist"], "did you mean 'fashion-mnist'"),
         (["run", "02_diffusion_math", "-p", "dataset=nope"], "valid: fashion-mnist, kmnist, emnist, "),
         (["ledger", "nobody"], "unknown paper"),
+        (["ledger", "DD-TMA"], "did you mean 'ddtma'"),
+        (["reproduce", "eq-24"], "did you mean ddtma-eq-24?"),
         (["run", CHAPTER, "--keep"], "--keep: got --profile book with no parameters; valid: --profile long"),
         (["run", CHAPTER, "--keep", "--profile", "long", "-p", "seed=1"], "with {'seed': 1}"),
         (["reproduce", "ddtma-eq24"], "did you mean "),

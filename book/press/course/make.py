@@ -28,6 +28,8 @@ def roster(path: Path | None) -> list[str]:
     """
     if path is None:
         return DEFAULT
+    if not path.is_file():
+        raise ValueError(f"--students: got {path}; valid: a text file with one name a line")
     names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     for name in names:
         if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith("."):
@@ -75,7 +77,7 @@ def course(
     if slides:
         settings.one_of("profile", slides, settings.PROFILES)
     names, found = roster(students), plan.outlines(root, numbers)
-    if out.exists() and any(out.iterdir()) and not (out / "course.json").is_file():
+    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not (out / "course.json").is_file():
         raise ValueError(f"--out: {out} holds other things; valid: a new folder, or one that this command wrote")
     deals = {name: notebooks.drawn(seed, name, [e.number for o in found for e in o.exercises]) for name in names}
     for part in ("student", "solution", "colab"):
