@@ -77,6 +77,18 @@ def test_two_right_answers_are_written_otherwise_than_the_solution(number):
     assert len({bare(node) for node in WRITTEN[number]} - {own}) >= 2, own
 
 
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem
+)
+def test_an_exercise_takes_no_name_that_a_later_cell_reads(path):
+    notebook, found = notebooks.chapter(path)
+    for exercise in found:
+        for cell in notebook.cells[exercise.cells[2] + 1 :]:
+            if cell.cell_type == "code" and exercise.number not in cell.source:
+                names = {node.id for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)}
+                assert exercise.name not in names, (exercise.number, exercise.name, cell.id)
+
+
 def test_another_name_makes_no_other_answer():
     first = ast.parse("def mine(x, y):\n    'Said.'\n    z = x + y\n    return 2 * z").body[0]
     again = ast.parse("def yours(b, c):\n    d = b + c\n    return 2 * d").body[0]
