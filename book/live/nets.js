@@ -104,7 +104,9 @@
 
   const fromText = (text) => new Blob([Uint8Array.from(atob(text), (one) => one.charCodeAt(0))]);
 
-  // Asks for a picture: a button for the book's own, a field for a file, and the card takes what is dropped on it.
+  const framed = (canvas, caption) => make("figure", {}, canvas, make("figcaption", {}, caption));
+
+  // Asks for a picture: a field for a file, a button for one of the book's own, and the card takes what is dropped on it.
   function chooser(card, name, own, open) {
     const file = make("input", { type: "file", accept: "image/*", id: `kit-net-${name}-file` });
     file.addEventListener("change", () => file.files[0] && open(file.files[0]));
@@ -114,7 +116,7 @@
       if (event.dataTransfer.files[0]) open(event.dataTransfer.files[0]);
     });
     return make("div", { className: "kit-buttons" },
-      make("label", { htmlFor: file.id }, "Your picture, or drop it here ", file), button("A drawn portrait", () => open(own)));
+      make("label", { htmlFor: file.id }, "Your picture, or drop it here ", file), button("A drawn portrait", () => open(own())));
   }
 
   // One thing at a time: while it runs, further presses do nothing. What goes wrong is said.
@@ -239,7 +241,7 @@
       state,
       start: fresh,
       parts: [
-        canvas, bar,
+        framed(canvas, "Above: the pictures now. Below: the clean ones that the network expects."), bar,
         make("div", { className: "kit-buttons" }, make("label", { htmlFor: passes.id }, "Passes"), passes, draw, single, other),
       ],
     };
@@ -257,8 +259,6 @@
   // A picture of bytes [3, size, size] as a JPEG file.
   const jpeg = (bytes, size, quality) =>
     new Promise((done) => drawn(make("canvas", {}), bytes, size).toBlob(done, "image/jpeg", quality / 100));
-
-  const framed = (canvas, caption) => make("figure", {}, canvas, make("figcaption", {}, caption));
 
   function mark({ side, threshold, least, rate, picture }, run, say, card) {
     const shape = [1, 3, side, side], once = alone(say), now = {};
@@ -330,7 +330,7 @@
       start: () => once(() => choose(fromText(picture))),
       parts: [
         make("div", { className: "kit-net-views" }, ...views.map(([, figure]) => figure)),
-        chooser(card, "mark", fromText(picture), (file) => once(() => choose(file))),
+        chooser(card, "mark", () => fromText(picture), (file) => once(() => choose(file))),
         make("div", { className: "kit-buttons" },
           make("label", { htmlFor: letters.id }, "Letters to hide"), letters, button("Hide the letters", () => once(hide))),
         make("div", { className: "kit-live-rows" },
@@ -343,8 +343,12 @@
 
   // -- a detector -------------------------------------------------------------------------------------------------
 
-  function detector({ side, said, picture }, run, say, card) {
-    const once = alone(say), now = {};
+  function detector({ side, said, pictures }, run, say, card) {
+    const once = alone(say), now = { drawn: 0 };
+    const next = () => {
+      const number = (now.drawn++ % pictures.length) + 1;
+      return new File([fromText(pictures[number - 1])], `Drawn portrait ${number}`);
+    };
     const canvas = make("canvas", { role: "img", "aria-label": "no picture yet", width: side, height: side });
     const quality = make("input", { type: "range", id: "kit-net-saved", min: 5, max: 95, step: 5, value: 30 });
     const output = make("output", { htmlFor: quality.id }, "30");
@@ -354,7 +358,7 @@
       const opened = await pixels(file);
       say("Reading…");
       now.bytes = square(opened, side);
-      now.name = file.name || "The drawn portrait";
+      now.name = file.name;
       now.least = Math.min(opened.width, opened.height);
       await tell(now.bytes, now.name);
     }
@@ -376,10 +380,10 @@
 
     return {
       state: { now, judge },
-      start: () => once(() => judge(fromText(picture))),
+      start: () => once(() => judge(next())),
       parts: [
         make("div", { className: "kit-net-views" }, framed(canvas, `what it sees: ${side} × ${side} pixels`)),
-        chooser(card, "detector", fromText(picture), (file) => once(() => judge(file))),
+        chooser(card, "detector", next, (file) => once(() => judge(file))),
         make("div", { className: "kit-live-rows" },
           make("label", { htmlFor: quality.id }, make("span", {}, "JPEG quality"), quality, output)),
         make("div", { className: "kit-buttons" }, button("Save what it sees as JPEG, judge again", () => once(again))),

@@ -122,8 +122,8 @@ def _mark(chapter: str, root: Path):
 def _detector(chapter: str, root: Path):
     made = detector.load("drawn-spectrum")
     graph = onnx(Reader(made), {"images": torch.full((1, 3, made.side, made.side), 0.5)}, ("odds", "distance"))
-    picture = _png(studio.portraits(1, seed=7, size=4 * made.side).images[0])
-    return {"detector": graph}, {"side": made.side, "said": made.said(), "picture": picture}
+    pictures = [_png(image) for image in studio.portraits(6, seed=0, size=made.side).images]
+    return {"detector": graph}, {"side": made.side, "said": made.said(), "pictures": pictures}
 
 
 #: What makes each: graphs by their names and what the page must know, or None where something is missing.

@@ -48,8 +48,9 @@ BOXES = {
         "07_vit_lora",
         "shipped",
         "Put a picture before the detector",
-        "The smaller of the two detectors, `drawn-spectrum`, runs in your browser. Try it on a drawn portrait, save "
-        "that as JPEG ever more coarsely, and then open a picture of yours. It does not leave your computer.",
+        "The smaller of the two detectors, `drawn-spectrum`, runs in your browser. Save a drawn portrait as JPEG, ever "
+        "more coarsely: no generator made it, whatever the detector says. Then open a picture of yours, which does not "
+        "leave your computer.",
         "On the command line: `deepfake-kit detect photo.jpg --model drawn-spectrum`.",
     ),
 }

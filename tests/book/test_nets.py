@@ -201,7 +201,7 @@ def test_what_is_no_picture_is_named(opened, name):
     put(box, "letter.png", b"Dear reader")
     told(box, "letter.png is not a picture that this browser can read")
     box.get_by_role("button", name="A drawn portrait").click()
-    told(box, {"detector": "The drawn portrait: ", "mark": "The middle square of a drawn portrait"}[name])
+    told(box, {"detector": "Drawn portrait 2: ", "mark": "The middle square of a drawn portrait"}[name])
 
 
 def test_a_mark_is_put_and_read_as_by_the_kit(opened):
@@ -262,7 +262,7 @@ def test_from_the_disk(folder, chromium):
     page.on("request", lambda request: asked.append(request.url))
     page.goto((folder / "notebooks" / "all.html").as_uri())
     box = start(page, "detector")
-    assert "probability of fake" in told(box, "The drawn portrait: ")
+    assert "probability of fake" in told(box, "Drawn portrait 1: ")
     assert not any("garments" in url or "mark" in url for url in asked), "only what this network needs"
     assert all(url.startswith((folder.as_uri(), "blob:", "data:")) for url in asked)
     page.context.close()
