@@ -60,6 +60,7 @@ def main() -> None:
     words = argparse.ArgumentParser()
     words.add_argument("--count", type=int, default=200)
     words.add_argument("--jobs", type=int, default=2)
+    words.add_argument("--faults", action="store_true", help="name the faults that got full marks")
     options = words.parse_args()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
@@ -73,8 +74,8 @@ def main() -> None:
             kind = kinds[report.student][mark.number]
             got[kind][0] += mark.share == 1
             got[kind][1] += 1
-            if kind == "right" and mark.share < 1:
-                print(report.student, mark.number, mark.said, file=sys.stderr)
+            if (kind == "right" and mark.share < 1) or (options.faults and kind == "fault" and mark.share == 1):
+                print(kind, report.student, mark.number, mark.said, file=sys.stderr)
     facts = {"submissions": len(reports), "jobs": options.jobs, "cores": os.cpu_count(), "minutes": round(minutes, 1)}
     facts |= {
         "longest, s": round(max(r.seconds for r in reports)),

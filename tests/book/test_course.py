@@ -1,6 +1,7 @@
 """The course: no word of a solution in a student's copy, variants by name, a plan that names what exists."""
 
 import json
+import re
 import subprocess
 import zipfile
 from pathlib import Path
@@ -121,8 +122,11 @@ def test_minutes_say_whether_they_were_measured(tmp_path, monkeypatch):
     (tmp_path / "html").mkdir()
     rows = [{"chapter": "02_diffusion_math", "profile": "book", "seconds": 186.0}]
     (tmp_path / "html" / "results.json").write_text(json.dumps(rows))
+    (tmp_path / "html-smoke").mkdir()
+    rows = [{"chapter": "04_stackelberg_game", "profile": "smoke", "seconds": 42.0}]
+    (tmp_path / "html-smoke" / "results.json").write_text(json.dumps(rows))
     text = plan.minutes(plan.outlines(ROOT, [2, 4]))
-    assert "3.1 (measured)" in text and text.count("(stated)") == 1
+    assert "3.1 (measured)" in text and "0.7 (measured)" in text and text.count("(stated)") == 2
 
 
 def test_the_rehearsal_is_a_script_that_ends_badly_where_a_chapter_fails(course, tmp_path):
@@ -384,6 +388,19 @@ def test_every_chapter_has_a_plan_of_its_own_for_the_notes():
     for number in ALL:
         rows = slides.lab_plan(page, number)
         assert number > 10 or (rows[0][0].startswith("0 to ") and rows[-1][0].endswith("to 90") and len(rows) >= 5)
+
+
+@pytest.mark.parametrize("outline", plan.outlines(ROOT, ALL), ids=lambda outline: outline.number)
+def test_the_exercises_of_a_lab_fit_into_its_minutes_and_the_reading_time_is_counted(outline):
+    page, minutes = (
+        (ROOT / "book" / "instructors.md").read_text(encoding="utf-8"),
+        {e.number: e.minutes for e in outline.exercises},
+    )
+    for when, what, how in slides.lab_plan(page, int(outline.number)):
+        begin, end = map(int, when.split(" to "))
+        named = [number for number in re.findall(r"\b\d+\.\d\b", how) if number in minutes]
+        assert sum(minutes[number] for number in named) <= end - begin, (what, named)
+    assert abs(plan.counted(outline) + outline.exercise_minutes - outline.reading) <= 10
 
 
 def test_photographs_of_people_are_on_no_slide(tmp_path):

@@ -88,7 +88,7 @@ def questions(outline, seed: int, each: int = 2) -> list[Question]:
                 and 1e-9 < abs(value) < np.inf
             ):
                 shown = ", ".join(f"{name} = {one:g}" for name, one in zip(names, given, strict=True))
-                text = f"{_words(exercise.prompt)} Give the number for {shown}."
+                text = f"{_asked(exercise.prompt)} Give the number for {shown}."
                 add(number, text, value, exercise.solution, given)
             if sum(question.exercise == exercise.number for question in found) == each:
                 break
@@ -118,6 +118,14 @@ def faults(solution: str, notebook, given: tuple | None, right: float) -> tuple[
 def _moved(value, random):
     """A fraction moves by up to a tenth; whole numbers, and 0 and 1, stay."""
     return float(f"{value * random.uniform(0.9, 1):.3g}") if isinstance(value, float) and value not in (0, 1) else value
+
+
+def _asked(prompt: str) -> str:
+    """A function's prompt without what it asks beside it: questions after the task, which no number answers."""
+    text = _words(prompt)
+    task = re.search(r"\b(Write|Return)\b", text)
+    head, tail = (text[: task.start()], text[task.start() :]) if task else (text, "")
+    return head + re.sub(r"(?<=[.)]) [A-Z](?:[^.?]|\.(?=\d))*\?(?= |$)", "", tail)
 
 
 def _words(prompt: str) -> str:

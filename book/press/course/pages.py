@@ -22,7 +22,7 @@ def guides(results: list[dict]) -> str:
         for row in results:
             if row["chapter"] == outline.name and row["profile"] == "book":
                 outline.run, outline.measured = row["seconds"] / 60, True
-    return templates.render("guides.html", outlines=found, made={row["chapter"] for row in results})
+    return templates.render("guides.html", guide=plan.GUIDE, outlines=found, made={row["chapter"] for row in results})
 
 
 def graders(results: list[dict]) -> str:

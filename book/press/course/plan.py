@@ -15,6 +15,7 @@ from deepfake_kit.notebook import settings, sources, variants
 from press.course.notebooks import Exercise, chapter
 
 FILE = Path(__file__).with_name("course.yml")
+GUIDE = (("Show first", "first"), ("Board", "board"), ("Vote", "vote"), ("Break it", "break"), ("Answers", "answers"))
 
 
 @functools.cache
@@ -26,6 +27,15 @@ def load() -> dict:
 def points(exercise: Exercise) -> int:
     """What a right answer to an exercise is worth."""
     return load()["points"][exercise.level]
+
+
+def _seconds(root: Path, folder: str) -> dict[str, float]:
+    """How long each chapter ran for the pages built there."""
+    built = paths.build(root) / folder / "results.json"
+    rows = json.loads(built.read_text(encoding="utf-8")) if built.is_file() else []
+    return {
+        row["chapter"]: row["seconds"] for row in rows if row["profile"] == ("smoke" if "smoke" in folder else "book")
+    }
 
 
 class Outline:
@@ -47,16 +57,26 @@ class Outline:
         self.sections = [line[3:] for text in texts for line in text.splitlines() if line.startswith("## ")]
         self.about = settings.load(name)
         self.record = load()["chapters"].get(self.number)
-        built = paths.build(root) / "html" / "results.json"
-        rows = json.loads(built.read_text(encoding="utf-8")) if built.is_file() else []
-        measured = {row["chapter"]: row["seconds"] / 60 for row in rows if row["profile"] == "book"}
-        self.measured = name in measured
-        self.run = measured.get(name, self.about.minutes["book"])
+        measured = {profile: _seconds(root, folder) for profile, folder in (("book", "html"), ("smoke", "html-smoke"))}
+        self.measured, self.measured_smoke = (name in measured[profile] for profile in ("book", "smoke"))
+        self.run, self.smoke = (
+            measured[p][name] / 60 if name in measured[p] else self.about.minutes[p] for p in ("book", "smoke")
+        )
 
     @property
     def exercise_minutes(self) -> int:
         """Minutes that the exercises state, all together."""
         return sum(exercise.minutes for exercise in self.exercises)
+
+
+def counted(outline: Outline) -> int:
+    """Minutes to read a chapter without its exercises: the words of its text and of what it says, at 200 a minute."""
+    asked = " ".join(exercise.prompt for exercise in outline.exercises)
+    texts = [cell.source for cell in outline.notebook.cells if cell.cell_type == "markdown"]
+    said = [cell.source for cell in outline.notebook.cells if cell.cell_type == "code" and "run.say" in cell.source]
+    texts += [" ".join(re.findall(r'"([^"\n]*)"', source)) for source in said]
+    words = [len(re.findall(r"[A-Za-z]{2,}", text)) for text in (" ".join(texts), asked)]
+    return round((words[0] - words[1]) / 200)
 
 
 def outlines(root: Path, numbers: list[int]) -> list[Outline]:
@@ -152,15 +172,19 @@ def minutes(found: list[Outline]) -> str:
     lines = [
         "# Minutes",
         "",
-        "| chapter | to read, with exercises | exercises alone | run at book | at smoke | when late, leave out |",
-        "|---|---|---|---|---|---|",
+        "| chapter | to read, with exercises | text | exercises | run at book | at smoke | when late, leave out |",
+        "|---|---|---|---|---|---|---|",
     ]
     for o in found:
         skip = "; ".join(o.record["skip"]) if o.record else ""
         run = f"{o.run:.1f}{' (measured)' if o.measured else ' (stated)'}"
-        cells = (f"{int(o.number)} {o.title}", o.reading, o.exercise_minutes, run, o.about.minutes["smoke"], skip)
+        smoke = f"{o.smoke:.1f}{' (measured)' if o.measured_smoke else ' (stated)'}"
+        cells = (f"{int(o.number)} {o.title}", o.reading, counted(o), o.exercise_minutes, run, smoke, skip)
         lines.append("| " + " | ".join(map(str, cells)) + " |")
-    lines += ["", "*Measured*: by the last build of this copy of the book. *Stated*: in the chapter's file."]
+    lines += [
+        "",
+        "*Text*: its words, 200 a minute. *Measured*: by the last build of this copy. *Stated*: in the chapter's file.",
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -192,12 +216,12 @@ def guide(o: Outline) -> str:
     """One chapter on one screen, for the person in front of the class."""
     record = o.record or {}
     lines = [f"## {int(o.number)} {o.title}", "", f"*{o.question}*", ""]
-    for word, key in (("Show first", "first"), ("Board", "board"), ("Vote", "vote"), ("Break it", "break")):
+    for word, key in GUIDE:
         if key in record:
             lines.append(f"- **{word}.** {record[key]}")
     lines.append(
         f"- **Minutes.** {o.reading} to read with the exercises; the run takes {o.run:.1f} at `book`"
-        f"{' (measured)' if o.measured else ''}, {o.about.minutes['smoke']:g} at `smoke`."
+        f"{' (measured)' if o.measured else ''}, {o.smoke:.1f} at `smoke`."
     )
     if record.get("skip"):
         lines.append(f"- **When late, leave out** {', then '.join('*' + name + '*' for name in record['skip'])}.")
