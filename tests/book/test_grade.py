@@ -44,7 +44,15 @@ def test_right_wrong_half_right_and_missing(tmp_path):
     report = mark(
         tmp_path, RIGHT["2.1"], 'crossing = 3\ncheck("2.2", crossing)', half, 'check("2.4", lambda *a: 1 / 0)'
     )
-    assert points(report) == {"2.1": 1, "2.2": 0, "2.3": 2 * (0.25 + 0.5 * 3 / 4), "2.4": 0, "2.5": 0, "2.6": 0}
+    assert points(report) == {
+        "2.1": 1,
+        "2.2": 0,
+        "2.3": 2 * (0.25 + 0.5 * 3 / 4),
+        "2.4": 0,
+        "2.5": 0,
+        "2.6": 0,
+        "2.7": 0,
+    }
     said = {m.number: m.said for m in report.marks}
     assert said["2.1"] == "right." and said["2.2"].startswith("not yet. ") and said["2.5"] == "not answered yet."
     assert said["2.4"] == "not yet. your answer raised ZeroDivisionError: division by zero"
@@ -65,7 +73,15 @@ def test_an_answer_that_changes_its_input_is_seen_through_the_wire(tmp_path):
 
 def test_a_program_is_read_part_by_part(tmp_path):
     text = f"import numpy as np\n\n{RIGHT['2.1']}\nwhile True: pass\ncheck('2.2', 1)\n{RIGHT['2.3']}\n"
-    assert points(mark(tmp_path, text, name="me.py")) == {"2.1": 1, "2.2": 0, "2.3": 2, "2.4": 0, "2.5": 0, "2.6": 0}
+    assert points(mark(tmp_path, text, name="me.py")) == {
+        "2.1": 1,
+        "2.2": 0,
+        "2.3": 2,
+        "2.4": 0,
+        "2.5": 0,
+        "2.6": 0,
+        "2.7": 0,
+    }
 
 
 def test_a_name_of_the_chapter_is_explained(tmp_path):
@@ -169,9 +185,9 @@ def test_a_folder_becomes_a_table_and_a_report_a_student(tmp_path, capsys):
     (inbox / "loop.ipynb").symlink_to("loop.ipynb")
     assert main(["grade", str(inbox), "--csv", str(tmp_path / "m.csv"), "--course", str(tmp_path / "course")]) == 0
     rows = {row["student"]: row for row in csv.DictReader((tmp_path / "m.csv").open())}
-    assert rows["ada"]["points"] == "11.0" and rows["'=bad<b>"]["points"] == "0" and len(rows) == 2
+    assert rows["ada"]["points"] == "14.0" and rows["'=bad<b>"]["points"] == "0" and len(rows) == 2
     page = (tmp_path / "m" / "ada.html").read_text()
-    assert "11 of 11 points" in page and "right." in page
+    assert "14 of 14 points" in page and "right." in page
     assert "<b>" not in (tmp_path / "m" / "=bad<b>.html").read_text()
     assert "without network" in capsys.readouterr().out
     assert main(["grade", str(tmp_path / "course" / "colab")]) == 2
