@@ -28,6 +28,7 @@ PAGE = """<!DOCTYPE html><html lang="en" data-theme="light"><head><meta charset=
 <script src="../_static/explore.js"></script><style>:root { --pst-color-text-base: #222; --pst-color-text-muted: #555;
 --pst-color-border: #999; --pst-color-primary: #05a; --book-fair: #9a5b00; --book-radius: 4px }</style></head>
 <body><main><h1>Steal</h1><div class="cell"><span id="exp-05-steal"></span></div></main></body></html>"""
+PLAY = "c.play(g[0], c.scripted(g[0], c.PLANS[g[1]]), g[2]).then(({ chain, ...run }) => run)"
 PLAIN = """(g) => { const two = (b) => b.toString(16).padStart(2, "0"), plain = (x) => typeof x === "bigint" ?
 {int: String(x)} : x instanceof Uint8Array ? {hex: Array.from(x, two).join("")} : x && x.address ? {who: x.name} :
 Array.isArray(x) ? x.map(plain) : x && typeof x === "object" ?
@@ -94,9 +95,11 @@ def test_the_machine_is_loaded_by_a_click_from_the_own_folder(page):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", PLANS)
 def test_each_plan_is_the_kit_s_to_the_wei_and_the_gas(page, name, kind):
-    run = js(
-        page, "c.play(g[0], c.scripted(g[0], c.PLANS[g[1]]), g[2]).then(({ chain, ...run }) => run)", [kind, name, 12.5]
-    )
+    replayed(kind, js(page, PLAY, [kind, name, 12.5]))
+
+
+def replayed(kind: str, run: dict) -> None:
+    """Send the calls that a page sent, at 12.5 gwei, to the kit's machine, and compare all that either said."""
     assert run["error"] == "" and len(run["rows"]) >= 19
     chain = KINDS[kind]()
     chain.base_fee = 12_500_000_000
@@ -132,8 +135,7 @@ def test_who_is_robbed_is_said(page):
     runs = {}
     for name in PLANS:
         for kind in KINDS:
-            body = "c.play(g[0], c.scripted(g[0], c.PLANS[g[1]]), 10).then(({ chain, rows, ...run }) => run)"
-            runs[name, kind] = js(page, body, [kind, name])
+            runs[name, kind] = js(page, PLAY, [kind, name, 10])
     first, repaired = ({name: runs[name, kind] for name in PLANS} for kind in KINDS)
     unearned = {name: (round(first[name]["unearned"], 6), round(repaired[name]["unearned"], 6)) for name in PLANS}
     pay = 0.021  # two rounds
