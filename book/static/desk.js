@@ -41,7 +41,7 @@
         };
         const timer = setTimeout(() => give(late), limit);
         const broken = (why) =>
-          give(`${about.name} broke off${/memory/i.test(why) ? ", out of memory" : ""}: ${why}. ${about.again}`);
+          give(`${about.name} broke off${/\boom\b|out of memory|memory size/i.test(why) ? ", out of memory" : ""}: ${why}. ${about.again}`);
         worker.onerror = (event) => broken(event.message || "the worker ended");
         worker.onmessage = ({ data }) => {
           if (data.broken) return broken(data.broken);
