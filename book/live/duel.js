@@ -145,11 +145,11 @@
       { name: "Other weights", press: (now) => Object.assign(now, fresh(now.seed + 1)) },
     ],
     draw(pen, now) {
-      const [nx, ny] = [30, 20], middles = [];
-      for (let i = 0; i < nx; i++) for (let j = 0; j < ny; j++) middles.push(-3 + (6 * (i + 0.5)) / nx, -2.2 + (4.4 * (j + 0.5)) / ny);
+      const [nx, ny] = [30, 20], at = (i, n, half) => half * ((2 * i) / n - 1), middles = [];
+      for (let i = 0; i < nx; i++) for (let j = 0; j < ny; j++) middles.push(at(i + 0.5, nx, 3), at(j + 0.5, ny, 2.2));
       forward(now.game.judge.layers, Float64Array.from(middles)).at(-1).forEach((logit, k) => {
-        const [x, y] = [middles[2 * k], middles[2 * k + 1]], lean = 2 * sure(logit) - 1;
-        pen.box(x - 3 / nx, y - 2.2 / ny, x + 3 / nx, y + 2.2 / ny, lean > 0 ? "blue" : "orange", 0.45 * Math.abs(lean));
+        const i = Math.floor(k / ny), j = k % ny, lean = 2 * sure(logit) - 1;
+        pen.box(at(i, nx, 3), at(j, ny, 2.2), at(i + 1, nx, 3), at(j + 1, ny, 2.2), lean > 0 ? "blue" : "orange", 0.45 * Math.abs(lean));
       });
       chunks(data(now, dice(5), SHOWN)).forEach(([x, y]) => pen.dot(x, y, "blue", 2));
       now.made = chunks(forward(now.game.forger.layers, now.codes).at(-1));
