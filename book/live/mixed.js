@@ -1,4 +1,4 @@
-// Chapter 11: a game of two rows whose entries can be dragged; each detector is a line over the forger's lot.
+// Chapter 11: a game of two rows whose entries can be dragged; each detector is a line over the forger's mixed strategy.
 (() => {
   "use strict";
 
@@ -64,7 +64,7 @@
       }))),
     ],
     buttons: [
-      { name: "The forger's best lot", press: (now) => (now.share = solve(matrix(now), now.who).x[1]) },
+      { name: "The forger's minimax strategy", press: (now) => (now.share = solve(matrix(now), now.who).x[1]) },
       { name: "Again", press: (now) => Object.assign(now, fresh()) },
     ],
     draw(pen, now) {
@@ -88,7 +88,7 @@
       const share = lot(now), best = Math.max(...columns.map((j) => paid(A, share, j)));
       const lots = NAMES.map(([, name], j) => [name, Math.round(100 * y[j])]).filter(([, part]) => part).map(([name, part]) => `${name} ${part} %`);
       return `If ${Math.round(100 * share)} % are posted, the best detector against that has AUC ${two(best)}; the value of the game (ring) is ${two(value)}, ` +
-        `at ${Math.round(100 * x[1])} %. The detector's lot (dashed): ${lots.join(", ")}. Value if neither may answer ${two(solve(A, 0).value)}, ` +
+        `at ${Math.round(100 * x[1])} %. The detector's mixed strategy (dashed): ${lots.join(", ")}. Value if neither may answer ${two(solve(A, 0).value)}, ` +
         `if only the forger may ${two(solve(A, 1).value)}, only the detector ${two(solve(A, 2).value)}, both ${two(solve(A, 3).value)}.`;
     },
   });
