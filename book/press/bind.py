@@ -5,7 +5,9 @@ Formulas are set by the book's own MathJax; the EPUB takes their MathML, and the
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import html
 import mimetypes
 import posixpath
@@ -187,8 +189,8 @@ def epub(root: Path, site: Path, file: Path, date: str = "2026-01-01T00:00:00Z",
         maths = ' properties="mathml"' if f"{{{MATHML}}}math" in {one.tag for one in tree.iter()} else ""
         items.append(f'<item id="p{number}" href="{target}" media-type="application/xhtml+xml"{maths}/>')
         spine.append(f'<itemref idref="p{number}"/>')
-    for number, (target, path) in enumerate(sorted(files.items())):
-        parts[target] = path.read_bytes()
+    for number, (target, content) in enumerate(sorted(files.items())):
+        parts[target] = content
         kind = mimetypes.guess_type(target)[0] or "application/octet-stream"
         items.append(f'<item id="f{number}" href="{target}" media-type="{kind}"/>')
     rows = "".join(f'<li><a href="{target}">{html.escape(title)}</a></li>' for target, title in titles)
@@ -284,16 +286,21 @@ def _tidy(tree: ET.Element) -> None:
                 seen.add(one.get("id"))
 
 
-def _relink(tree: ET.Element, page: str, ids: dict[str, set[str]], site: Path, files: dict[str, Path]) -> None:
+def _relink(tree: ET.Element, page: str, ids: dict[str, set[str]], site: Path, files: dict[str, bytes]) -> None:
     """Links between pages stay links, pictures come along; a link to what is not in the EPUB is plain text."""
     here = posixpath.dirname(page)
     for one in tree.iter():
-        if one.get("src"):
-            where = posixpath.normpath(posixpath.join(here, one.get("src")))
-            path = site / where
-            if one.get("src").startswith("data:") or not path.is_file():
-                raise ValueError(f"{page}: the picture {one.get('src')[:60]} is no file of the site")
-            files[where] = path
+        if source := one.get("src"):
+            if inside := re.match(r"data:image/(png|jpeg|webp|gif);base64,", source):  # of a kept run: as a file
+                content = base64.b64decode(source[inside.end() :])
+                where = f"_images/{hashlib.sha256(content).hexdigest()[:32]}.{inside[1]}"
+                one.set("src", posixpath.relpath(where, here or "."))
+            else:
+                where = posixpath.normpath(posixpath.join(here, source))
+                if source.startswith("data:") or not (site / where).is_file():
+                    raise ValueError(f"{page}: the picture {source[:60]} is no file of the site")
+                content = (site / where).read_bytes()
+            files[where] = content
         if one.tag == f"{{{XHTML}}}a" and one.get("href") is not None:
             address = one.get("href")
             if re.match(r"(https?|mailto):", address):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import subprocess
 import zipfile
@@ -25,6 +26,8 @@ PAGES = {
     "<script>document.body.dataset.run = 1</script><p id=fig>An id that stands twice &amp; a <br> line.</p>",
     "kit/deepfake_kit": "<h1>The kit</h1>",
 }
+# A picture of a kept run stands in the page itself.
+PAGES["notebooks/02_demo"] += f"<img alt='Kept.' src='data:image/png;base64,{base64.b64encode(PIXEL).decode()}'>"
 TOC = "format: jb-book\nroot: book/index\nparts:\n- chapters:\n  - file: notebooks/02_demo\n"
 
 
@@ -60,6 +63,10 @@ def part(book: Path, name: str) -> str:
 
 
 def test_the_epub_holds_pages_pictures_and_formulas(book):
+    with zipfile.ZipFile(book) as archive:
+        inside = [name for name in archive.namelist() if name.startswith("EPUB/_images/")]
+        assert len(inside) == 2 and all(archive.read(name) == PIXEL for name in inside)
+    assert "data:" not in part(book, "notebooks/02_demo.xhtml")
     demo, home = part(book, "notebooks/02_demo.xhtml"), part(book, "book/index.xhtml")
     assert '<math xmlns="http://www.w3.org/1998/Math/MathML"' in demo and "<msup>" in demo
     assert 'src="../_images/a.png"' in demo and "Unfolded." in demo and "<button" not in demo and "<script" not in demo
