@@ -2,7 +2,7 @@
 (() => {
   "use strict";
 
-  const STEPS = 1000, POINTS = 100, STRIDES = 30, SHARES = [0.25, 0.25, 0.5]; // two modes of the caption, one of all else
+  const STEPS = 1000, POINTS = 80, STRIDES = 25, SHARES = [0.25, 0.25, 0.5]; // two modes of the caption, one of all else
   const bars = [];
   for (let t = 0, kept = 1; t < STEPS; t++) bars.push((kept *= 1 - (1e-4 + ((0.02 - 1e-4) * t) / (STEPS - 1))));
 

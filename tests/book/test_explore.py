@@ -366,9 +366,10 @@ def test_it_moves_by_keyboard_and_pointer_and_is_quick(page, name):
     page.mouse.up()
     page.evaluate(frames)
     assert state()[0] != after[0]
-    spent = page.evaluate(  # the quickest of twenty: the machine may be busy
-        f"() => {{ const draw = document.getElementById('live-{name}').kitDraw; return Math.min(...Array.from("
-        "{length: 20}, () => { const t = performance.now(); draw(); return performance.now() - t; })); }"
+    spent = page.evaluate(  # the quickest of thirty, with pauses between: the machine may be busy
+        f"async () => {{ const draw = document.getElementById('live-{name}').kitDraw; let best = Infinity;"
+        " for (let k = 0; k < 30; k++) { await new Promise(done => setTimeout(done, 20)); const t = performance.now();"
+        " draw(); best = Math.min(best, performance.now() - t); } return best; }"
     )
     assert spent < 1000 / 30, f"{spent:.1f} ms a frame"
     assert page.evaluate(browser.TOO_WIDE) <= 1 and page.errors == []
