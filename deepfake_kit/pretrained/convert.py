@@ -213,3 +213,9 @@ def rivagan(files: dict[str, bytes]) -> dict[str, Tensor]:
                 flat = array.reshape(*array.shape[:2], *array.shape[3:]) if array.ndim == 5 else array
                 out[f"{part}.{name[1:]}"] = torch.tensor(flat, dtype=torch.float32)
     return out
+
+
+def styles(files: dict[str, bytes]) -> dict[str, Tensor]:
+    """A style network whose ONNX file keeps the names of its layers."""
+    arrays = read_onnx(next(iter(files.values())))[0]
+    return {name: torch.tensor(array) for name, array in arrays.items() if not name.startswith(("/", "onnx"))}

@@ -76,5 +76,6 @@ BUILDERS = {
     "face-attributes": small.FaceAttributes,
     "face-embedder": small.FaceEmbedder,
     "rivagan": small.Watermark,
+    "styles-26": small.Stylist,
 }
 WHOLE = {"clip-vit-b16": {"head": True}, "efficientnet-lite0": {"head": True}}  # options that leave no weight out

@@ -175,3 +175,36 @@ class Watermark(nn.Module):
         """A score for each bit, [N,32]; above `threshold` it is read as 1."""
         x = 2 * images.flip(1) - 1
         return (self.decoder["conv"](x) * self.decoder["attention"](x)).mean((2, 3))
+
+
+class _Styled(nn.Module):
+    """A convolution at a mirrored edge, instance norm, and the style's own scale and shift."""
+
+    def __init__(self, inside: int, outside: int, side: int, stride: int = 1):
+        super().__init__()
+        self.w, self.stride = nn.Parameter(torch.zeros(outside, inside, side, side)), stride
+        self.norm = nn.ParameterDict({name: torch.zeros(26, outside) for name in ("gamma", "beta")})
+
+    def forward(self, x: Tensor, style: int) -> Tensor:
+        x = F.conv2d(F.pad(x, [self.w.shape[-1] // 2] * 4, "reflect"), self.w, stride=self.stride)
+        return F.instance_norm(x) * self.norm["gamma"][style][:, None, None] + self.norm["beta"][style][:, None, None]
+
+
+class Stylist(nn.Module):
+    """One network for 26 styles (Dumoulin et al. 2017): images [N,3,H,W] in [0,1] painted in one of them, in [0,1]."""
+
+    def __init__(self):
+        super().__init__()
+        self.contract = nn.ModuleList([_Styled(3, 32, 9), _Styled(32, 32, 3, 2), _Styled(32, 32, 3, 2)])
+        self.res = nn.ModuleList(nn.ModuleList(_Styled(32, 32, 3) for _ in range(2)) for _ in range(6))
+        self.expand = nn.ModuleList([_Styled(32, 8, 3), _Styled(8, 4, 3), _Styled(4, 3, 9)])
+
+    def forward(self, images: Tensor, style: int = 0) -> Tensor:
+        x = images
+        for layer in self.contract:
+            x = F.relu(layer(x, style))
+        for first, second in self.res:
+            x = x + second(F.relu(first(x, style)), style)
+        for layer in self.expand[:2]:
+            x = F.relu(layer(F.interpolate(x, scale_factor=2), style))
+        return self.expand[2](x, style).sigmoid()

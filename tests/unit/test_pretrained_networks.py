@@ -245,6 +245,21 @@ def test_rivagan_writes_and_reads_as_the_published_files(published):
     torch.testing.assert_close(network.decode(images), scores, atol=2e-5, rtol=1e-4)
 
 
+# -- a style network
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("style", [0, 17])
+def test_the_style_network_paints_as_the_published_file(published, style):
+    network, images = weights("styles-26").network(), pictures(2, 64)
+    theirs = session(next(iter(published("styles-26").values())))
+    chosen = np.eye(26, dtype=np.float32)[style]
+    for image in images.split(1):  # as the published code gives it, one picture at a time
+        painted = theirs.run(None, {"image": image.numpy(), "style_weights": chosen})[0]
+        torch.testing.assert_close(network(image, style), torch.from_numpy(painted), atol=2e-4, rtol=0)
+    torch.testing.assert_close(network(images, style)[1:], network(images[1:], style))
+
+
 # -- face-api
 
 
