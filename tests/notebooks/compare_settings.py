@@ -66,7 +66,9 @@ def moved(first: dict, second: dict) -> list[str]:
     gap = np.abs(np.subtract(first["value"], second["value"]))
     verdicts = []
     for sign in (-1, 1):
-        value, *ends = (np.add(x, sign * FACTOR * gap) for x in (first["value"], *(first["interval"] or ())))
+        # An end that is not finite is recorded as a word: "inf", "nan".
+        numbers = (first["value"], *(first["interval"] or ()))
+        value, *ends = (np.asarray(x, float) + sign * FACTOR * gap for x in numbers)
         verdicts.append(claims.compare(first["id"], value, tuple(ends) or None, first["empty"]))
     return verdicts
 

@@ -40,3 +40,9 @@ def test_a_verdict_of_one_run_only_differs():
 
 def test_numbers_apart_are_told_relative_to_their_size():
     assert "x by 5e-01" in SCRIPT["apart"](run(2.0), run(1.0))
+
+
+def test_an_end_that_is_not_finite_is_recorded_as_a_word():
+    row = next(row for row in claims.load("hanyang")[1] if row.random and row.direction and not row.empty)
+    runs = [{"records": [{**run(0.5, row.id)["records"][0], "verdict": "undecided", "interval": ["nan", "nan"]}]}] * 2
+    assert SCRIPT["flips"](*runs) == ([], [])
