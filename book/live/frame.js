@@ -214,5 +214,17 @@
     draw();
   }
 
-  window.kitLive = { add: (name, about) => (known[name] = about), show, known };
+  // Chances of 0..n successes out of n, each with the same chance.
+  function binomial(n, p) {
+    if (p === 0 || p === 1) return Array.from({ length: n + 1 }, (_, k) => +(k === (p ? n : 0)));
+    let log = n * Math.log1p(-p);
+    const row = [Math.exp(log)];
+    for (let k = 1; k <= n; k++) {
+      log += Math.log(((n - k + 1) / k) * (p / (1 - p)));
+      row.push(Math.exp(log));
+    }
+    return row;
+  }
+
+  window.kitLive = { add: (name, about) => (known[name] = about), show, known, binomial };
 })();

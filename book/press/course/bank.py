@@ -134,19 +134,27 @@ def _words(prompt: str) -> str:
     return " ".join(text.replace("`", "").replace("**", "").split())
 
 
+FEEDBACK = '  <outcomeDeclaration identifier="FEEDBACK" cardinality="single" baseType="identifier"/>'
+
+
+def _head(name: str, title: str, kind: str, right: str) -> str:
+    """How every QTI 2.1 item begins: its names, the right response and a score of nought."""
+    return f"""<?xml version="1.0" encoding="UTF-8"?>
+<assessmentItem xmlns="{SPACE}" identifier="q{name}" title="{title}"
+    adaptive="false" timeDependent="false">
+  <responseDeclaration identifier="RESPONSE" cardinality="single" baseType="{kind}">
+    <correctResponse><value>{right}</value></correctResponse>
+  </responseDeclaration>
+  <outcomeDeclaration identifier="SCORE" cardinality="single" baseType="float">
+    <defaultValue><value>0</value></defaultValue>
+  </outcomeDeclaration>"""
+
+
 def item(question: Question) -> str:
     """One question as a QTI 2.1 item: a text entry, right within one per cent."""
     low, high = question.answer - question.slack, question.answer + question.slack
     compare = '<{0}><variable identifier="RESPONSE"/><baseValue baseType="float">{1!r}</baseValue></{0}>'
-    return f"""<?xml version="1.0" encoding="UTF-8"?>
-<assessmentItem xmlns="{SPACE}" identifier="q{question.name}" title="Exercise {question.exercise}"
-    adaptive="false" timeDependent="false">
-  <responseDeclaration identifier="RESPONSE" cardinality="single" baseType="float">
-    <correctResponse><value>{question.answer!r}</value></correctResponse>
-  </responseDeclaration>
-  <outcomeDeclaration identifier="SCORE" cardinality="single" baseType="float">
-    <defaultValue><value>0</value></defaultValue>
-  </outcomeDeclaration>
+    return f"""{_head(question.name, f"Exercise {question.exercise}", "float", repr(question.answer))}
   <itemBody>
     <p>{html(question.text)}</p>
     <p><textEntryInteraction responseIdentifier="RESPONSE" expectedLength="15"/></p>
@@ -200,16 +208,8 @@ def choice_item(question: Choice) -> str:
         f'  <modalFeedback outcomeIdentifier="FEEDBACK" identifier="c{i}" showHide="show">{html(text)}</modalFeedback>'
         for i, text in enumerate(question.replies)
     )
-    return f"""<?xml version="1.0" encoding="UTF-8"?>
-<assessmentItem xmlns="{SPACE}" identifier="q{question.name}" title="Before you look {question.name}"
-    adaptive="false" timeDependent="false">
-  <responseDeclaration identifier="RESPONSE" cardinality="single" baseType="identifier">
-    <correctResponse><value>c{question.right}</value></correctResponse>
-  </responseDeclaration>
-  <outcomeDeclaration identifier="SCORE" cardinality="single" baseType="float">
-    <defaultValue><value>0</value></defaultValue>
-  </outcomeDeclaration>
-  <outcomeDeclaration identifier="FEEDBACK" cardinality="single" baseType="identifier"/>
+    return f"""{_head(question.name, f"Before you look {question.name}", "identifier", f"c{question.right}")}
+{FEEDBACK}
   <itemBody>
     <choiceInteraction responseIdentifier="RESPONSE" shuffle="true" maxChoices="1">
       <prompt>{html(question.text)}</prompt>
@@ -270,16 +270,8 @@ def number_item(question: Number) -> str:
     def beyond(kind: str, end: float) -> str:
         return f'<{kind}><variable identifier="RESPONSE"/><baseValue baseType="float">{end!r}</baseValue></{kind}>'
 
-    return f"""<?xml version="1.0" encoding="UTF-8"?>
-<assessmentItem xmlns="{SPACE}" identifier="q{question.name}" title="Before you look {question.name}"
-    adaptive="false" timeDependent="false">
-  <responseDeclaration identifier="RESPONSE" cardinality="single" baseType="float">
-    <correctResponse><value>{question.truth!r}</value></correctResponse>
-  </responseDeclaration>
-  <outcomeDeclaration identifier="SCORE" cardinality="single" baseType="float">
-    <defaultValue><value>0</value></defaultValue>
-  </outcomeDeclaration>
-  <outcomeDeclaration identifier="FEEDBACK" cardinality="single" baseType="identifier"/>
+    return f"""{_head(question.name, f"Before you look {question.name}", "float", repr(question.truth))}
+{FEEDBACK}
   <itemBody>
     <p>{html(_words(asked.question))} A number from {asked.low:g} to {asked.high:g}{unit}.</p>
     <p><textEntryInteraction responseIdentifier="RESPONSE" expectedLength="15"/></p>
