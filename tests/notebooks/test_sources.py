@@ -119,7 +119,7 @@ def test_cells_are_short(path):
 def test_lines_fit_a_page(path):
     """Wider code must be scrolled on a laptop, on the page and in JupyterLab."""
     shown = [cell for cell in cells(path) if "remove-cell" not in cell.metadata.get("tags", [])]
-    assert not [line for cell in shown for line in cell.source.splitlines() if len(line) > 120]
+    assert not [line for cell in shown for line in cell.source.splitlines() if len(line) > 110]
 
 
 def test_markdown_reads_well_on_colab(path):
