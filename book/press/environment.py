@@ -87,12 +87,15 @@ def _install(folder: Path, wanted: str) -> int:
         same = stamp.is_file() and stamp.read_text(encoding="utf-8").split()[:1] == wanted.split()[:1]
         stamp.unlink(missing_ok=True)  # cut short from here on, it counts as half-made
         python = str(folder / "bin" / "python")
+        # What comes as sources is built by locked tools too; an older pip reads the one, a newer one the other.
+        lock_uri = (ROOT / "requirements.lock").as_uri()
+        env = {**os.environ, "PIP_CONSTRAINT": lock_uri, "PIP_BUILD_CONSTRAINT": lock_uri}
         with _kit(folder) as kit:
             packages = [] if same else [["-r", str(ROOT / "requirements.lock")]]
             for words in (*packages, ["--no-deps", "--no-build-isolation", *kit]):
                 pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *words]
                 # pip holds the lock too: one that outlives a killed make keeps the next make waiting.
-                if status := subprocess.run(pip, pass_fds=(lock.fileno(),)).returncode:
+                if status := subprocess.run(pip, pass_fds=(lock.fileno(),), env=env).returncode:
                     print(f"pip install {' '.join(words)} failed", file=sys.stderr)
                     return status
         stamp.write_text(wanted, encoding="utf-8")

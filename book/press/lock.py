@@ -1,4 +1,4 @@
-"""Resolve requirements.lock anew: install pyproject.toml's newest fitting versions afresh and list them."""
+"""Resolve requirements.lock anew, and Flower's: install the newest fitting versions afresh and list them."""
 
 from __future__ import annotations
 
@@ -10,33 +10,41 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+FLOWER_LOCK = ROOT / "tests" / "flower" / "requirements.lock"
+FLOWER = "flwr==1.41.*"  # command lines change between its versions
+# What the kit's data and trainer need beside Flower: at the versions that the kit is locked to.
+BESIDE_FLOWER = {"torch", "numpy", "scipy", "pyyaml", "pooch", "scikit-learn", "pillow"}
 # The oldest interpreter that the lock must serve: Debian 12's own.
 OLDEST = (3, 11, 2)
 # Newest versions that do not work there, and why. `make lock` stays below them.
 CAPS = {
     "soupsieve<4": "4.0 needs CPython 3.11.5: its possessive patterns match wrongly before, and Sphinx's pages break"
 }
-HEADER = """# Exact versions of the default environment (Python 3.11).
-# `make lock` makes this file, `make environment` installs it.
+HEADER = """# Exact versions of {what} (Python 3.11).
+# `make lock` makes this file, `make {target}` installs it.
 # torch is the plain release: pip takes the CPU build or the CUDA build, whichever the machine's index offers.
 """
 
 
 def main() -> int:
-    """Write requirements.lock; returns the exit status."""
+    """Write both locks; returns the exit status."""
+    file = ROOT / "requirements.lock"
+    torch = re.findall(r"^torch==\S+", file.read_text(encoding="utf-8") if file.exists() else "", re.MULTILINE)
+    listed = resolved([*CAPS, *torch, f"{ROOT}[chain,privacy,origin,models,book,dev]"])
+    file.write_text(HEADER.format(what="the default environment", target="environment") + listed, encoding="utf-8")
+    pins = [line for line in listed.splitlines() if line.partition("==")[0].lower() in BESIDE_FLOWER]
+    head = HEADER.format(what="the environment of tests/flower/run.py", target="test-flower")
+    FLOWER_LOCK.write_text(head + resolved([*pins, FLOWER]), encoding="utf-8")
+    return 0
+
+
+def resolved(words: list[str]) -> str:
+    """What a fresh environment holds once these words were installed into it, one pin a line."""
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         pip = [str(Path(folder) / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
-        before = (
-            (ROOT / "requirements.lock").read_text(encoding="utf-8") if (ROOT / "requirements.lock").exists() else ""
-        )
-        torch = re.search(r"^torch==\S+", before, re.MULTILINE)
-        words = [*CAPS, *([torch.group()] if torch else [])]
-        whole = f"{ROOT}[chain,privacy,origin,models,book,dev]"
-        subprocess.run([*pip, "install", "--quiet", *words, whole], check=True)
-        listed = subprocess.run([*pip, "freeze", "--all"], check=True, capture_output=True, text=True).stdout
-    (ROOT / "requirements.lock").write_text(HEADER + clean(listed), encoding="utf-8")
-    return 0
+        subprocess.run([*pip, "install", "--quiet", *words], check=True)
+        return clean(subprocess.run([*pip, "freeze", "--all"], check=True, capture_output=True, text=True).stdout)
 
 
 def clean(listed: str) -> str:

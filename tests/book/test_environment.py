@@ -70,6 +70,14 @@ def test_a_moved_checkout_leads_its_environment_to_itself_and_keeps_the_packages
     assert stamp(moved).read_text() == wanted(moved)
 
 
+def test_pip_builds_what_comes_as_sources_with_locked_tools_too(folder, monkeypatch):
+    lock, seen = (folder / "requirements.lock").as_uri(), []
+    run = lambda words, env, **options: seen.append(env) or subprocess.CompletedProcess(words, 0)  # noqa: E731
+    monkeypatch.setattr(environment.subprocess, "run", run)
+    assert environment.main() == 0
+    assert [(env["PIP_CONSTRAINT"], env["PIP_BUILD_CONSTRAINT"]) for env in seen] == [(lock, lock)] * 2
+
+
 def test_a_changed_lock_installs_again(folder, monkeypatch):
     pip(monkeypatch, 0, 0)
     assert environment.main() == 0

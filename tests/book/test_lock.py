@@ -11,12 +11,19 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from press import environment, lock
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKED = dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)$", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+
+
+def pins(file: Path) -> dict[str, str]:
+    return dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)$", file.read_text(), re.MULTILINE))
+
+
+LOCKED = pins(ROOT / "requirements.lock")
 # Top modules that cannot be imported by themselves, and why.
 NOT_ALONE = {"_distutils_hack": "setuptools' own hook"}
 
@@ -57,6 +64,27 @@ def test_the_lock_keeps_below_its_caps():
     for cap, why in lock.CAPS.items():
         name, limit = re.fullmatch(r"([\w-]+)(<.*)", cap).groups()
         assert LOCKED[name] in SpecifierSet(limit) and why
+
+
+def test_what_locked_packages_need_is_locked_too():
+    """Else the newest of it would come, and a build could turn red because somebody else released something."""
+    wanted = {canonicalize_name(name) for name in LOCKED}
+    loose = {
+        f"{name} needs {need.name}"
+        for name, one in distributions().items()
+        for need in map(Requirement, one.requires or [])
+        if (need.marker is None or need.marker.evaluate({"extra": ""})) and canonicalize_name(need.name) not in wanted
+        if not re.match(r"nvidia-|cuda-|triton$", need.name)  # the libraries of a torch for CUDA: it pins them itself
+    }
+    assert not loose, f"`make lock` adds them: {loose}"
+
+
+def test_flowers_environment_is_locked_whole_and_shares_the_kits_versions():
+    """Only exact versions, so that nothing newer comes by itself; what the kit computes with is the same in both."""
+    lines = [line for line in lock.FLOWER_LOCK.read_text().splitlines() if not line.startswith("#")]
+    flower, kit = ({canonicalize_name(k): v for k, v in found.items()} for found in (pins(lock.FLOWER_LOCK), LOCKED))
+    assert len(lines) == len(flower) and flower["flwr"] in Requirement(lock.FLOWER).specifier
+    assert {name: flower.get(name) for name in lock.BESIDE_FLOWER} == {name: kit[name] for name in lock.BESIDE_FLOWER}
 
 
 def test_every_locked_package_can_be_imported():

@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -26,16 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "_build"
 APP = Path(__file__).parent / "app"
-FLOWER = "flwr==1.41.*"  # command lines change between its versions
-PACKAGES = (
-    "torch",
-    "numpy",
-    "scipy",
-    "(?i:pyyaml)",
-    "pooch",
-    "scikit-learn",
-    "pillow",
-)  # what the kit's data and trainer need
+LOCK = Path(__file__).with_name("requirements.lock")
 TOLERANCE = 1e-6
 DEVICES = 2
 # Flower sums in float32, the kit in float64. Adam's first step is the sign of the gradient, so it turns a
@@ -62,13 +52,11 @@ print(np.abs(ours - weights).max(), np.abs(weights - start).max())
 def environment() -> Path:
     """The interpreter of ``_build/flower-venv``, made anew when what it should hold has changed."""
     folder = BUILD / "flower-venv"
-    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    wanted = [re.search(rf"^{name}==.*$", lock, re.MULTILINE)[0].split(";")[0].strip() for name in PACKAGES] + [FLOWER]
     python, stamp = folder / "bin" / "python", folder / "stamp"
-    key = hashlib.sha256("\n".join(wanted).encode()).hexdigest()
+    key = hashlib.sha256(LOCK.read_bytes()).hexdigest()
     if not stamp.exists() or stamp.read_text() != key:
         venv.EnvBuilder(with_pip=True, clear=True).create(folder)
-        subprocess.run([python, "-m", "pip", "install", "-qq", *wanted], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-qq", "-r", LOCK], check=True)
         stamp.write_text(key)
     # The kit itself comes from the working tree, without its dependencies.
     site = subprocess.run(

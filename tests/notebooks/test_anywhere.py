@@ -1,7 +1,8 @@
 """A machine like Colab: torch, torchvision, numpy, matplotlib and ipywidgets are there, the kit and the data are not.
 
-The built wheel is installed beside them, every notebook runs at profile smoke, nothing that was there has changed its
-version afterwards, every page says that digits stood in for the data, and the rules of every chapter hold.
+The built wheel is installed beside them, and what it needs at the versions of requirements.lock (the weekly workflow
+asks for the newest of all, DEEPFAKE_KIT_NEWEST=1). Every notebook runs at profile smoke, nothing that was there has
+changed its version afterwards, every page says that digits stood in for the data, and the rules of every chapter hold.
 """
 
 from __future__ import annotations
@@ -30,6 +31,12 @@ from deepfake_kit.notebook import execute, results, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+LOCK = ROOT / "requirements.lock"
+LOCKED = {
+    canonicalize_name(name): version
+    for name, version in re.findall(r"^([\w.-]+)==(\S+)$", LOCK.read_text(), re.MULTILINE)
+}
+NEWEST = os.environ.get("DEEPFAKE_KIT_NEWEST") == "1"
 THERE = ("torch", "torchvision", "numpy", "matplotlib", "ipywidgets", "ipykernel")
 
 pytestmark = pytest.mark.slow
@@ -38,6 +45,8 @@ pytestmark = pytest.mark.slow
 def sh(*words) -> str:
     # Without the variable, by which pip would find the repository's own copy of the kit.
     alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    if not NEWEST:
+        alone |= {"PIP_CONSTRAINT": LOCK.as_uri()}
     done = subprocess.run([str(word) for word in words], capture_output=True, text=True, env=alone)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout
@@ -140,11 +149,21 @@ def test_a_notebook_runs_beside_what_colab_ships_without_data_and_says_so(colab,
     after = versions(colab.packages)
     changed = {key: (old, after.get(key)) for key, old in colab.before.items() if after.get(key) != old}
     assert not changed, f"installing the kit changed {changed}"
-    assert after["deepfake-kit"] == deepfake_kit.__version__
+    assert after.pop("deepfake-kit") == deepfake_kit.__version__
+    if not NEWEST:
+        other = {key: found for key, found in after.items() if found.partition("+")[0] != LOCKED.get(key)}
+        assert not other, f"not the versions of requirements.lock: {other}"
     if settings.load(name).data:
         tells_of_stand_ins(path)
     for rule in shown.RULES:
         rule(path)
+
+
+@pytest.mark.skipif(NEWEST, reason="nothing is constrained when the newest is asked for")
+def test_nothing_is_installed_that_the_lock_does_not_have(colab):
+    with pytest.raises(AssertionError, match="tqdm"):
+        colab.install("--dry-run", f"tqdm!={LOCKED['tqdm']}")
+    colab.install("--dry-run", "tqdm")
 
 
 def tells_of_stand_ins(path: Path) -> None:
