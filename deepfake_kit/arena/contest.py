@@ -16,11 +16,9 @@ counting is done here.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -244,7 +242,7 @@ def enter(world: World, path: str | Path, board: str | Path, limits: sandbox.Lim
         The row: kind, sha256, contest, cells (name to value, low, high), points, seconds, and `refused` where it was.
     """
     board, name, row = Path(board), Path(path).stem[:60], {}
-    with _alone(board):
+    with cache.alone(board.with_name(f".{board.name}.lock")):
         rows = read_board(board)
         try:
             entry = sandbox.read(path)
@@ -272,11 +270,3 @@ def read_board(board: Path) -> dict:
         return {name: row | {} for name, row in rows.items()}
     except (ValueError, AttributeError, TypeError, OSError):
         raise ValueError(f"leaderboard: got {board}; valid: a new file, or one that the arena wrote") from None
-
-
-@contextlib.contextmanager
-def _alone(board: Path) -> Iterator[None]:
-    board.parent.mkdir(parents=True, exist_ok=True)
-    with open(board.with_name(f".{board.name}.lock"), "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -8,13 +8,12 @@ import threading
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from deepfake_kit.cache import alone
 from deepfake_kit.data import hashes as file_hashes
 from deepfake_kit.data.sources import EMNIST_ARCHIVE, EMNIST_ARCHIVE_SHA256, Source
 
@@ -264,16 +263,3 @@ def unpack(
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ValueError(f"{archive}: truncated or damaged archive ({error})") from error
     return written
-
-
-@contextmanager
-def alone(lock: Path) -> Iterator[None]:
-    """One process at a time downloads a file: chapters may run side by side. Freed even by a kill."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: no such lock; pooch still puts the file in place whole.
-        yield
-        return
-    with lock.open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

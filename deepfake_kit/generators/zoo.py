@@ -7,6 +7,7 @@ trained anew.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -20,8 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from deepfake_kit import provenance
+from deepfake_kit.cache import alone, write_whole
 from deepfake_kit.cache import cache_folder as user_cache
-from deepfake_kit.cache import write_whole
 from deepfake_kit.generators.kinds import KINDS, settings_of
 from deepfake_kit.images import check_images
 
@@ -142,11 +143,15 @@ def forger(
     }
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
     path = (cache or cache_folder()) / f"{kind}-{key}.safetensors"
-    found = _recall(path, facts)
-    if found is not None:
-        return found
+    kept = path.with_suffix(".json").is_file()  # otherwise one process trains, and those that want the same wait
+    with contextlib.nullcontext() if kept else alone(path.with_suffix(".lock")):
+        return _recall(path, facts) or _train(path, facts, chosen, images)
+
+
+def _train(path: Path, facts: dict, chosen, images: Tensor | Sequence[Tensor]) -> Forger:
+    device = (images if isinstance(images, Tensor) else images[0]).device
     start = time.perf_counter(), time.process_time()
-    model = chosen.train(images, torch.Generator(some.device).manual_seed(seed))
+    model = chosen.train(images, torch.Generator(device).manual_seed(facts["seed"]))
     facts = {
         **facts,
         "seconds": time.perf_counter() - start[0],
@@ -156,7 +161,7 @@ def forger(
         "versions": provenance.library_versions(),
     }
     facts["weights_sha256"] = _keep(path, model, facts)
-    return Forger(kind, _rested(model), facts, reused=False)
+    return Forger(facts["kind"], _rested(model), facts, reused=False)
 
 
 def _rested(model: nn.Module) -> nn.Module:

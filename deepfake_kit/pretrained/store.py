@@ -264,7 +264,7 @@ def difference(name: str, tensors: dict[str, Tensor]) -> str:
 
 def _fetched(name: str, download: bool | None) -> Path:
     """Try the sources in turn, convert, write into the cache."""
-    from deepfake_kit.data.downloads import Unreachable, alone
+    from deepfake_kit.data.downloads import Unreachable
     from deepfake_kit.pretrained import convert, fetch
 
     where = ", ".join(f"{word} {folder}" for word, folder in places())
@@ -277,7 +277,7 @@ def _fetched(name: str, download: bool | None) -> Path:
     for source in about["sources"]:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with alone(folder / f".{name}.lock"):
+            with cache.alone(folder / f".{name}.lock"):
                 if path.is_file():  # another process has brought it meanwhile
                     return path
                 try:

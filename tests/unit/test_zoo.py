@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,13 @@ def test_training_does_not_depend_on_the_global_generator(kind, tmp_path):
     first = tiny(kind, tmp_path / "a")
     torch.manual_seed(2)
     assert tiny(kind, tmp_path / "b").provenance["weights_sha256"] == first.provenance["weights_sha256"]
+
+
+def test_of_two_at_once_one_trains_and_the_other_waits(tmp_path):
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: tiny("vae", tmp_path), range(2)))
+    assert sorted(one.reused for one in found) == [False, True]
+    assert torch.equal(draw(found[0]), draw(found[1]))
 
 
 def test_another_process_finds_the_same_forger(tmp_path):
