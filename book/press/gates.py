@@ -281,13 +281,16 @@ def numbers_have_results(site: Path, results: list[dict]) -> list[str]:
             f"{path.relative_to(site).as_posix()}: prose asks for the value {name!r}, which no run recorded"
             for name in sorted(set(GLUE.findall(text)) - values)
         ]
-    for result in results:
-        problems += [
-            f"{chapter_page(result)}: {place(record)} is {record.get('value')!r}, not a result"
-            for record in result["records"]
-            if record["type"] == "value" and (record.get("value") is None or str(record["value"]).lower() == "nan")
-        ]
-    return problems
+    return problems + [problem for result in results for problem in numbers_without_result(result)]
+
+
+def numbers_without_result(result: dict) -> list[str]:
+    """What a chapter says that is no number: nothing, not a number, or infinite."""
+    return [
+        f"{chapter_page(result)}: {place(record)} is {record.get('value')!r}, not a result"
+        for record in result["records"]
+        if record["type"] == "value" and str(record.get("value")).lower().lstrip("-") in ("none", "nan", "inf")
+    ]
 
 
 RAW_MATHS = re.compile(

@@ -305,6 +305,7 @@ OTHER_FAULTS = [
     ),
     ("numbers_have_results", lambda book: book.record("kept").update(value=float("nan")), "not a result"),
     ("numbers_have_results", lambda book: book.record("kept").update(value=None), "not a result"),
+    ("numbers_have_results", lambda book: book.record("kept").update(value=float("-inf")), "not a result"),
     (
         "nothing_loads_from_elsewhere",
         lambda book: (book.site / "_static" / "own.css").write_text(

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import nbformat
+from press import gates
 
 from deepfake_kit.notebook import results
 from deepfake_kit.notebook.page import METADATA_KEY
@@ -50,10 +51,16 @@ def nothing_of_this_machine_is_left(path: Path) -> None:
     assert str(ROOT) not in text and str(Path.home()) + "/" not in text
 
 
+def each_number_said_is_a_result(path: Path) -> None:
+    """The gate that a whole book meets: at toy size, too, a page says no ``nan``."""
+    assert gates.numbers_without_result(results.collect(path)) == []
+
+
 RULES = (
     every_cell_runs_in_half_a_minute,
     shows_what_a_chapter_must_show,
     solutions_are_right_and_stubs_unanswered,
     every_picture_comes_with_words_and_nothing_is_said_on_the_side,
     nothing_of_this_machine_is_left,
+    each_number_said_is_a_result,
 )
