@@ -11,18 +11,21 @@ from deepfake_kit.exercises import compared, near, number, numbered, numbers
 
 def discriminator_with_prior(answer) -> str | None:
     """1.1: the best discriminator when a share `rho` of the samples is real."""
-    for p, q, rho in ((0.3, 0.1, 0.5), (0.3, 0.1, 0.9), (0.2, 0.7, 0.01), (1.5, 0.4, 0.25), (0.0, 0.4, 0.5)):
-        found = number(answer(p, q, rho))
-        if not 0 <= found <= 1:
-            return f"at p={p}, q={q}, rho={rho} you return {found:.3g}, but D is a probability."
-        grid = np.linspace(1e-6, 1 - 1e-6, 200_001)
-        best = grid[np.argmax(rho * p * np.log(grid) + (1 - rho) * q * np.log1p(-grid))]
-        if not abs(found - best) <= 1e-4:
-            return (
-                f"at p={p}, q={q}, rho={rho} another D gives a higher value. How often does a sample at x turn up "
-                "that is real, and how often one that is fake?"
-            )
-    return None
+    cases = ((0.3, 0.1, 0.5), (0.3, 0.1, 0.9), (0.2, 0.7, 0.01), (1.5, 0.4, 0.25), (0.0, 0.4, 0.5))
+
+    def right(p, q, rho):
+        return rho * p / (rho * p + (1 - rho) * q)
+
+    slips = {
+        'you have both rates. D is the belief in "real": which of them belongs on top? Try a point where q is 0.': (
+            lambda p, q, rho: right(q, p, 1 - rho)
+        )
+    }
+    hint = (
+        "at p={0}, q={1}, rho={2} another D gives a higher value. How often does a sample at x turn up that is real, "
+        "and how often one that is fake?"
+    )
+    return compared(answer, cases, right, slips, hint, 1e-4)
 
 
 def value_of_strangers(answer) -> str | None:

@@ -46,45 +46,62 @@ def crossing(answer, steps: int = 1000) -> str | None:
 
 def posterior_variance(answer) -> str | None:
     """2.3: variance of the step before, from two alpha-bars."""
-    for bar, bar_prev in ((0.5, 0.6), (0.0001, 0.00012), (0.9, 1.0), (0.2, 0.8)):
-        found = number(answer(bar, bar_prev))
-        beta = 1 - bar / bar_prev
-        if math.isclose(found, (1 - bar_prev) / (1 - bar) * beta, rel_tol=1e-6, abs_tol=1e-12):
-            continue
-        if bar_prev == 1.0:
-            return "when the step before is the clean image, knowing that image leaves no uncertainty at all."
-        if math.isclose(found, beta, rel_tol=1e-6):
-            return "that is the noise added going forward. Knowing the clean image makes the way back surer."
-        return f"at alpha-bars {bar} and {bar_prev} you return {found:.4g}. Reciprocals add up, to 1/variance."
-    return None
+
+    def right(bar, prev):
+        return (1 - prev) / (1 - bar) * (1 - bar / prev)
+
+    slips = {
+        "that is the noise added going forward. Knowing the clean image makes the way back surer.": lambda bar, prev: (
+            1 - bar / prev
+        ),
+        "knowing the clean image must leave less variance than going forward. Is your fraction below one?": (
+            lambda bar, prev: (1 - bar) / max(1 - prev, 1e-9) * (1 - bar / prev)
+        ),
+        "a variance or a deviation? Square what you return and compare it with your formula.": lambda *bars: (
+            right(*bars) ** 0.5
+        ),
+        "that comes out as the noise of all steps before. Where is the noise of this one step?": lambda bar, prev: (
+            1 - prev
+        ),
+    }
+    hint = "off at alpha-bars {0} and {1}. Reciprocals add up, to 1/variance; a clean step before leaves none."
+    return compared(answer, ((0.5, 0.6), (0.0001, 0.00012), (0.9, 1.0), (0.2, 0.8)), right, slips, hint, 1e-6)
 
 
 def ddim(answer) -> str | None:
     """2.4: one DDIM step."""
-    rng = np.random.default_rng(0)
-    for bar, bar_prev in ((0.3, 0.5), (0.01, 0.9), (0.7, 1.0)):
-        x0, eps = rng.standard_normal((2, 4, 4))
-        x = math.sqrt(bar) * x0 + math.sqrt(1 - bar) * eps
-        found = numbers(answer(x, eps, bar, bar_prev))
-        if _differs(found, math.sqrt(bar_prev) * x0 + math.sqrt(1 - bar_prev) * eps, 1e-5):
-            if found.shape == x0.shape and not _differs(found, x0, 1e-5):
-                return "that is the clean estimate itself. Which noise belongs to the earlier step?"
-            return (
-                f"going from alpha-bar {bar} to {bar_prev} with the true noise must land on the forward path "
-                "of the same image. First recover the image, then noise it again."
-            )
-    return None
+    random = np.random.default_rng(0)
+    cases = [(*random.standard_normal((2, 4, 4)), *bars) for bars in ((0.3, 0.5), (0.01, 0.9), (0.7, 1.0))]
+
+    def right(x, eps, bar, prev, power=0.5, noise=1):
+        return prev**power * (x - (1 - bar) ** 0.5 * eps) / bar**0.5 + noise * (1 - prev) ** power * eps
+
+    slips = {
+        "that is the clean estimate itself. Which noise belongs to the earlier step?": {"power": 0, "noise": 0},
+        "the two steps are right. Alpha-bar is a share of variance: with which amplitudes do both enter?": {"power": 1},
+    }
+    hint = (
+        "going from alpha-bar {2} to {3} with the true noise must land on the forward path of the same image. First "
+        "recover the image, then noise it again."
+    )
+    return compared(answer, cases, right, slips, hint, 1e-5)
 
 
 def eps_from_v(answer) -> str | None:
     """2.5: noise from a velocity prediction."""
     random = np.random.default_rng(1)
     cases = [(*random.standard_normal((2, 5)), bar) for bar in (0.01, 0.36, 0.5, 0.99)]
-    clean = {
-        "that is the clean image. The noise is the other combination.": lambda x, v, b: b**0.5 * x - (1 - b) ** 0.5 * v
+    slips = {
+        "that is the clean image. The noise is the other combination.": lambda x, v, b: b**0.5 * x - (1 - b) ** 0.5 * v,
+        "your weights have changed places. Put alpha-bar = 1: which of the two is then the noise?": lambda x, v, b: (
+            (1 - b) ** 0.5 * v + b**0.5 * x
+        ),
+        "the weights are right, a sign is not. Insert x_t and v: does x_0 cancel?": lambda x, v, b: (
+            b**0.5 * v - (1 - b) ** 0.5 * x
+        ),
     }
     hint = "(x_t, v) is (x_0, eps) turned by an angle. Undo the rotation; its squared weights add up to 1."
-    return compared(answer, cases, lambda x, v, b: b**0.5 * v + (1 - b) ** 0.5 * x, clean, hint, 1e-5)
+    return compared(answer, cases, lambda x, v, b: b**0.5 * v + (1 - b) ** 0.5 * x, slips, hint, 1e-5)
 
 
 def look_ahead(answer) -> str | None:
@@ -99,6 +116,7 @@ def look_ahead(answer) -> str | None:
 
     slips = {
         "that is the estimate at the end of the stride. On average over it, it is that of the middle.": {"share": 1},
+        "the length is right. Does your step lead towards the next lambda, or back to the one before?": {"share": -0.5},
         "that looks back. The estimate is wanted between this step and the next.": lambda n, o, *lams: (n + o) / 2,
     }
     hint = "lambdas {2:g}, {3:g}, {4:g}: how fast does the estimate change, and how far is half of the stride?"
@@ -116,7 +134,10 @@ def variance_after(answer) -> str | None:
     slips = {
         "the step also adds fresh noise, and variances of independent parts add.": {"kept": 0},
         "a factor before a variable counts squared in its variance.": {"power": 1},
-        "the misprint: a step back takes alpha, only the root all steps so far.": lambda v, a, b, n: right(v, b, b, n),
+        "a step back undoes one step: where does alpha belong, where alpha-bar? You use one for both.": (
+            lambda v, a, b, n: right(v, b, b, n)
+        ),
+        "noise is a variance already: how does it enter a sum of variances?": lambda v, a, b, n: right(v, a, b, n**0.5),
     }
     hint = (
         "put the estimate of the noise into the step: x_t times a number, plus noise. Which number, and its variance?"

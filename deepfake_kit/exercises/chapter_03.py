@@ -36,24 +36,22 @@ def _guided(answer) -> str | None:
 
 def _best_of(answer) -> str | None:
     random = np.random.default_rng(33)
-    for n, k in ((5, 1), (5, 3), (2, 2), (30, 4), (7, 9)):
-        d = random.exponential(size=n).round(2)
-        rise = np.sort(d)
-        left = np.arange(n, -1, -1) / n
-        right = float((rise * (left[:-1] ** k - left[1:] ** k)).sum())
-        ours = number(answer(d.tolist(), k))
-        if abs(ours - right) <= 1e-9:
-            continue
-        if abs(ours - rise[0]) <= 1e-9:
-            return "That is the least of all; k draws will often miss it."
-        if abs(ours - d.mean() / k) <= 1e-9:
-            return "The mean does not shrink like 1/k. Ask how likely it is that all k draws are at least some value."
-        if k <= n and n > 1:
-            without = sum(x * math.comb(n - 1 - i, k - 1) for i, x in enumerate(rise)) / math.comb(n, k)
-            if abs(ours - without) <= 1e-9:
-                return "That is right for draws without putting back; each draw here is from all of them."
-        return f"For {n} distances and {k} draws: P(all draws are at least the i-th smallest) is ((n - i + 1)/n)^k."
-    return None
+    cases = [(random.exponential(size=n).round(2).tolist(), k) for n, k in ((5, 1), (5, 3), (2, 2), (30, 4), (7, 9))]
+
+    def right(d, k):
+        left = np.arange(len(d), -1, -1) / len(d)
+        return np.sort(d) @ (left[:-1] ** k - left[1:] ** k)
+
+    def without(d, k):
+        return sum(x * math.comb(len(d) - 1 - i, k - 1) for i, x in enumerate(sorted(d))) / max(1, math.comb(len(d), k))
+
+    slips = {
+        "That is the least of all; k draws will often miss it.": lambda d, k: min(d),
+        "It does not shrink like 1/k. How likely are all k draws at least some value?": lambda d, k: np.mean(d) / k,
+        "That is right for draws without putting back; each draw here is from all of them.": without,
+    }
+    hint = "With {1} draws: P(all are at least the i-th smallest of n) is ((n - i + 1)/n)^{1}."
+    return compared(answer, cases, right, slips, hint)
 
 
 def _errors(answer) -> str | None:
@@ -93,9 +91,13 @@ def _enough(answer, width: float = 0.1) -> str | None:
     if not math.isfinite(ours) or ours != round(ours) or ours < 2 or ours % 2:
         return "Asked is an even whole number of pictures, half of which are wrong."
     if wide(int(ours)) > width:
-        return f"With {ours:g} pictures the interval is still wider than {100 * width:g} points."
+        return f"With {ours:g} it is wider than {100 * width:g} points. Write the width at one half as a formula of n."
     if ours > 2 and wide(int(ours) - 2) <= width:
-        return "That is enough, but fewer would do."
+        if abs(ours - (1.96 / width) ** 2) <= 2:
+            return (
+                f"Enough, but a few fewer would do: {ours:g} comes from p ± 1.96 s.e.; Wilson's width has another term."
+            )
+        return "Enough, but fewer would do. How does the width shrink with n? Halve your number and look."
     return None
 
 
@@ -120,6 +122,9 @@ def _within(answer) -> str | None:
     slips = {
         "That is the share between prompts; asked is what is left when the prompt stays.": lambda x: 1 - share(x),
         "Within over between is no share: the whole is both together.": lambda x: share(x) / (1 - share(x)),
+        "x.var() takes one mean over all features too. Each has a mean of its own: over which axes?": lambda x: (
+            x.var(1).mean() / x.var()
+        ),
         "Asked is a share of all variance, not a variance.": lambda x: x.var(1).sum(-1).mean(),
     }
     hint = "Squared distances to the mean of the own prompt, over squared distances to the mean of all pictures."

@@ -36,6 +36,8 @@ def threshold_base_ten(answer, base: int = 10) -> str | None:
         return "that is the threshold for base 2. Which factor does the base put in front of the derivative?"
     if math.isclose(value, 1 / 8, rel_tol=1e-2):
         return "that is the threshold for the natural logarithm: differentiate the one of this base."
+    if math.isclose(value, math.log(base) / 8, rel_tol=1e-2):
+        return f"a factor is upside down. Does the base-{base} logarithm rise faster than the natural one, or slower?"
     return "find the cost at which the slope of the leader's utility, just below the kink, is zero."
 
 
@@ -51,6 +53,12 @@ def price_under_floor(answer) -> str | None:
             prices = np.union1d(np.linspace(floor, 1, 20001), max(floor, equilibrium(cost)[0]))
             best = float(leader_utility(prices, cost).max())
             if not float(leader_utility(found, cost)) >= best - 1e-7:
+                if math.isclose(found, max(floor, equilibrium(cost, printed=True)[0])):
+                    return (
+                        "without a floor yours is the printed rule's price. To which one does the chapter correct it?"
+                    )
+                if math.isclose(found, max(floor, 2 * cost)):
+                    return "without a floor, is 2C always the best? Compare with `equilibrium` beyond the threshold."
                 return (
                     f"at cost {cost} and floor {floor} the leader can do better than {found:.3g}. "
                     "On which side of its optimum does its utility rise?"
@@ -130,6 +138,9 @@ def price_for_worth(answer) -> str | None:
         "the most worth is not the best bargain: subtract what is paid.": {"pay": 0},
         "q squared times C is the node's cost; the provider pays q times the price.": {"pay": 1},
         "that is the quality to buy; asked is the price that buys it.": {"price": False},
+        "that is what is left after paying; asked is the price at which that much is left.": lambda q, worth, cost: (
+            np.max(worth - 2 * cost * q**2)
+        ),
     }
     hint = "which price makes a node deliver each quality, and what is left of its worth after paying?"
     return compared(answer, cases, best, slips, hint)

@@ -54,6 +54,8 @@ def _integer_price(answer) -> str | None:
             exact = root - wad
         error = abs(Fraction(ours) - exact) / exact
         if not error <= Fraction(1, 10**9):
+            if error < Fraction(1, 10**4):
+                return f"You lose digits at C={cost}: one part in a billion is asked. Where do you round?"
             kind = "full quality" if 8 * wad <= INVERSE_LN2 else "partial quality"
             return (
                 f"For C={cost} ({kind}) your price is {ours / WAD:.6g}, off by a share of {float(error):.1g}. "
@@ -64,18 +66,15 @@ def _integer_price(answer) -> str | None:
 
 
 def _deterring_stake(answer) -> str | None:
-    for reward, cost, detection in (
-        (1.0, 0.5, 0.5),
-        (1.0, 0.5, 0.25),
-        (2.0, 0.1, 0.5),
-        (0.02, 0.0105, 0.1),
-        (1.0, 0.9, 1.0),
-    ):
+    cases = ((2.0, 0.1, 0.5), (1.0, 0.5, 0.5), (1.0, 0.5, 0.25), (0.02, 0.0105, 0.1), (1.0, 0.9, 1.0))
+    for reward, cost, detection in cases:
         # An honest node earns reward - cost; a cheat (1 - d) reward - d stake.
         exact = max(0.0, cost / detection - reward)
         value = number(answer(reward, cost, detection))
         if abs(value - exact) <= 1e-9:
             continue
+        if value == reward:
+            return "Your stake ignores cost and detection. Write both expected gains down: when are they equal?"
         if exact == 0 and value < 0:
             return "A stake cannot be negative: where the lost reward already deters, none is needed."
         if value < exact:
@@ -108,6 +107,8 @@ def _merkle(answer) -> str | None:
             return "Your function changed the list it was given."
         if value == _merkle_root(chunks):
             continue
+        if value == _merkle_root(chunks).hex():
+            return "The hash is right, its form is not: return the 32 bytes, not text."
         if n == 1:
             return "One chunk: the root is the SHA-256 of the byte 0 followed by the chunk, as bytes."
         if n == 2:

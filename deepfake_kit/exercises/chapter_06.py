@@ -37,6 +37,10 @@ def shrinkage(answer, devices: int = 20, rounds: int = 3) -> str | None:
         return "that is what one round leaves. The next round starts from the result."
     if math.isclose(value, 1 / (devices * rounds), rel_tol=1e-2):
         return "the rounds act one after the other, so do their factors add?"
+    if math.isclose(value, float(devices) ** rounds, rel_tol=1e-3):
+        return "a round keeps one device's share of the weight: does the weight grow or shrink? Look at your factor."
+    if value > 0 and math.isclose(steps := -math.log(value, devices), round(steps), abs_tol=1e-3) and steps > 0:
+        return "the factor of a round is right. How many rounds are there?"
     return f"write down the printed formula for one client of {devices} equal ones, and apply it again and again."
 
 
@@ -61,11 +65,16 @@ def proximal_gradient(answer) -> str | None:
     """6.4: gradient of FedProx's penalty."""
     random = np.random.default_rng(2)
     cases = [(*random.normal(size=(2, 3)), mu) for mu in (0.0, 0.3, 2.0)]
+    half = {
+        "a square's derivative: which factor comes down, and what does it do to the half?": lambda w, a, mu: (
+            (w - a) * mu / 2
+        )
+    }
     hint = (
         "with mu = {2} a finite difference of the penalty disagrees. Is the norm squared, the half there, and which "
         "way does the gradient point?"
     )
-    return compared(answer, cases, lambda w, anchor, mu: mu * (w - anchor), {}, hint, 1e-6)
+    return compared(answer, cases, lambda w, anchor, mu: mu * (w - anchor), half, hint, 1e-6)
 
 
 def traffic(answer) -> str | None:
@@ -132,7 +141,9 @@ def divided_by(answer) -> str | None:
         return fits[0] if fits else "neither"
 
     slips = {
-        "the other way round: a smaller number below gives a larger percentage.": {"names": ("other", "own")},
+        "not that one here. Compute both percentages, and compare each with what is printed.": {
+            "names": ("other", "own")
+        },
         "one of the two does give it, rounded to two decimals. Compute both.": lambda *given: "neither",
     }
     return compared(
@@ -147,6 +158,9 @@ def trimmed(answer) -> str | None:
     slips = {
         "that is the plain mean: one large liar moves it as far as it likes.": lambda x, k: x.mean(0),
         "that is the median; asked is the mean of what is left.": lambda x, k: np.median(x, 0),
+        "you drop the right values. How many are left to average over?": lambda x, k: (
+            np.sort(x, 0)[k : len(x) - k].sum(0) / len(x)
+        ),
         "a liar may lie upwards or downwards: drop from both ends.": lambda x, k: np.sort(x, 0)[: len(x) - k].mean(0),
     }
     hint = "each coordinate by itself: sort it over the devices, drop k at each end, average the rest."

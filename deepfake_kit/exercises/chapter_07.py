@@ -22,33 +22,24 @@ def _largest_rank(answer) -> str | None:
 
 
 def _loss(answer) -> str | None:
-    random = np.random.default_rng(7)
+    random, cases = np.random.default_rng(7), []
     for n, d, m, push in ((9, 4, 0.3, 1.0), (30, 16, 0.3, 0.2), (12, 2, 0.0, 5.0), (7, 9, 1.0, 0.0), (5, 1, 0.5, 0.1)):
         fake = np.arange(n) % 3 == 0
-        features, center = random.standard_normal((n, d)), random.standard_normal(d)
-        features[fake] += push
-        given = features.copy()
-        far = np.array([math.dist(f, center) for f in features])
+        cases.append((random.standard_normal((n, d)) + push * fake[:, None], fake, random.standard_normal(d), m))
+
+    def right(features, fake, center, m, between=np.subtract, root=0.5, least=0.0, pull=1):
+        far = np.linalg.norm(features - center, axis=1)
         real, false = far[~fake].mean(), far[fake].mean()
-        ours = number(answer(features, fake, center, m))
-        if not np.array_equal(given, features):
-            return "Your function changed the features it was given."
-        if abs(ours - (real + max(real - false + m * math.sqrt(d), 0))) <= 1e-9:
-            continue
-        gap = real - false + m * math.sqrt(d)
-        for other, hint in (
-            (
-                real + max(real * false + m * math.sqrt(d), 0),
-                "Distances are subtracted: the product is what a lost minus leaves.",
-            ),
-            (real + max(real - false + m, 0), "The margin grows with the root of the number of features."),
-            (real + gap, "Once fakes are far enough, the second term is 0, not negative."),
-            (max(gap, 0), "One term is missing: what pulls the real features in?"),
-        ):
-            if abs(ours - other) <= 1e-9:
-                return hint
-        return f"Wrong for {n} features of {d} numbers. Take the mean of the norms, over real and fake rows apart."
-    return None
+        return pull * real + max(between(real, false) + m * len(center) ** root, least)
+
+    slips = {
+        "Distances are subtracted: the product is what a lost minus leaves.": {"between": np.multiply},
+        "The margin grows with the root of the number of features.": {"root": 0},
+        "Once fakes are far enough, the second term is 0, not negative.": {"least": -math.inf},
+        "One term is missing: what pulls the real features in?": {"pull": 0},
+    }
+    hint = "Take the mean of the norms, over real and fake rows apart."
+    return compared(answer, cases, right, slips, hint)
 
 
 def _sizes(answer) -> str | None:
@@ -81,7 +72,8 @@ def _sizes(answer) -> str | None:
 def _precision(answer) -> str | None:
     cases = ((0.88, 0.2, 0.5), (0.88, 0.2, 0.01), (1.0, 0.05, 0.001), (0.5, 0.5, 0.3), (0.9, 0.0, 0.1))
     slips = {
-        "That is the share of fakes called so; asked is the share of the called that are fakes.": lambda f, a, r: f
+        "That is the share of fakes called so; asked is the share of the called that are fakes.": lambda f, a, r: f,
+        "Those are all that are called fake. Which share of them is fake?": lambda f, a, r: f * r + a * (1 - r),
     }
     hint = (
         "With found {0}, accused {1} and rare {2}: take a million pictures and count who is called fake, of both kinds."
@@ -99,8 +91,15 @@ def _extract(answer) -> str | None:
                 f"For a weight {out} by {into} and rank {rank} you return shapes {up.shape} and {down.shape}; up "
                 f"is [{out}, {rank}], down [{rank}, {into}]."
             )
-        least = np.sqrt((np.linalg.svd(change, compute_uv=False)[rank:] ** 2).sum())
-        if not np.linalg.norm(up @ down - change) <= least + 1e-8:
+
+        def nearest(matrix, made=up @ down, rank=rank):
+            return np.linalg.norm(made - matrix) <= np.linalg.norm(np.linalg.svd(matrix)[1][rank:]) + 1e-8
+
+        if not nearest(change):
+            if nearest(-change):
+                return "The size of the product is right, its sign is not: which matrix is subtracted from which?"
+            if nearest(weight + change):
+                return "You approximate the whole adapted weight. What did the adapter add?"
             return "The product is not the best approximation of that rank. Think of the largest singular values."
     return None
 
@@ -120,6 +119,9 @@ def _probe(answer) -> str | None:
     slips = {
         "A score must not depend on what else is tested: standardise with the training's numbers.": {"own": True},
         "Features of large scale outweigh all others: divide by the training's deviations first.": {"power": 0},
+        "The ranking is right, the scale is not. Write the scalar product itself, without squares.": lambda *given: (
+            2 * right(*given)
+        ),
         "Positive must mean fake.": lambda *given: -right(*given),
     }
     hint = "Along the line between the two means, 0 half-way: a scalar product."
@@ -155,7 +157,7 @@ def _gain(answer) -> str | None:
 
 def _coverage(answer) -> str | None:
     random, cases = np.random.default_rng(78), []
-    for n, risk in ((10, 0.2), (25, 0.1), (40, 0.25), (4, 0.0)):
+    for n, risk in ((25, 0.1), (10, 0.2), (40, 0.25), (4, 0.0)):
         p = random.permutation(np.linspace(0.03, 0.98, n))
         cases.append((p, random.random(n) < (p if n > 4 else 1 - np.round(p)), risk))
 
@@ -168,6 +170,7 @@ def _coverage(answer) -> str | None:
     slips = {
         "You stop at the first share that is too large; judging more may bring it down again.": {"last": False},
         "Wrong calls are counted among the pictures judged, not among all.": {"among": False},
+        "You allow no wrong call at all. How many does `risk` permit?": lambda p, fake, risk: judged(p, fake, 0),
         "That is the share on which it stays silent.": lambda *given: 1 - judged(*given),
     }
     hint = "Take in one picture after the other, the furthest from one half first, and watch the share of wrong calls."

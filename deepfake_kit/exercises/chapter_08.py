@@ -39,22 +39,25 @@ def _auc_range(answer) -> str | None:
 
 def _cvar(answer) -> str | None:
     random = np.random.default_rng(83)
-    for n, alpha in ((4, 0.375), (10, 1.0), (10, 0.05), (1, 0.5), (8, 0.5), (14, 0.9)):
-        losses = np.round(random.exponential(1, n), 1)
-        given = losses.copy()
-        right = min(eta + np.clip(losses - eta, 0, None).mean() / alpha for eta in losses)
-        ours = number(answer(losses, alpha))
-        if not np.array_equal(given, losses):
-            return "Your function changed the losses it was given."
-        if _near(ours, right):
-            continue
-        ordered, whole = np.sort(losses)[::-1], max(1, int(alpha * n))
-        if _near(ours, ordered[:whole].mean()) or _near(ours, ordered[: int(np.ceil(alpha * n))].mean()):
-            return f"For {n} losses and a share of {alpha} the last of the worst counts in part."
-        if _near(ours, np.sort(losses)[:whole].mean()):
-            return "That is the mean of the best share; the worst losses are the largest."
-        return f"Wrong for {n} losses and a share of {alpha}. What does the printed minimum give at each loss as eta?"
-    return None
+    shapes = ((4, 0.375), (10, 1.0), (10, 0.05), (1, 0.5), (8, 0.5), (14, 0.9))
+    cases = [(np.round(random.exponential(1, n), 1), alpha) for n, alpha in shapes]
+
+    def right(losses, alpha):
+        return min(eta + np.clip(losses - eta, 0, None).mean() / alpha for eta in losses)
+
+    def some(losses, alpha, whole=np.floor, worst=-1):
+        return -worst * np.sort(-worst * losses)[::-1][: max(1, int(whole(alpha * len(losses))))].mean()
+
+    slips = {
+        "The last of the worst counts in part; you leave it out.": some,
+        "The last of the worst counts in part, not in whole.": lambda x, alpha: some(x, alpha, np.ceil),
+        "That is the mean of the best share; the worst losses are the largest.": lambda x, alpha: some(
+            x, alpha, worst=1
+        ),
+        "That is the mean of all. Sort from the worst: how many make up the share alpha?": lambda x, alpha: x.mean(),
+    }
+    hint = "For a share of {1}: what does the printed minimum give at each loss as eta?"
+    return compared(answer, cases, right, slips, hint)
 
 
 def _null(answer) -> str | None:

@@ -67,7 +67,7 @@ def _fair(answer) -> str | None:
         return z**2
 
     def process(z):
-        return np.round(z * 4) / 4
+        return np.round(z * 16) / 16
 
     if not abs(number(answer(editor, process, original, original))) <= 1e-12:
         return "Nothing was protected, and your score is not 0. To what does it compare?"
@@ -75,6 +75,8 @@ def _fair(answer) -> str | None:
     value = number(answer(editor, process, protected, original))
     if np.isclose(value, exact):
         return None
+    if np.isclose(value, np.mean((process(editor(protected)) - process(editor(original))) ** 2)):
+        return "Both go the same way: good. But in which order? The platform comes before the editor."
     if np.isclose(value, np.mean((process(protected) - process(original)) ** 2)):
         return "That is what a viewer might see. The harm is done to the edits."
     return "Both faces must go the same way, processing first, then the editor; then the mean square of the difference."
@@ -105,6 +107,9 @@ def _transfer(answer) -> str | None:
         "Compare with what the attacked editor suffers from its own attack: same column.": lambda h: off(
             (h.T / np.diag(h)).T
         ),
+        "Your shares are right. Leave out attacks on their own editor, and take what is typical.": lambda h: (
+            h / np.diag(h)
+        ).max(),
         "Some editors break more easily: take shares first, the mean after.": lambda h: off(h) / np.diag(h).mean(),
     }
     hint = "For each pair of different editors: harm to the second, as a share of what its own attack does to it."

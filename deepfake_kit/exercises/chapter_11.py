@@ -20,6 +20,8 @@ def _game(answer) -> str | None:
         if math.isclose(ours[0], value, abs_tol=1e-6):
             if math.isclose(ours[1], x, abs_tol=1e-6):
                 continue
+            if math.isclose(ours[1], 1 - x, abs_tol=1e-6):
+                return "The value is right. Your probability is that of the other row."
             return "The value is right. The probability asked for is that of the first row, not column."
         if np.allclose(ours, (x, value)):
             return "Both numbers are right; the value comes first."
@@ -30,7 +32,13 @@ def _game(answer) -> str | None:
 def _response(answer) -> str | None:
     random = np.random.default_rng(112)
     cases = [(random.random(shape), random.dirichlet(np.ones(shape[1]))) for shape in ((3, 2), (2, 5), (4, 4))]
-    slips = {"That row pays most; the forger wants the detector's AUC small.": lambda A, y: (A @ y).max()}
+    slips = {
+        "That row pays most; the forger wants the detector's AUC small.": lambda A, y: (A @ y).max(),
+        "The rows' costs are right. The forger need not mix them evenly: which does he take?": lambda A, y: (
+            A @ y
+        ).mean(),
+        "That is the number of the row he takes. Asked is what he pays there.": lambda A, y: (A @ y).argmin(),
+    }
     hint = "What does each row cost on average, when the columns come with the probabilities y?"
     return compared(answer, cases, lambda A, y: (A @ y).min(), slips, hint)
 
@@ -44,6 +52,9 @@ def _gap(answer) -> str | None:
 
     slips = {
         "A detector's own forger is not one of the others.": lambda table: np.mean(np.diag(table) - table.mean(1)),
+        "That is the AUC on their own forgers. How much of it is lost on the others?": lambda t: np.diag(t).mean(),
+        "You subtract the worst of the others; asked is their mean.": lambda t: np.mean(np.diag(t) - t.min(1)),
+        "That is the sum over detectors; asked is their mean.": lambda table: len(table) * right(table),
         "The size is right; a loss counts as positive.": lambda table: -right(table),
     }
     hint = "Where in the table do training and test meet the same forger?"
@@ -67,7 +78,10 @@ def _luck(answer) -> str | None:
 
 def _trust(answer) -> str | None:
     good = np.array([0.5, -1e30, 3.25], "<f4")
-    if not np.array_equal(numbers(answer(good.tobytes(), 3)), good):
+    ours = numbers(answer(good.tobytes(), 3))
+    if np.array_equal(ours, good.view(">f4"), equal_nan=True):
+        return "The numbers come out changed: in which order do the four bytes of each stand?"
+    if not np.array_equal(ours, good):
         return "Three finite numbers of four bytes each should be counted, as they are."
     bad = {
         "too few bytes": good.tobytes()[:-1],

@@ -47,7 +47,9 @@ def _threshold(answer) -> str | None:
         if ours == right:
             continue
         if ours == right - 1:
-            return "One too few: as many agreements as your number count as well, not only those beyond it."
+            return (
+                "One too few. Add exact probabilities from the top, your own number's too; a bell curve is not exact."
+            )
         if ours == right + 1:
             return f"With {n} bits and a rate of {rate}: one agreement fewer would be enough."
         return f"With {n} bits: how probable are {n} agreements, and {n - 1} or {n}, of fair coins?"
@@ -68,6 +70,8 @@ def _read_bits(answer) -> str | None:
         if _near(ours, 1 - sent):
             return "Every bit is turned round: which sign does a 1 give its pattern?"
         if not _near(ours, sent):
+            if _near(ours, sent[::-1]):
+                return "The bits are right, but in another order than the patterns."
             return "What does the brightness of the picture add to each correlation? Take it away first."
     return None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from press import guess
-from press.course import bank, cartridge, make, notebooks, plan, slides
+from press.course import bank, cartridge, make, notebooks, plan, sheets, slides
 
 from deepfake_kit.__main__ import main
 from deepfake_kit.notebook import settings
@@ -366,10 +366,58 @@ def test_questions_follow_the_seed_and_their_answers_pass_the_grader():
 
 
 def test_exam_sheets_differ_by_seed_and_the_answers_stand_on_another_sheet(course):
-    sheets = [(course / f"exam-{seed}.md").read_text() for seed in (7, 8, 9)]
-    assert len(set(sheets)) == 3
+    asked = [(course / f"exam-{seed}.md").read_text() for seed in (7, 8, 9)]
+    assert len(set(asked)) == 3
     answers = (course / "exam-7-answers.md").read_text()
-    assert sheets[0].count("points)") == answers.count("points)") >= 20 and "Answer: ___" not in answers
+    assert asked[0].count("points)") == answers.count("points)") >= 20 and "Answer: ___" not in answers
+
+
+def loads(text: str) -> list[str]:
+    """What a sheet would fetch."""
+    return re.findall(r"<(?:script|link|img|iframe)|url\(|@import|(?:src|href)=", text)
+
+
+@pytest.mark.parametrize("name", ["exam-7", "exam-9", "exam-7-answers", "predictions"])
+def test_a_sheet_is_one_file_that_says_what_the_text_says(course, name):
+    page, text = (course / f"{name}.html").read_text(), (course / f"{name}.md").read_text()
+    assert loads(page) == [] and loads(page + "<script src='x.js'></script>") != []
+    assert "$" not in page and "`" not in page and "&lt;code" not in page
+    assert page.count("<svg") == len(re.findall(r"\$[^$]+\$", text)) and page.count(" point") == text.count(" points)")
+    assert re.findall(r"\) ([-\d.e+]+)</p>", page) == re.findall(r"points\) ([-\d.e+]+)$", text, re.MULTILINE)
+    assert ("Name:" in page) == ("answers" not in name) and (f"seed {name[5:6]}." in page or name == "predictions")
+
+
+def test_every_formula_that_a_sheet_may_print_is_drawn():
+    found = plan.outlines(ROOT, ALL)
+    texts = [text for o in found for e in o.exercises for kind in range(4) for text in asked_text(e, kind)]
+    texts += [o.record[key] for o in found for key in ("break", "first", "board", "vote", "answers")]
+    formulas = {formula for text in texts for formula in re.findall(r"\$([^$]+)\$", text)}
+    assert len(formulas) > 50 and all(len(sheets.formula(one)) > 200 for one in formulas)
+    with pytest.raises(ValueError, match="Unknown symbol"):
+        sheets.formula(r"\nosuchsign")
+
+
+def asked_text(exercise, kind: int) -> list[str]:
+    """A variant's prompt, where there is that variant."""
+    return [notebooks.asked(exercise, kind)[0]] if kind <= len(notebooks.variants.table()[exercise.number]) else []
+
+
+@pytest.mark.parametrize("size", ["A4", "Letter"])
+def test_a_printed_sheet_cuts_no_question(course, chromium, size):
+    high = {"A4": 297, "Letter": 279.4}[size] / 25.4 * 96
+    for name in ("exam-7", "exam-8-answers", "predictions"):
+        view = chromium.new_page(viewport={"width": 700, "height": 900})
+        view.emulate_media(media="print")
+        view.goto((course / f"{name}.html").as_uri())
+        rows = view.evaluate(
+            "[...document.querySelectorAll('tbody tr')].map(r => [getComputedStyle(r).breakInside, r.offsetHeight])"
+        )
+        assert {kind for kind, _ in rows} == {"avoid"} and max(height for _, height in rows) < high / 3
+        assert view.evaluate("getComputedStyle(document.querySelector('tfoot')).display") == "table-footer-group"
+        assert view.evaluate("document.documentElement.scrollWidth") <= 700
+        pages = len(re.findall(rb"/Type\s*/Page\b", view.pdf(format=size)))
+        assert pages >= sum(height for _, height in rows) / high
+        view.close()
 
 
 def executed(path: Path, photographs: bool = False) -> Path:

@@ -87,7 +87,7 @@ def questions(outline, seed: int, each: int = 2) -> list[Question]:
                 and not isinstance(value, bool)
                 and 1e-9 < abs(value) < np.inf
             ):
-                shown = ", ".join(f"{name} = {one:g}" for name, one in zip(names, given, strict=True))
+                shown = ", ".join(f"`{name}` = {one:g}" for name, one in zip(names, given, strict=True))
                 text = f"{_asked(exercise.prompt)} Give the number for {shown}."
                 add(number, text, value, exercise.solution, given)
             if sum(question.exercise == exercise.number for question in found) == each:
@@ -121,17 +121,18 @@ def _moved(value, random):
 
 
 def _asked(prompt: str) -> str:
-    """A function's prompt without what it asks beside it: questions after the task, which no number answers."""
-    text = _words(prompt)
-    task = re.search(r"\b(Write|Return)\b", text)
+    """A function's prompt for paper: no questions beside the task, which no number answers, and no code to call."""
+    text = re.sub(r" \(`[\w.]+[(`].*?\.\)|(?<=\()You may use `\w+`\. | `statistics\.\w+` helps\.", "", _words(prompt))
+    text = re.sub(r"\b(Write|Return)\b", "Find", text, count=1)
+    task = re.search(r"\bFind\b", text)
     head, tail = (text[: task.start()], text[task.start() :]) if task else (text, "")
     return head + re.sub(r"(?<=[.)]) [A-Z](?:[^.?]|\.(?=\d))*\?(?= |$)", "", tail)
 
 
 def _words(prompt: str) -> str:
-    """A prompt as plain text: no headings, no marks of Markdown; formulas stay between dollar signs."""
+    """A prompt without headings and bold type; formulas stay between dollar signs, code between backticks."""
     text = re.sub(r"^#+ .*$|\*\*(Exercise )?[\d.]+\*\*\.?|\(\d+ minutes\)\.?", "", prompt, flags=re.MULTILINE)
-    return " ".join(text.replace("`", "").replace("**", "").split())
+    return " ".join(text.replace("**", "").split())
 
 
 FEEDBACK = '  <outcomeDeclaration identifier="FEEDBACK" cardinality="single" baseType="identifier"/>'
@@ -292,8 +293,8 @@ ITEMS = {Question: item, Choice: choice_item, Number: number_item}
 
 
 def html(text: str) -> str:
-    """Text for an item: formulas as Moodle and Canvas write them."""
-    return escape(re.sub(r"\$([^$]+)\$", r"\\(\1\\)", text))
+    """Text for an item: formulas as Moodle and Canvas write them, code as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(re.sub(r"\$([^$]+)\$", r"\\(\1\\)", text)))
 
 
 def package(found: list[Question | Choice | Number], target: Path) -> Path:
@@ -319,14 +320,19 @@ def package(found: list[Question | Choice | Number], target: Path) -> Path:
     return target
 
 
-def sheet(found: list[Question], seed: int, answers: bool) -> str:
-    """An exam on paper, or its answers: one question an exercise, drawn by the seed."""
-    random, lines = np.random.default_rng(seed), [f"# Exam, version {seed}{': answers' if answers else ''}", ""]
+def exam(found: list[Question], seed: int) -> list[Question]:
+    """One question an exercise, drawn by the seed."""
+    random, by = np.random.default_rng(seed), {}
+    for question in found:
+        by.setdefault(question.exercise, []).append(question)
+    return [kinds[random.integers(len(kinds))] for kinds in by.values()]
+
+
+def sheet(drawn: list[Question], seed: int, answers: bool) -> str:
+    """An exam as text, or its answers."""
+    lines = [f"# Exam, version {seed}{': answers' if answers else ''}", ""]
     lines += [] if answers else ["Name: ____________________", ""]
-    numbers = dict.fromkeys(question.exercise for question in found)
-    for place, number in enumerate(numbers, 1):
-        choice = [question for question in found if question.exercise == number]
-        question = choice[random.integers(len(choice))]
+    for place, question in enumerate(drawn, 1):
         said = f"{question.answer:.4g}" if answers else question.text
         lines += [f"**{place}.** ({question.points} points) {said}", ""]
         lines += [] if answers else ["Answer: ____________________", ""]

@@ -12,7 +12,7 @@ import nbformat
 from deepfake_kit import paths
 from deepfake_kit.notebook import execute, settings
 from press import sources, stage
-from press.course import bank, cartridge, notebooks, plan
+from press.course import bank, cartridge, notebooks, plan, sheets
 from press.course import slides as deck
 
 DEFAULT = ["class"]
@@ -80,6 +80,8 @@ def course(
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not (out / "course.json").is_file():
         raise ValueError(f"--out: {out} holds other things; valid: a new folder, or one that this command wrote")
     deals = {name: notebooks.drawn(seed, name, [e.number for o in found for e in o.exercises]) for name in names}
+    about = {"seed": seed, "chapters": [o.name for o in found], "variants": deals}
+    _write(out / "course.json", json.dumps(about, indent=1))  # first: a run cut short may be taken up again
     for part in ("student", "solution", "colab"):
         shutil.rmtree(out / part, ignore_errors=True)
     address = stage.repository(root)
@@ -104,14 +106,20 @@ def course(
         "capstone.md": plan.capstone(root),
         "offline.md": table,
         "rehearse.sh": script,
-        "course.json": json.dumps({"seed": seed, "chapters": [o.name for o in found], "variants": deals}, indent=1),
     }
     asked = {o.name: bank.questions(o, seed) for o in found}
     found_questions = [question for questions in asked.values() for question in questions]
-    for version in range(3):
+    book = f"Deepfakes: made, shared, detected, defended. Chapters {', '.join(str(int(o.number)) for o in found)}."
+    for version in range(seed, seed + 3):
+        drawn = bank.exam(found_questions, version)
         for answers in (False, True):
-            name = f"exam-{seed + version}{'-answers' if answers else ''}.md"
-            papers[name] = bank.sheet(found_questions, seed + version, answers)
+            name, title = f"exam-{version}{'-answers' if answers else ''}", f"Exam{': answers' if answers else ''}"
+            rows = [("", q.points, f"{q.answer:.4g}" if answers else q.text, ["Answer:"][answers:]) for q in drawn]
+            foot = f"{book} Numbers by seed {seed}, questions by seed {version}."
+            papers |= {f"{name}.md": bank.sheet(drawn, version, answers)}
+            papers |= {f"{name}.html": sheets.sheet(title, foot, rows, name=not answers)}
+    rows = [(f"{int(o.number)} {o.title}", 0, o.record["break"], plan.PREDICTED) for o in found]
+    papers["predictions.html"] = sheets.sheet(plan.PREDICTIONS, f"{book} To be filled in before the run.", rows)
     for name, text in papers.items():
         _write(out / name, text)
     looked = {o.name: bank.choices(o) for o in found}

@@ -16,6 +16,8 @@ from press.course.notebooks import Exercise, chapter
 
 FILE = Path(__file__).with_name("course.yml")
 GUIDE = (("Show first", "first"), ("Board", "board"), ("Vote", "vote"), ("Break it", "break"), ("Answers", "answers"))
+PREDICTIONS = "Break it: predictions, in writing, before the run"
+PREDICTED = ("I expect:", "because:", "The line that gave it away:")
 
 
 @functools.cache
@@ -231,18 +233,11 @@ def guide(o: Outline) -> str:
 
 
 def prediction_sheet(found: list[Outline]) -> str:
-    """Printable: a prediction for each chapter's Break-it switch, in writing, before the run."""
-    lines = ["# Break it: predictions, in writing, before the run", "", "Name: ____________________", ""]
+    """A prediction for each chapter's Break-it switch, in writing, before the run."""
+    lines = [f"# {PREDICTIONS}", "", "Name: ____________________", ""]
     for o in found:
-        lines += [f"## {int(o.number)} {o.title}", "", (o.record or {}).get("break", ""), ""]
-        lines += [
-            "I expect: " + "_" * 60,
-            "",
-            "because: " + "_" * 60,
-            "",
-            "The line that gave it away: " + "_" * 45,
-            "",
-        ]
+        lines += [f"## {int(o.number)} {o.title}", "", o.record["break"], ""]
+        lines += [line for word in PREDICTED for line in (f"{word} {'_' * 50}", "")]
     return "\n".join(lines) + "\n"
 
 

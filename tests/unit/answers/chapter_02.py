@@ -111,6 +111,6 @@ WRONG = {
         lambda v, a, b, n: variance_after(v, a, b, 0),
         lambda v, a, b, n: b / a * v + 1 - b / a + 1,
         lambda v, a, b, n: a * (b * v + 1 - b) + n,
-        lambda v, a, b, n: variance_after(v, a, b, math.sqrt(n) + 0.01),
+        lambda v, a, b, n: variance_after(v, a, b, math.sqrt(n)),
     ],
 }
