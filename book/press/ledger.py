@@ -63,9 +63,10 @@ def gist(row: claims.Claim) -> str:
     """
     if row.kind not in ("equation", "figure", "table", "algorithm") or len(row.label) > GIST // 2:
         return ""
-    words = row.states.partition("$")[0].strip()
+    states = re.sub(r"^According to [^:]*:\s+(.)", lambda start: start[1].upper(), row.states)
+    words = states.partition("$")[0].strip()
     first = re.split(r"(?<!Eq\.)(?<=[.;:])\s", words)[0]
-    whole = first == row.states or first != words
+    whole = first == states or first != words
     if len(first) > GIST:
         first, whole = first[:GIST].rpartition(" ")[0], False
     first = first.rstrip(".;:, (")

@@ -72,6 +72,7 @@ def test_a_row_is_one_line_that_says_what_it_is_about(page):
         assert line.select_one(".led-verdict").get_text().replace(" ", "-") == row["data-verdict"]
     assert "First derivative of Eq. " in ledger.gist(claims.find("ddtma-eq-18"))
     assert ledger.gist(claims.find("ddtma-eq-1")) == "One forward noising step keeps …"
+    assert ledger.gist(claims.find("dadfi-fig-1")).startswith("The effect of the method")
 
 
 def test_the_picture_has_a_tile_for_every_row(page):
