@@ -451,6 +451,58 @@ def test_the_exercises_of_a_lab_fit_into_its_minutes_and_the_reading_time_is_cou
     assert abs(plan.counted(outline) + outline.exercise_minutes - outline.reading) <= 10
 
 
+# Sections that the class reads in a step of the lab, by the minute at which it begins; the others are read at home.
+READ = {
+    "02": {10: ["Many steps at once"], 25: ["The way back", "Which reading of Eq. (7) returns the data?"]}
+    | {65: ["Drawing images"], 73: ["Break it: noise at the last step"]},
+    "04": {15: ["2. The follower"], 30: ["3. The leader"], 70: ["6. What the lost factor costs"], 80: ["8. Break it"]},
+    "09": {0: ["1. What a network costs"], 15: ["3. Which two belong together?"]}
+    | {30: ["4. Three measures, one test set?"], 70: ["8. Break it"]},
+}
+PREDICT, NAME = 3, 2  # minutes before the switch's run, in writing, and after it
+
+
+def late(outline, rows: list[list[str]]) -> list[str]:
+    """What of a lab does not fit: steps that overlap, a run that is not ready, a step too short for what is in it."""
+    ends = [tuple(map(int, when.split(" to "))) for when, _, _ in rows]
+    said = ["gap"] * ([begin for begin, _ in ends] != [0, *(end for _, end in ends[:-1])] or ends[-1][1] != 90)
+    run, minutes = outline.about.minutes["book"], {e.number: e.minutes for e in outline.exercises}
+    said += ["not ready"] * (run > outline.record["needed"] or outline.record["needed"] not in dict(ends))
+    words = plan.words_by_section(outline)
+    for (begin, end), (_, what, how) in zip(ends, rows, strict=True):
+        read = [
+            n for name in READ.get(outline.number, {}).get(begin, []) for s, n in words.items() if s.startswith(name)
+        ]
+        assert len(read) == len(READ.get(outline.number, {}).get(begin, [])), (
+            what,
+            "reads a section that is not there",
+        )
+        takes = sum(read) / 200 + sum(minutes.get(number, 0) for number in re.findall(r"\b\d+\.\d\b", how))
+        takes += PREDICT + run + NAME if what.startswith("Break it") else 0
+        said += [f"{what}: {takes:.1f} of {end - begin}"] * (takes > end - begin)
+    return said
+
+
+@pytest.mark.parametrize("outline", plan.outlines(ROOT, ALL), ids=lambda outline: outline.number)
+def test_a_lab_at_book_fits_into_ninety_minutes(outline):
+    page = (ROOT / "book" / "instructors.md").read_text(encoding="utf-8")
+    rows = slides.lab_plan(page, int(outline.number))
+    assert late(outline, rows) == []
+    assert any(what.startswith("Break it") for _, what, _ in rows) or outline.number in ("05", "06")
+    outline = plan.outlines(ROOT, [int(outline.number)])[0]
+    outline.about.minutes["book"] = 16
+    assert late(outline, rows) != [], "a run of sixteen minutes fits into no *Break it* here"
+
+
+def test_a_step_too_short_is_found():
+    (outline,) = plan.outlines(ROOT, [2])
+    rows = slides.lab_plan((ROOT / "book" / "instructors.md").read_text(encoding="utf-8"), 2)
+    assert late(outline, [*rows[:3], ["45 to 60", *rows[3][1:]], ["60 to 73", *rows[4][1:]], *rows[5:]]) == [
+        "Exercises: 20.0 of 15"
+    ]
+    assert late(outline, [*rows[:3], ["45 to 60", *rows[3][1:]], *rows[4:]])[0] == "gap"
+
+
 def test_photographs_of_people_are_on_no_slide(tmp_path):
     assert [name for name, _ in slides.sections(executed(tmp_path / "a.ipynb"))] == ["Dots"]
     assert slides.sections(executed(tmp_path / "a.ipynb", photographs=True)) == []

@@ -71,14 +71,27 @@ class Outline:
         return sum(exercise.minutes for exercise in self.exercises)
 
 
+def words_by_section(outline: Outline) -> dict[str, int]:
+    """Words to read in each section, exercises not among them: its text and what its cells say."""
+    found, section = {}, ""
+    prompts = {exercise.cells[0] for exercise in outline.exercises}
+    for i, cell in enumerate(outline.notebook.cells):
+        text = cell.source
+        if cell.cell_type == "markdown":
+            section = next((line[3:] for line in text.splitlines() if line.startswith("## ")), section)
+        elif "run.say" in text:
+            text = " ".join(re.findall(r'"([^"\n]*)"', text))
+        else:
+            continue
+        for exercise in outline.exercises if i in prompts else ():
+            text = text.replace(exercise.prompt, "")
+        found[section] = found.get(section, 0) + len(re.findall(r"[A-Za-z]{2,}", text))
+    return found
+
+
 def counted(outline: Outline) -> int:
-    """Minutes to read a chapter without its exercises: the words of its text and of what it says, at 200 a minute."""
-    asked = " ".join(exercise.prompt for exercise in outline.exercises)
-    texts = [cell.source for cell in outline.notebook.cells if cell.cell_type == "markdown"]
-    said = [cell.source for cell in outline.notebook.cells if cell.cell_type == "code" and "run.say" in cell.source]
-    texts += [" ".join(re.findall(r'"([^"\n]*)"', source)) for source in said]
-    words = [len(re.findall(r"[A-Za-z]{2,}", text)) for text in (" ".join(texts), asked)]
-    return round((words[0] - words[1]) / 200)
+    """Minutes to read a chapter without its exercises, at 200 words a minute."""
+    return round(sum(words_by_section(outline).values()) / 200)
 
 
 def outlines(root: Path, numbers: list[int]) -> list[Outline]:
@@ -223,7 +236,8 @@ def guide(o: Outline) -> str:
             lines.append(f"- **{word}.** {record[key]}")
     lines.append(
         f"- **Minutes.** {o.reading} to read with the exercises; the run takes {o.run:.1f} at `book`"
-        f"{' (measured)' if o.measured else ''}, {o.smoke:.1f} at `smoke`."
+        f"{' (measured)' if o.measured else ''}, {o.smoke:.1f} at `smoke`: start it in the first minute, it "
+        f"is needed at minute {record['needed']}."
     )
     if record.get("skip"):
         lines.append(f"- **When late, leave out** {', then '.join('*' + name + '*' for name in record['skip'])}.")
