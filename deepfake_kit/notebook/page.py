@@ -65,9 +65,10 @@ class Page:
             publish_display_data(data, metadata)
 
     def _when(self, id: str, kind: str) -> str:
-        """How long the kept run took to a record, how long this one did, and what has changed since."""
+        """How long the kept run took to a record, how long this one did, and which rooms have changed since."""
         then, now = self.long.record(id, kind), self.records[-1]["seconds"]
-        changed = self.long.changed() + ["this chapter's cells"] * (then["cells"] != self._cells_digest())
+        changed = sorted({name.partition(".")[0] for name in self.long.changed()})
+        changed += ["this chapter's cells"] * (then["cells"] != self._cells_digest())
         since = f"changed since then: {', '.join(changed)}" if changed else "by the same code"
         minutes = f"{then['seconds'] / 60:.0f} minutes" if then["seconds"] > 99 else f"{then['seconds']:.0f} seconds"
         return f"{minutes} into the kept run; here, {now:.0f} seconds into this one; {since}"

@@ -81,6 +81,18 @@ def test_no_heading_without_text(path):
     assert bare == []
 
 
+def bare(notebook) -> list[str]:
+    """The cells whose last line would print its number below them: a semicolon keeps it off the page."""
+    code = {cell.id: cell.source for cell in notebook.cells if cell.cell_type == "code"}
+    last = {name: source.rstrip().rpartition("\n")[2] for name, source in code.items()}
+    return [name for name, line in last.items() if re.match(r"run\.(value|recheck)\(.*\)$", line)]
+
+
+@every
+def test_no_number_is_left_below_a_cell(path):
+    assert bare(read(path)) == []
+
+
 NOTE = re.compile(r"^> \*[^*\n]+\.\*.*(?:\n> .*)*", re.MULTILINE)
 LONGEST = 45  # words of a side note
 
@@ -165,6 +177,11 @@ def test_a_figure_that_nothing_refers_to_is_found(tmp_path):
             cell["source"] = cell["source"].replace("(#fig-04-node-utility)", "(#s2)")
 
     assert any("#fig-04-node-utility" in words for words in numbers.problems(planted(tmp_path, forget)))
+
+
+def test_a_number_left_below_a_cell_is_found():
+    cells = [nbformat.v4.new_code_cell(f'x = 1\nrun.value("x", x){end}') for end in ("", ";")]
+    assert bare(nbformat.v4.new_notebook(cells=cells)) == [cells[0].id]
 
 
 def test_three_marks_in_a_row_are_found():
