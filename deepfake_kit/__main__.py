@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(command=_doctor)
 
     run = commands.add_parser("run", help="execute one chapter", description="Execute one chapter's notebook.")
-    run.add_argument("chapter", help="the notebook's name, e.g. 02_diffusion_math")
+    run.add_argument("chapter", type=_chapter, help="the notebook's name or its number, e.g. 02_diffusion_math or 2")
     run.add_argument("--profile", default="book", help="smoke, book (default), long or paper")
     run.add_argument(
         "-p",
@@ -116,6 +116,11 @@ def _parser() -> argparse.ArgumentParser:
     on_pictures.add(commands)
     command.add(commands, _seconds)
     return parser
+
+
+def _chapter(word: str) -> str:
+    """A chapter's name for its number; any other word as it is."""
+    return next((name for name in settings.chapters() if name[:2] == word.zfill(2)), word)
 
 
 def _seconds(word: str) -> float:

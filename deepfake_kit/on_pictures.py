@@ -30,9 +30,7 @@ def add(commands) -> None:
     look.set_defaults(command=_detect)
 
     guard = commands.add_parser("protect", help="protected copies of pictures, against the book's small editors")
-    guard.add_argument(
-        "source", metavar="IMAGE_OR_FOLDER", help="square pictures of 32 to 512 pixels; left as they are"
-    )
+    guard.add_argument("source", metavar="IMAGE_OR_FOLDER", help="square pictures of 32 to 512 pixels, in steps of 16")
     guard.add_argument(
         "--budget", type=float, default=0.025, help="largest change, as a share of the range; default: 0.025"
     )

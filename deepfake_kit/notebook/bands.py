@@ -144,7 +144,7 @@ def report(about: dict, chapter: str, profile: str, records: list[dict]) -> list
     """
     band = load(chapter, profile)
     if band is None:
-        return [f"No ranges over other seeds are kept for {chapter} at profile {profile}; nothing is compared."]
+        return [f"How far the numbers of {chapter} move with the seed was not measured at profile {profile}."]
     lines = compare(numbers(records), band)
     outside = [line for line in lines if line.away > 1]
     words = [

@@ -23,6 +23,17 @@ def plain(text: str) -> str:
     return re.sub(r"<[^>]+>", "", text)
 
 
+def ranges(text: str) -> str:
+    """A range whose ends are printed alike is one number; an interval in brackets stays one.
+
+    Examples
+    --------
+    >>> ranges("in 100% to 100% of the frames, 0.91 (0.91 to 0.91), from 1 to 1")
+    'in 100% of the frames, 0.91 (0.91 to 0.91), from 1 to 1'
+    """
+    return re.sub(r"(?<![(\[\w.])(?<!from )(-?[\d.]+(?: ?%)?) to \1(?!\.?\w|%)", r"\1", text)
+
+
 def inline(text: str, within: str = "[^$]") -> str:
     r"""Mark ``$...$`` so that MathJax finds it in raw HTML on the page, in Colab and in JupyterLab alike.
 

@@ -176,6 +176,7 @@ class Run(LongWork):
         fig.savefig(night, format="webp", dpi=150, facecolor="none", pil_kwargs={"lossless": exact, "quality": 90})
         plt.close(fig)
         day, night = (base64.b64encode(picture.getvalue()).decode() for picture in (day, night))
+        caption = marks.ranges(caption)
         self._publish(
             {"image/png": day, "text/plain": alt},
             {
@@ -238,7 +239,7 @@ class Run(LongWork):
         **values
             The numbers, by field name; the names are unique in the chapter.
         """
-        text = sentence.format(**values)
+        text = marks.ranges(sentence.format(**values))
         for name, x in values.items():
             self.value(name, x)
         self._publish(
@@ -247,7 +248,8 @@ class Run(LongWork):
         )
         if kept and self.long and all(self.long.record(name, "value") for name in values):
             then = {name: self.long.record(name, "value")["value"] for name in values}
-            words = f"**After an evening** ({self._when(next(iter(values)), 'value')}): {sentence.format(**then)}"
+            again = marks.ranges(sentence.format(**then))
+            words = f"**After an evening** ({self._when(next(iter(values)), 'value')}): {again}"
             self._publish({"text/markdown": words, "text/plain": words}, None)
 
     compare_words = staticmethod(marks.compare_words)

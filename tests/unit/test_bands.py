@@ -78,7 +78,7 @@ def test_numbers_of_a_run_are_those_of_its_prose_and_its_claims():
 def test_a_report_says_what_is_inside_and_why_not_all_is(monkeypatch, tmp_path):
     monkeypatch.setattr(settings, "FOLDER", tmp_path)
     about = {"data": [], "parameters": {}, "environment": {"versions": {}}}
-    assert "No ranges over other seeds are kept" in bands.report(about, "c", "smoke", [])[0]
+    assert "move with the seed was not measured" in bands.report(about, "c", "smoke", [])[0]
     bands.file("c").write_text(json.dumps({"smoke": band_of(np.random.default_rng(3).normal(size=(20, 12)))}))
     records = [{"type": "value", "id": "n0", "value": 0.0}, {"type": "value", "id": "exact", "value": 3.0}]
     assert bands.report(about, "c", "smoke", records)[0].startswith("2 of 2 numbers")

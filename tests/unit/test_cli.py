@@ -14,6 +14,8 @@ CHAPTER = settings.chapters()[0]
     ("words", "said"),
     [
         (["run", "02_difusion"], "unknown chapter"),
+        (["run", "99"], "unknown chapter '99'"),
+        (["run", str(int(CHAPTER[:2])), "-p", "sed=1"], f"unknown parameter of {CHAPTER}"),
         (["run", CHAPTER, "--profile", "boook"], "did you mean 'book'"),
         (["run", CHAPTER, "-p", "sed=1"], "did you mean 'seed'"),
         (["run", CHAPTER, "-p", "seed=one"], "must be int"),

@@ -130,6 +130,17 @@ def test_say_records_each_number(shown):
     assert published[0][1]["deepfake_kit"]["value"] == 0.25
 
 
+def test_a_range_of_one_number_is_said_as_one(shown):
+    """As `100% to 100% of the frames` on chapter 1's page."""
+    opened, outputs = shown
+    import matplotlib.pyplot as plt
+
+    said = outputs(lambda: opened.say("In {low:.0%} to {high:.0%} of them.", low=0.999, high=1.0))
+    assert said[-1][0]["text/markdown"] == "In 100% of them."
+    drawn = outputs(lambda: opened.figure("line", plt.figure(), alt=ALT, caption="Means of 0.50 to 0.50."))
+    assert drawn[0][1]["deepfake_kit"]["caption"] == "Means of 0.50." and "0.50 to" not in drawn[1][0]["text/html"]
+
+
 @pytest.mark.parametrize(
     ("a", "interval", "within", "word"),
     [
