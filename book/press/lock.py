@@ -30,7 +30,7 @@ def main() -> int:
     """Write both locks; returns the exit status."""
     file = ROOT / "requirements.lock"
     torch = re.findall(r"^torch==\S+", file.read_text(encoding="utf-8") if file.exists() else "", re.MULTILINE)
-    listed = resolved([*CAPS, *torch, f"{ROOT}[chain,privacy,origin,models,book,dev]"])
+    listed = resolved([*CAPS, *torch, f"{ROOT}[chain,privacy,origin,models,fair,book,dev]"])
     file.write_text(HEADER.format(what="the default environment", target="environment") + listed, encoding="utf-8")
     pins = [line for line in listed.splitlines() if line.partition("==")[0].lower() in BESIDE_FLOWER]
     head = HEADER.format(what="the environment of tests/flower/run.py", target="test-flower")

@@ -21,6 +21,7 @@ from deepfake_kit.valid import one_of
 
 #: How the map that the score is read from is made of the forgery map f and the group map d.
 FUSIONS = ("none", "published", "exchanged", "conv", "concat")
+KINDS = ("separable", "inverted", "full")
 #: Weights of the losses beside the fused one (lines 268 and 269).
 WEIGHTS = {"common": 1.0, "specific": 0.1, "reconstruction": 0.3, "contrast": 0.05, "group": 0.1}
 
@@ -45,16 +46,19 @@ def adain(x: Tensor, y: Tensor, eps: float = 1e-5) -> Tensor:
 
 
 def convolution(c_in: int, c_out: int, stride: int = 1, kind: str = "separable") -> nn.Sequential:
-    """A 3x3 convolution of one of three kinds, with group norm and leaky rectifier; all keep most of their work in 1x1.
+    """A 3x3 convolution of one of three kinds, with group norm and leaky rectifier.
+
+    "separable" as in Xception, "inverted" (to twice the channels and back) as in EfficientNet, "full" as in ResNet.
 
     Examples
     --------
-    >>> [sum(p.numel() for p in convolution(24, 24, kind=kind).parameters()) for kind in ("separable", "full")]
-    [840, 5232]
+    >>> [sum(p.numel() for p in convolution(24, 24, kind=kind).parameters()) for kind in KINDS]
+    [840, 2784, 5232]
     """
-    one_of("kind", kind, ("separable", "full"))
-    separable = [nn.Conv2d(c_in, c_in, 3, stride, 1, groups=c_in, bias=False), nn.Conv2d(c_in, c_out, 1, bias=False)]
-    layers = separable if kind == "separable" else [nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)]
+    wide = {"separable": c_in, "inverted": 2 * c_in, "full": 0}[one_of("kind", kind, KINDS)]
+    layers = [nn.Conv2d(c_in, wide, 1, bias=False)] if kind == "inverted" else []
+    layers += [nn.Conv2d(wide or c_in, wide or c_out, 3, stride, 1, groups=wide or 1, bias=False)]
+    layers += [nn.Conv2d(wide, c_out, 1, bias=False)] if wide else []
     return nn.Sequential(*layers, nn.GroupNorm(4, c_out), nn.LeakyReLU(0.1))
 
 
@@ -104,7 +108,7 @@ class FairDetector(nn.Module):
         The two repairs: "conv" puts a block between AdaIN and pooling, "concat" pools both maps and joins them.
     disentangle : bool
         Without it there is one encoder, one block and one head.
-    kind : {"separable", "full"}
+    kind : {"separable", "inverted", "full"}
         Convolutions of the encoders.
     generator : torch.Generator, optional
         Of the first weights.
@@ -178,12 +182,14 @@ class FairDetector(nn.Module):
         return torch.tanh(F.pixel_shuffle(self.last(x), 2))
 
     def reconstruction(self, images: Tensor, maps: Tensor) -> Tensor:
-        """L1 distance of pictures put together from parts, own and exchanged (lines 224 to 234, 381 to 391)."""
+        """L1 distance of pictures put together from the parts of two halves (lines 224 to 234, 381 to 391).
+
+        With its own forgery map or that of the other, each is to be the picture that content and group come from.
+        """
         (f1, f2), (c1, c2), (d1, d2) = (part.chunk(2) for part in maps)
         one, two = F.avg_pool2d(to_model(images), 2).chunk(2)
-        first, second = adain(d1, c1), adain(d2, c2)
-        pairs = ((f1, first, one), (f2, second, two), (f1, second, one), (f2, first, two))
-        return sum((self.decode(f, style) - target).abs().mean() for f, style, target in pairs)
+        wanted = ((adain(d1, c1), one), (adain(d2, c2), two))
+        return sum((self.decode(f, style) - target).abs().mean() for f in (f1, f2) for style, target in wanted)
 
 
 def margin_loss(logits: Tensor, labels: Tensor, counts: Tensor, largest: float = 0.5, scale: float = 30.0) -> Tensor:
@@ -264,7 +270,8 @@ def fair_loss(
         contrast_loss(found["common"], (forger > 0).long()) + contrast_loss(found["specific"], forger)
     )
     loss = loss + WEIGHTS["group"] * margin_loss(found["group"], groups, counts)
-    return loss + rec * net.reconstruction(images, found["maps"]) if rec else loss
+    halves = fake.argsort(stable=True)  # real pictures first: a batch of the public code is half and half
+    return loss + rec * net.reconstruction(images[halves], found["maps"][:, halves]) if rec else loss
 
 
 def sam_step(loss: Callable[[], Tensor], optimizer: torch.optim.Optimizer, rho: float = 0.05) -> float:

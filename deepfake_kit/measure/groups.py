@@ -30,35 +30,6 @@ def _counts(flags, groups, n_groups: int | None) -> tuple[np.ndarray, np.ndarray
     return sizes, np.bincount(g, weights=f.astype(float), minlength=len(sizes)).round().astype(int)
 
 
-def shares(flags, groups, n_groups: int | None = None) -> np.ndarray:
-    """The share of flagged pictures in each group.
-
-    Parameters
-    ----------
-    flags : array bool [N]
-    groups : array of int [N]
-        0 to J - 1; none may be empty.
-    n_groups : int, optional
-        J; by default one more than the largest.
-
-    Returns
-    -------
-    array float [J]
-
-    Raises
-    ------
-    ValueError
-        For other shapes or values, or a group without a picture.
-
-    Examples
-    --------
-    >>> shares([True, False, True, True], [0, 0, 1, 1]).tolist()
-    [0.5, 1.0]
-    """
-    sizes, flagged = _counts(flags, groups, n_groups)
-    return flagged / sizes
-
-
 # Of shares [..., J] and the sizes [J] of the groups. "sum" is the score of Lin et al.'s public code: how far each
 # group lies from all pictures together, added up, so that it grows with the number of groups.
 STATISTICS = {

@@ -64,14 +64,22 @@ def test_a_real_gap_is_found_and_the_published_sum_is_that_of_its_code():
 def test_bad_groups_are_named(flags, groups, said):
     with pytest.raises(ValueError, match=said):
         by_group.gap(flags, groups)
-    if said != "at least 2":
-        with pytest.raises(ValueError, match=said):
-            by_group.shares(flags, groups)
 
 
 def test_an_empty_group_of_a_known_number_is_named():
     with pytest.raises(ValueError, match=r"group \[2\]"):
-        by_group.shares([True, False], [0, 1], n_groups=3)
+        by_group.gap([True, False], [0, 1], n_groups=3)
+
+
+def test_the_gap_is_that_of_fairlearn():
+    from fairlearn.metrics import MetricFrame, selection_rate
+
+    random = np.random.default_rng(4)
+    for n_groups in (2, 7, 14):
+        group = np.concatenate([np.arange(n_groups), random.integers(0, n_groups, 200)])
+        flags = random.random(len(group)) < 0.3
+        frame = MetricFrame(metrics=selection_rate, y_true=flags, y_pred=flags, sensitive_features=group)
+        assert by_group.gap(flags, group, repeats=1).value == pytest.approx(frame.difference(), abs=1e-12)
 
 
 # -- the alarm -----------------------------------------------------------------------------------------
@@ -170,6 +178,18 @@ def test_the_content_reaches_no_picture_and_the_group_does():
         shown = net.decode(f, fair.adain(d, c))
         assert (net.decode(f, fair.adain(d, 5 + 3 * other)) - shown).abs().max() < 1e-4
         assert (net.decode(f, fair.adain(e, c)) - shown).abs().max() > 1e-3
+
+
+def test_the_exchange_asks_for_the_picture_of_the_content_and_never_of_the_forgery_map():
+    """As in the public code: the forgery map of a real picture with the content of a fake one is to be the fake one."""
+    net = fair.FairDetector(4, 1, 24, generator=generator(20))
+    net.decode = lambda f, style: style.mean((1, 2, 3), keepdim=True)  # AdaIN's mean is the content's
+    grey = torch.rand(6, generator=generator(21))
+    images = grey[:, None, None, None].expand(6, 3, 64, 64)
+    f, c, d = torch.randn(3, 6, 24, 8, 8, generator=generator(22))
+    c = c - c.mean((2, 3), keepdim=True) + (2 * grey - 1)[:, None, None, None]
+    assert net.reconstruction(images, torch.stack([f, c, d])) < 1e-5
+    assert net.reconstruction(images, torch.stack([f, c.roll(3, 0), d])) > 0.1
 
 
 def test_one_step_of_everything_moves_every_part_that_the_loss_reaches():
