@@ -1,6 +1,7 @@
 """The course: no word of a solution in a student's copy, variants by name, a plan that names what exists."""
 
 import json
+import os
 import re
 import subprocess
 import zipfile
@@ -115,6 +116,10 @@ def test_a_syllabus_has_every_week_and_every_chapter_once_in_the_lab(weeks, chap
     rows = plan.weeks(found, weeks)
     assert len(rows) == weeks
     assert [o.name for row, how in rows if how == "lab" for o in row] == [o.name for o in found]
+    lines = plan.syllabus(found, weeks).splitlines()[4:]
+    due = [number for line in lines for number in re.findall(r"\b\d+\.\d\b", line.split("|")[5])]
+    assert sorted(due) == sorted(e.number for o in found for e in o.exercises), "each exercise is due once"
+    assert not any(" exercises and " in line and not line.split("|")[5].strip() for line in lines)
 
 
 def test_minutes_say_whether_they_were_measured(tmp_path, monkeypatch):
@@ -354,6 +359,27 @@ def test_a_planted_fault_in_the_cartridge_is_found(old, new, said, tmp_path):
         for name, text in texts.items():
             bad.writestr(name, text.replace(old, new))
     assert any(word.startswith(said) for word in broken(tmp_path / "bad.imscc"))
+
+
+@pytest.mark.skipif(
+    "IMS_SCHEMAS" not in os.environ,
+    reason="IMS lets nobody pass its schemas on: IMS_SCHEMAS names a folder of them by address, imsqti_v2p1.xsd in it",
+)
+def test_every_item_is_valid_against_the_schema_of_qti(course):
+    etree, folder = pytest.importorskip("lxml.etree"), Path(os.environ["IMS_SCHEMAS"])
+
+    class Local(etree.Resolver):
+        def resolve(self, url, public, context):
+            place = folder / re.sub(r"^https?://", "", url)
+            return self.resolve_filename(str(place), context) if place.is_file() else None
+
+    parser = etree.XMLParser(no_network=True)
+    parser.resolvers.add(Local())
+    schema = etree.XMLSchema(etree.parse(str(next(folder.rglob("imsqti_v2p1.xsd"))), parser))
+    with zipfile.ZipFile(course / "questions-qti21.zip") as file:
+        texts = [file.read(name) for name in file.namelist() if name.startswith("items/")]
+    assert len(texts) > 100 and [text for text in texts if not schema.validate(etree.fromstring(text))] == []
+    assert not schema.validate(etree.fromstring(texts[0].replace(b"<itemBody>", b"<x/><itemBody>")))
 
 
 def test_questions_follow_the_seed_and_their_answers_pass_the_grader():

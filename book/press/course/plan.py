@@ -135,15 +135,15 @@ def syllabus(found: list[Outline], count: int) -> str:
     """One table: a row a week (a day where all of it is one week)."""
     unit, lab = "day" if count == 1 else "week", load()["lab_minutes"]
     lines = [f"| {unit} | what | in class, minutes | at home, minutes | hand in |", "|---|---|---|---|---|"]
-    seen: set[str] = set()
-    for i, (row, how) in enumerate(weeks(found, 5 if count == 1 else count)):
+    rows = weeks(found, 5 if count == 1 else count)
+    twice = {o.name for row, how in rows if how == "exercises" for o in row}
+    for i, (row, how) in enumerate(rows):
         again = how == "exercises"
         home = sum(o.exercise_minutes if again else o.reading for o in row) or 120
-        hand = ", ".join(e.number for o in row for e in o.exercises) if again or row else ""
+        due = [e.number for o in row if again or o.name not in twice for e in o.exercises]
         what = "; ".join(f"{int(o.number)} {o.title}" for o in row)
         what = f"{what}: exercises and Break it" if again else what or how
-        hand = "" if row and row[0].name in seen else hand or ("see capstone.md" if "capstone" in how else "")
-        seen |= {o.name for o in row}
+        hand = ", ".join(due) or ("see capstone.md" if "capstone" in how else "")
         lines.append(f"| {i + 1} | {what} | {lab * max(1, len(row))} | {home} | {hand} |")
     return f"## {count} week{'s' if count > 1 else ''}\n\n" + "\n".join(lines) + "\n"
 
