@@ -39,7 +39,7 @@ def shrinkage(answer, devices: int = 20, rounds: int = 3) -> str | None:
         return "the rounds act one after the other, so do their factors add?"
     if math.isclose(value, float(devices) ** rounds, rel_tol=1e-3):
         return "a round keeps one device's share of the weight: does the weight grow or shrink? Look at your factor."
-    if value > 0 and math.isclose(steps := -math.log(value, devices), round(steps), abs_tol=1e-3) and steps > 0:
+    if 0 < value < 0.9 and math.isclose(steps := -math.log(value, devices), round(steps), abs_tol=1e-3):
         return "the factor of a round is right. How many rounds are there?"
     return f"write down the printed formula for one client of {devices} equal ones, and apply it again and again."
 
