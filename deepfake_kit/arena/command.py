@@ -24,10 +24,20 @@ def add(commands, seconds) -> None:
         one.add_argument("entry", help="a Python file with one class")
 
 
+def _entry(options):
+    """The entry's file, once it is one: a run makes its world first, which takes minutes, and a pipe never ends."""
+    from deepfake_kit import paths
+
+    entry = paths.absolute(options.entry)
+    if not entry.is_file():
+        raise ValueError(f"entry: got {options.entry!r}; valid: a Python file with one class")
+    return entry
+
+
 def _check(options) -> int:
     from deepfake_kit.arena import contest
 
-    entry, walls = contest.check(options.entry)
+    entry, walls = contest.check(_entry(options))
     missing = [wall for wall, stands in walls.items() if not stands]
     print(f"{entry.name}: a {entry.kind}, ready to enter\nwalls: {', '.join(w for w in walls if w not in missing)}")
     if missing:
@@ -41,10 +51,8 @@ def _run(options) -> int:
     from deepfake_kit import paths
     from deepfake_kit.arena import contest, sandbox
 
-    board, entry = paths.absolute(options.leaderboard), paths.absolute(options.entry)
+    board, entry = paths.absolute(options.leaderboard), _entry(options)
     contest.read_board(board)
-    if not entry.is_file():  # said before the world is made, which takes minutes
-        raise ValueError(f"entry: got {options.entry!r}; valid: a Python file with one class")
     secret = paths.absolute(options.seed_file) if options.seed_file else board.with_name(f"{board.name}.seed")
     if not secret.exists():
         secret.parent.mkdir(parents=True, exist_ok=True)

@@ -395,8 +395,9 @@ def test_what_cannot_be_scored_is_said_before_the_world_is_made(board, tmp_path,
     assert f"leaderboard: got {place}; valid: a new file" in capsys.readouterr().err
     for name in ("nobody.py", "pipe.py", "."):
         os.mkfifo(tmp_path / name) if name == "pipe.py" else None
-        assert main(["arena", "run", str(tmp_path / name), "--leaderboard", str(tmp_path / "new.json")]) == 2
-        assert "valid: a Python file with one class" in capsys.readouterr().err
+        for words in (["check"], ["run", "--leaderboard", str(tmp_path / "new.json")]):
+            assert main(["arena", *words, str(tmp_path / name)]) == 2
+            assert "valid: a Python file with one class" in capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {"mine.py", "pipe.py", "board.json"}
 
 
