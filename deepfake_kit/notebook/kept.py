@@ -43,9 +43,9 @@ class Kept:
                     return record
         return None
 
-    def get(self, id: str):
+    def get(self, id: str, *types: str):
         """A number, a table (DataFrame), a figure (bytes of a PNG), a network (state dict, float32), or None."""
-        record = self.record(id)
+        record = self.record(id, *types)
         if record is None:
             return None
         if record["type"] == "table":

@@ -39,7 +39,7 @@ class Page:
             "seed": self.seed,
             "seconds": round(time.perf_counter() - self._began + sum(x.spent for x in self._checkpoints), 3),
             "peak_memory_mb": round(provenance.peak_memory_mb(), 1),
-            **({"cells": self._cells_digest()} if self.profile == settings.KEPT else {}),
+            **({"source": self._cells_digest()} if self.profile == settings.KEPT else {}),
         }
         self.records.append(record)
         return record
@@ -68,7 +68,7 @@ class Page:
         """How long the kept run took to a record, how long this one did, and which rooms have changed since."""
         then, now = self.long.record(id, kind), self.records[-1]["seconds"]
         changed = sorted({name.partition(".")[0] for name in self.long.changed()})
-        changed += ["this chapter's cells"] * (then["cells"] != self._cells_digest())
+        changed += ["this chapter's cells"] * (then.get("source", then.get("cells")) != self._cells_digest())
         since = f"changed since then: {', '.join(changed)}" if changed else "by the same code"
         minutes = f"{then['seconds'] / 60:.0f} minutes" if then["seconds"] > 99 else f"{then['seconds']:.0f} seconds"
         return f"{minutes} into the kept run; here, {now:.0f} seconds into this one; {since}"
@@ -82,7 +82,7 @@ class Page:
         if record is None:
             return
         anchor = self._anchor("kept", f"{kind}-{id}")
-        shown = marks.kept(kind, record, self.long.get(id), anchor, self._when(id, kind), digits)
+        shown = marks.kept(kind, record, self.long.get(id, kind), anchor, self._when(id, kind), digits)
         text = f"After an evening: {marks.plain(record['caption'])}"
         self._publish({"text/html": shown, "text/plain": text}, {"type": "kept", "id": f"{kind}-{id}"})
 

@@ -169,6 +169,22 @@ def test_a_page_shows_the_kept_result_beside_its_own(opened, tmp_path):
         assert run.start(CHAPTER, "book", dataset="kmnist").kept("error") is None  # nor beside another question
 
 
+def test_a_table_is_kept_whole_beside_a_figure_of_the_same_name(opened, tmp_path):
+    with capture_output():
+        first = opened("long")
+        first.table("t", pd.DataFrame({"a": [7]}), "Kept.")
+    record = first.records[-1]
+    assert record["cells"]["data"] == [[7]] and record["source"] == first._cells_digest()
+    leave(tmp_path, [{"type": "figure", "id": "t", "alt": "", "caption": "", "file": "t.png"}, record])
+    (tmp_path / "results" / "long" / CHAPTER / "t.png").write_bytes(b"kept")
+    found = opened("book")
+    assert found.long.get("t", "figure") == b"kept" and found.long.get("t", "table")["a"].tolist() == [7]
+    with capture_output() as captured:
+        found.table("t", pd.DataFrame({"a": [1]}), "Of the day.", kept=True)
+    (shown,) = [x for x in (out.data.get("text/html", "") for out in captured.outputs) if 'class="kit-kept"' in x]
+    assert ">7<" in shown and "by the same code" in shown
+
+
 def test_a_wrong_kept_network_stops_the_run(opened, tmp_path):
     from safetensors.torch import save_file
 
