@@ -16,7 +16,7 @@ import sys
 import threading
 import urllib.parse
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,6 +65,7 @@ class Visit:
     broken_maths: list[str] = field(default_factory=list)
     violations: list[dict] = field(default_factory=list)
     too_wide: int = 0
+    answers: dict[str, object] = field(default_factory=dict)
 
     @property
     def where(self) -> str:
@@ -240,8 +241,8 @@ def violations(page: object, axe: str) -> list[dict]:
 LOOKS = ((WIDE, "light"), (WIDE, "dark"), (PHONE, "dark"), (PHONE, "light"))
 
 
-def look_http(browser: object, base: str, name: str, axe: str | None) -> list[Visit]:
-    """Open one page over HTTP and look at it in each of :data:`LOOKS`."""
+def look_http(browser: object, base: str, name: str, axe: str | None, questions: Mapping[str, str] = {}) -> list[Visit]:
+    """Open one page over HTTP and look at it in each of :data:`LOOKS`; a question is a script that the page answers."""
     page, visits = new_page(browser), []
     log = Visit(name, "http", *LOOKS[0])
     watch(page, log, base)
@@ -257,13 +258,14 @@ def look_http(browser: object, base: str, name: str, axe: str | None) -> list[Vi
                 page.wait_for_timeout(400)  # the theme answers a change of width after 300 ms
             visit.too_wide = max(0, page.evaluate(TOO_WIDE))
             visit.violations = violations(page, axe) if axe else []
+            visit.answers = {key: page.evaluate(script) for key, script in questions.items()}
             visits.append(visit)
     finally:
         page.context.close()
     return visits
 
 
-def look_file(browser: object, site: Path, name: str) -> Visit:
+def look_file(browser: object, site: Path, name: str, questions: Mapping[str, str] = {}) -> Visit:
     """Open one page from the disk, as a reader does who unpacked the book."""
     root = Path(site).resolve()
     base, page = root.as_uri() + "/", new_page(browser)
@@ -272,6 +274,7 @@ def look_file(browser: object, site: Path, name: str) -> Visit:
     try:
         _try_to_open(page, base + name, visit)
         visit.broken_maths = page.evaluate(MATHS)
+        visit.answers = {key: page.evaluate(script) for key, script in questions.items()}
     finally:
         page.context.close()
     return visit
@@ -295,7 +298,12 @@ def looked_at(site: Path) -> list[str]:
 
 
 def inspect(
-    site: Path, pages: Iterable[str] | None = None, *, axe: Path | None = None, browser: object | None = None
+    site: Path,
+    pages: Iterable[str] | None = None,
+    *,
+    axe: Path | None = None,
+    browser: object | None = None,
+    questions: Mapping[str, str] = {},
 ) -> list[Visit]:
     """Look at ``pages`` over HTTP and from the disk.
 
@@ -309,6 +317,8 @@ def inspect(
         axe-core's script (:func:`press.assets.axe_script`); without it accessibility is not judged.
     browser : playwright.sync_api.Browser, optional
         A running browser; by default one is started for this call.
+    questions : mapping of str to str, optional
+        Scripts that each page is asked in each look, by their names in :attr:`Visit.answers`.
 
     Raises
     ------
@@ -323,8 +333,8 @@ def inspect(
     start = open_browser() if browser is None else contextlib.nullcontext(browser)
     with start as running, serve(site) as base:
         for name in pages:
-            visits += look_http(running, base, name, script)
-            visits.append(look_file(running, site, name))
+            visits += look_http(running, base, name, script, questions)
+            visits.append(look_file(running, site, name, questions))
     return visits
 
 

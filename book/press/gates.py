@@ -12,7 +12,7 @@ import inspect
 import json
 import re
 import urllib.parse
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,13 +89,15 @@ def every_record_is_shown(site: Path, results: list[dict]) -> list[str]:
     marks = ["button", "th"]  # a sign at its sentence that opens, or a row of its section's table
     inside = {"figure": "img", "table": "table", "claim": marks, "check": marks}
     for result, page, soup in chapters(site, results):
-        expected = set()
+        expected, ids = set(), defaultdict(list)
+        for tag in soup.find_all(id=True):
+            ids[tag["id"]].append(tag)
         for record in result["records"]:
             name = element_id(record, result["chapter"])
             if name is None:
                 continue
             expected.add(name)
-            found = soup.find_all(id=name)
+            found = ids[name]
             if not found:
                 problems.append(f"{page}: {place(record)} is registered, but #{name} is not on the page")
             elif len(found) > 1:
@@ -107,9 +109,9 @@ def every_record_is_shown(site: Path, results: list[dict]) -> list[str]:
         if views < sliders:
             problems.append(f"{page}: {sliders} explorables are registered, but {views} widgets are on the page")
         prefixes = tuple(f"{kind}-{result['chapter'][:2]}-" for kind in ("fig", "tab", "exp"))
-        for tag in soup.find_all(id=lambda name, prefixes=prefixes: bool(name) and name.startswith(prefixes)):
-            if tag["id"] not in expected:
-                problems.append(f"{page}: #{tag['id']} is on the page, but no run registered it")
+        for name in sorted(ids.keys() - expected):
+            if name.startswith(prefixes):
+                problems.append(f"{page}: #{name} is on the page, but no run registered it")
     return problems
 
 

@@ -9,26 +9,6 @@ import pytest
 from press import browser
 from press.pages import article, html_pages, parse
 
-CODE_SHARE = 0.15
-
-# Height of the code that is seen over the height of the article.
-SHARE = """() => {
-  const box = document.querySelector('article'), seen = node => node.checkVisibility() ? node.offsetHeight : 0;
-  return Array.from(box.querySelectorAll('.cell_input')).map(seen).reduce((a, b) => a + b, 0) / box.offsetHeight;
-}"""
-# What the page shows first: a figure, or code that is not folded.
-FIRST = """() => Array.from(document.querySelectorAll('article figure, article .kit-explorable, article .cell_input'))
-  .filter(node => node.checkVisibility()).map(node => node.matches('.cell_input') ? 'code' : 'figure')[0]"""
-# Elements that reach beyond the screen, unless a box around them scrolls or hides what is too wide.
-BEYOND = """() => Array.from(document.querySelectorAll('article *')).filter(node => {
-  if (!node.checkVisibility() || node.getBoundingClientRect().right <= innerWidth + 1) return false;
-  for (let up = node; up && up.tagName !== 'ARTICLE'; up = up.parentElement)
-    if (getComputedStyle(up).overflowX !== 'visible') return false;
-  return true;
-}).map(node => node.tagName + '.' + node.className).slice(0, 5)"""
-
-PICTURES = "() => Array.from(document.querySelectorAll('article figure img'), i => [i.className, i.checkVisibility()])"
-
 
 @pytest.fixture(scope="module")
 def results(site) -> list:
@@ -54,22 +34,6 @@ def page(chromium):
     opened = browser.new_page(chromium)
     yield opened
     opened.context.close()
-
-
-def test_at_most_a_seventh_of_a_chapter_is_code_and_a_figure_comes_first(chapters, base, page):
-    for name in chapters:
-        browser.go(page, base + name)
-        assert page.evaluate(SHARE) <= CODE_SHARE, name
-        assert page.evaluate(FIRST) == "figure", name
-
-
-def test_a_page_of_open_code_would_be_caught(chapters, base, page):
-    browser.go(page, base + chapters[0])
-    page.evaluate("() => document.querySelectorAll('details.hide').forEach(fold => fold.open = true)")
-    assert page.evaluate(SHARE) > CODE_SHARE
-    page.evaluate("() => document.querySelectorAll('article figure').forEach(figure => figure.remove())")
-    page.evaluate("() => document.querySelectorAll('.kit-explorable').forEach(box => box.remove())")
-    assert page.evaluate(FIRST) == "code"
 
 
 def test_it_opens_with_question_answer_findings_and_facts(site, chapters, results):
@@ -181,35 +145,6 @@ def test_a_side_note_stands_in_the_margin_or_on_a_phone_in_line(site, chapters, 
                 {**box, "y": box["y"] + opened.evaluate("scrollY")},
             )
             assert not covered, note.inner_text()
-    finally:
-        opened.context.close()
-
-
-def test_nothing_is_wider_than_a_phone(site, base, chromium):
-    opened = browser.new_page(chromium, width=browser.PHONE)
-    try:
-        for name in html_pages(site):
-            if parse(site, name).find("article"):
-                browser.go(opened, base + name)
-                assert opened.evaluate(BEYOND) == [], name
-        opened.evaluate(
-            "() => document.querySelector('article').insertAdjacentHTML('beforeend',"
-            "'<p style=\"width:500px\">planted</p>')"
-        )
-        assert opened.evaluate(BEYOND), "a wide element is not noticed"
-    finally:
-        opened.context.close()
-
-
-@pytest.mark.parametrize("dark", [False, True])
-def test_figures_follow_light_and_dark(chapters, base, chromium, dark):
-    opened = browser.new_page(chromium, dark=dark)
-    try:
-        for name in chapters:
-            browser.go(opened, base + name)
-            seen = opened.evaluate(PICTURES)
-            assert {visible for kind, visible in seen if "only-dark" in kind} == {dark}, name
-            assert {visible for kind, visible in seen if "only-light" in kind} == {not dark}, name
     finally:
         opened.context.close()
 
