@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 
 def pytest_collection_modifyitems(items) -> None:
-    """Files with slow tests first: pytest-xdist hands the files out in this order, and the last one should be short."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """Files with the most slow tests first: pytest-xdist hands files out in this order, and the last should be short."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])

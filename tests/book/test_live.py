@@ -146,6 +146,7 @@ def answer(page, number: str, code: str, seconds: float = 60) -> tuple[str, str]
     return said.get_attribute("data-verdict"), said.inner_text()
 
 
+@pytest.mark.slow
 def test_nothing_of_python_is_loaded_before_a_click_and_every_exercise_answers(opened):
     page, asked, base = opened
     assert page.locator(".kit-exercise textarea").count() == len(EVERY) >= 64

@@ -30,7 +30,7 @@ def executed(tmp_path_factory) -> Callable[[str], Path]:
         with path.with_suffix(".lock").open("w") as held:
             fcntl.flock(held, fcntl.LOCK_EX)
             if not path.exists():
-                execute.run(name, "smoke", output=path, notebooks=ROOT / "notebooks", limit_seconds=180)
+                execute.run(name, "smoke", output=path, notebooks=ROOT / "notebooks")
         return path
 
     return ask

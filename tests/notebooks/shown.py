@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -16,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def every_cell_runs_in_half_a_minute(path: Path) -> None:
     found = results.collect(path)
-    # The bound is for an idle machine; the factor covers one that is busy with other tests.
-    assert found["seconds"] <= 3 * 30
+    # The bound is for an idle machine; the factors cover one that is busy with other tests, or with anything else.
+    assert found["seconds"] <= 3 * 30 * max(1, os.getloadavg()[1] / os.cpu_count())
     assert found["profile"] == "smoke"
 
 
