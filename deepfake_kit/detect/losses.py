@@ -25,6 +25,10 @@ def _check_views(name: str, z: Tensor, dimensions: int) -> None:
     if z.ndim != dimensions or not z.is_floating_point():
         letters = "[V, N, D]" if dimensions == 3 else "[N, D]"
         raise ValueError(f"{name}: got {z.dtype} {tuple(z.shape)}; valid: float {letters}")
+    if not bool(z.isfinite().all()):
+        raise ValueError(
+            f"{name}: got {int((~z.isfinite()).sum())} of {z.numel()} numbers infinite or NaN; valid: finite"
+        )
 
 
 def nt_xent(z_a: Tensor, z_b: Tensor, temperature: float = 0.5) -> Tensor:
@@ -53,7 +57,8 @@ def nt_xent(z_a: Tensor, z_b: Tensor, temperature: float = 0.5) -> Tensor:
     Raises
     ------
     ValueError
-        For shapes that are not [N, D] and equal, fewer than 2 images, or a temperature that is not above 0 or infinite.
+        For shapes that are not [N, D] and equal, numbers that are not finite, fewer than 2 images, or a temperature
+        that is not above 0 or infinite.
 
     Examples
     --------
@@ -89,7 +94,7 @@ def multi_view_nt_xent(z: Tensor, temperature: float = 0.5) -> Tensor:
     Raises
     ------
     ValueError
-        For another shape, or a temperature that is not above 0 or infinite.
+        For another shape, numbers that are not finite, or a temperature that is not above 0 or infinite.
 
     Examples
     --------

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from deepfake_kit.detect.augment import Augment
 from deepfake_kit.detect.losses import nt_xent
 from deepfake_kit.images import check_images
-from deepfake_kit.training import minimise
+from deepfake_kit.training import NotFinite, minimise
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -82,6 +82,8 @@ def pretrain(
     ------
     ValueError
         For images of another shape or range, fewer than 2 images a batch, or no steps.
+    NotFinite
+        At the first projection, loss or gradient that is NaN or infinite; it names the step.
 
     Examples
     --------
@@ -104,8 +106,10 @@ def pretrain(
         net.train()
         batch = images[torch.randperm(len(images), generator=generator, device=images.device)[:batch_size]]
         views = torch.cat([augment(batch, generator), augment(batch, generator)])
-        z_a, z_b = head(net(normalise(views))).chunk(2)
-        return nt_xent(z_a, z_b, temperature)
+        z = head(net(normalise(views)))
+        if not bool(z.isfinite().all()):
+            raise NotFinite(step, "the projections are not finite")
+        return nt_xent(*z.chunk(2), temperature)
 
     losses = minimise(loss, optimiser, steps, schedule="cosine")
     if watch:

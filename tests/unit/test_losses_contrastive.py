@@ -96,7 +96,10 @@ def test_agrees_with_pytorch_metric_learning():
         ((torch.zeros(3, 2), torch.zeros(2, 2), 0.5), "equal"),
         ((torch.zeros(1, 2), torch.zeros(1, 2), 0.5), "at least 2"),
         ((torch.zeros(3, 2).long(), torch.zeros(3, 2).long(), 0.5), "float"),
+        ((torch.full((3, 2), torch.nan), torch.ones(3, 2), 0.5), "z_a: got 6 of 6 .* finite"),
+        ((torch.ones(3, 2), torch.tensor([[1.0, 1], [torch.inf, 1], [1, 1]]), 0.5), "z_b: got 1 of 6 .* finite"),
         ((torch.ones(3, 2), torch.ones(3, 2), 0.0), "temperature"),
+        ((torch.ones(3, 2), torch.ones(3, 2), -0.5), "temperature"),
         ((torch.ones(3, 2), torch.ones(3, 2), float("nan")), "temperature"),
     ],
 )
@@ -106,5 +109,13 @@ def test_bad_input_is_named(arguments, says):
 
 
 def test_one_view_has_no_positive():
-    with pytest.raises(ValueError, match="2 views"):
-        multi_view_nt_xent(torch.ones(1, 4, 3))
+    for views_of_four in (torch.ones(1, 4, 3), torch.ones(2, 1, 3)):
+        with pytest.raises(ValueError, match="2 views of at least 2 images"):
+            multi_view_nt_xent(views_of_four)
+
+
+def test_numbers_that_are_not_finite_are_counted_in_any_view():
+    z = views(3, 2, count=3)
+    z[2, 0, 1] = torch.nan
+    with pytest.raises(ValueError, match="z: got 1 of 18"):
+        multi_view_nt_xent(z)

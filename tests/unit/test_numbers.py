@@ -29,6 +29,7 @@ LOSSES = {
     "nested_cvar": (lambda x: losses.nested_cvar(x[:, 2], FAKE, 0.5, 0.5), [FEATURES]),
     "single_center_loss": (lambda f, c: losses.single_center_loss(f, FAKE, c), [FEATURES, CENTER]),
 }
+REFUSE = {"nt_xent", "multi_view_nt_xent"}  # a similarity to an infinite vector means nothing
 COMBINE_LOSSES = {"cvar", "nested_cvar"}  # they are given losses, and give what they are given
 METRICS = {
     "frechet_distance": (sets.frechet_distance, [FEATURES, FEATURES + 0.1]),
@@ -122,12 +123,16 @@ def test_metrics_refuse_what_is_not_finite(name, bad):
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 @pytest.mark.parametrize("name", LOSSES)
-def test_losses_pass_on_what_is_not_finite(name, bad):
+def test_losses_pass_on_or_refuse_what_is_not_finite(name, bad):
     """So that the training loop, which knows the step, can stop; a finite loss of such numbers would hide them."""
     of, arguments = LOSSES[name]
     spoilt = arguments[0].clone()
     spoilt.view(-1, spoilt.shape[-1])[1, 2] = bad
-    assert not torch.isfinite(of(spoilt, *arguments[1:]))
+    if name in REFUSE:
+        with pytest.raises(ValueError, match="got 1 of .* finite"):
+            of(spoilt, *arguments[1:])
+    else:
+        assert not torch.isfinite(of(spoilt, *arguments[1:]))
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
