@@ -51,7 +51,10 @@ class Kept:
         if record["type"] == "table":
             import pandas as pd
 
-            return pd.DataFrame(**record["cells"])
+            cells = dict(record["cells"])
+            if any(isinstance(row, list) for row in cells["index"]):
+                cells["index"] = pd.MultiIndex.from_tuples(map(tuple, cells["index"]))
+            return pd.DataFrame(**cells)
         if record["type"] == "network":
             from safetensors.torch import load_file
 

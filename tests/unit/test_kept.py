@@ -181,6 +181,9 @@ def test_a_table_is_kept_whole_beside_a_figure_of_the_same_name(opened, tmp_path
     assert found.long.get("t", "figure") == b"kept" and found.long.get("t", "table")["a"].tolist() == [7]
     with capture_output() as captured:
         found.table("t", pd.DataFrame({"a": [1]}), "Of the day.", kept=True)
+    two = pd.DataFrame({"a": [1, 2]}, pd.MultiIndex.from_tuples([("x", "y"), ("x", "z")]))
+    record |= {"cells": json.loads(two.to_json(orient="split"))}
+    assert kept.Kept(tmp_path, {"records": [record]}).get("t").equals(two)
     (shown,) = [x for x in (out.data.get("text/html", "") for out in captured.outputs) if 'class="kit-kept"' in x]
     assert ">7<" in shown and "by the same code" in shown
 
