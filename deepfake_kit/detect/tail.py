@@ -65,6 +65,14 @@ def tokens(model: nn.Module, images: Tensor, keep: tuple[int, ...] = (), batch_s
     return torch.cat(classes), {k: torch.cat(parts) for k, parts in kept.items()}
 
 
+def light(model: nn.Module) -> nn.Module:
+    """Frozen linear layers in the type of fast arithmetic: once, not anew at every call as autocast would."""
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear) and layer.weight.dtype == torch.float32:
+            layer.to(fast_dtype(layer.weight.device))
+    return model
+
+
 class Tail(nn.Module):
     r"""Blocks `first` to `last` of a transformer with an adapter beside each ``qkv``, and the class token after them.
 
@@ -102,10 +110,8 @@ class Tail(nn.Module):
         self.blocks = copy.deepcopy(model.blocks[first:last])
         self.norm = copy.deepcopy(model.norm) if last == len(model.blocks) else nn.Identity()
         self.requires_grad_(full)
-        if not full and fast_dtype() == torch.bfloat16:
-            for layer in self.blocks.modules():  # once, not anew in every step as autocast would
-                if isinstance(layer, nn.Linear) and layer.weight.dtype == torch.float32:
-                    layer.to(torch.bfloat16)
+        if not full:
+            light(self.blocks)
         self.full, self.dropout, self.scale = full, dropout, alpha / max(rank, 1)
         width = model.embed_dim
         ups = [torch.zeros(3 * width, rank) for _ in self.blocks if rank]
@@ -132,26 +138,34 @@ class Tail(nn.Module):
             part = part.float() if part.dtype == torch.float16 else part
             with fast_arithmetic(x.device):
                 normed = block.norm1(part)
-                q, keys, values = self._heads(block, block.attn.qkv(normed))
+                qkv = block.attn.qkv(normed).unflatten(-1, (3, block.attn.num_heads, -1))
+                q, keys, values = qkv.permute(2, 0, 3, 1, 4)
             row = part[:, 0], normed.to(store), q[:, :, 0].to(part), keys.to(store), values.to(store)
             parts.append([y.contiguous() for y in row])
         return tuple(torch.cat(column) for column in zip(*parts))
 
-    @staticmethod
-    def _heads(block: nn.Module, qkv: Tensor) -> Tensor:
-        return qkv.unflatten(-1, (3, block.attn.num_heads, -1)).permute(2, 0, 3, 1, 4)
-
     def _low(self, k: int, normed: Tensor) -> Tensor:
-        return self.scale * F.linear(F.dropout(normed, self.dropout, self.training), self.down[k])
+        down = self.down[k]
+        if self.training and self.dropout:  # 16 random bits a number: torch's own takes as long as all else in a step
+            draws = torch.empty(normed.numel() // 4 + 1, dtype=torch.int64, device=normed.device).random_(
+                -(2**63), None
+            )
+            kept = draws.view(torch.int16)[: normed.numel()].view(normed.shape) >= round(self.dropout * 2**16) - 2**15
+            normed, down = torch.where(kept, normed, 0.0), down / (1 - self.dropout)
+        return self.scale * F.linear(normed, down)
 
     def _block(self, k: int, x: Tensor) -> Tensor:
         block, asked = self.blocks[k], 1 if k == len(self.blocks) - 1 else x.shape[1]
-        normed = block.norm1(x)
-        qkv = block.attn.qkv(normed)
+        normed, qkv = block.norm1(x), block.attn.qkv
+        width = normed.shape[-1]
+        parts = (normed[:, :asked], slice(width)), (normed, slice(width, None))  # only those asked make a query
+        q, others = (F.linear(part, qkv.weight[rows], qkv.bias[rows]) for part, rows in parts)
         if len(self.up):
-            qkv = qkv + F.linear(self._low(k, normed), self.up[k])
-        q, keys, values = self._heads(block, qkv)
-        weights = (q[:, :, :asked] @ keys.transpose(-2, -1) / math.sqrt(keys.shape[-1])).softmax(-1)
+            low = self._low(k, normed)
+            q, others = q + F.linear(low[:, :asked], self.up[k][:width]), others + F.linear(low, self.up[k][width:])
+        split = (q, *others.chunk(2, -1))
+        q, keys, values = (part.unflatten(-1, (block.attn.num_heads, -1)).transpose(1, 2) for part in split)
+        weights = (q @ keys.transpose(-2, -1) / math.sqrt(keys.shape[-1])).softmax(-1)
         return self._out(block, x[:, :asked], (weights @ values).transpose(1, 2).flatten(2))
 
     @staticmethod

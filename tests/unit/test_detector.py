@@ -18,6 +18,7 @@ from deepfake_kit.detect import low_rank, pretraining, tail, vit
 from deepfake_kit.detect import pictures as detector_data
 from deepfake_kit.measure import scores as dm
 from deepfake_kit.notebook.run import start
+from deepfake_kit.training import seeded
 
 
 def random(seed=0):
@@ -205,6 +206,20 @@ def test_a_tail_starts_at_the_frozen_network_trains_only_adapters_and_copies(tin
     assert low_rank.count(full)[0] == sum(p.numel() for p in full.parameters())
     again = tail.Tail(tiny, 1, 2, rank=2, generator=random(1))
     assert torch.equal(again.down[0], made.down[0])
+
+
+def test_dropout_of_a_tail_keeps_nine_in_ten_and_their_mean(tiny):
+    made, x = tail.Tail(tiny, 1, 2, rank=64, alpha=64, dropout=0.1), torch.ones(50, 65, 64)
+    made.down[0].data = torch.eye(64)
+    assert torch.equal(made.eval()._low(0, x), x)
+    with seeded(1):
+        dropped = made.train()._low(0, x).detach()
+    kept = (dropped > 0).float()
+    assert abs(kept.mean() - 0.9) < 0.003 and torch.allclose(dropped[dropped > 0], torch.tensor(1 / 0.9))
+    for there, beside in ((kept[1:], kept[:-1]), (kept[:, :, 1:], kept[:, :, :-1])):  # no draw decides two numbers
+        assert abs(((1 - there) * (1 - beside)).mean() - 0.01) < 0.001
+    with seeded(1):
+        assert torch.equal(made._low(0, x), dropped)
 
 
 def test_random_crops_are_parts_of_their_images_or_mirrored():
