@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -56,15 +55,8 @@ def test_training_does_not_depend_on_the_global_generator(kind, tmp_path):
     assert tiny(kind, tmp_path / "b").provenance["weights_sha256"] == first.provenance["weights_sha256"]
 
 
-def test_of_two_at_once_one_trains_and_the_other_waits(tmp_path):
-    with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(lambda _: tiny("vae", tmp_path), range(2)))
-    assert sorted(one.reused for one in found) == [False, True]
-    assert torch.equal(draw(found[0]), draw(found[1]))
-
-
-def test_another_process_finds_the_same_forger(tmp_path):
-    here = tiny("vae", tmp_path / "zoo")
+def elsewhere(cache: Path) -> subprocess.Popen:
+    """Another process that asks for a tiny forger and says whether it found one, and its weights' digest."""
     code = (
         "import torch; torch.set_num_threads(1)\n"
         "from deepfake_kit.generators import zoo; from deepfake_kit.faces.studio import portraits\n"
@@ -72,15 +64,19 @@ def test_another_process_finds_the_same_forger(tmp_path):
         "print(f.reused, f.provenance['weights_sha256'])"
     )
     root = str(Path(__file__).resolve().parents[2])
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=root,
-        env={**os.environ, "DEEPFAKE_KIT_CACHE": str(tmp_path), "PYTHONPATH": root},
-    )
-    assert done.stdout.split() == ["True", here.provenance["weights_sha256"]]
+    about = {**os.environ, "DEEPFAKE_KIT_CACHE": str(cache), "PYTHONPATH": root}
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=root, env=about)
+
+
+def test_another_process_finds_the_same_forger(tmp_path):
+    here = tiny("vae", tmp_path / "zoo")
+    assert elsewhere(tmp_path).communicate()[0].split() == ["True", here.provenance["weights_sha256"]]
+
+
+def test_of_two_chapters_at_once_one_trains_and_the_other_waits(tmp_path):
+    answers = [one.communicate()[0].split() for one in [elsewhere(tmp_path), elsewhere(tmp_path)]]
+    assert sorted(reused for reused, _ in answers) == ["False", "True"]
+    assert answers[0][1] == answers[1][1]
 
 
 def test_data_settings_and_seed_each_make_another_forger(tmp_path):
