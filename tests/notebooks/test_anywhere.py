@@ -84,6 +84,8 @@ def lay(distribution: metadata.Distribution, packages: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 os.link(source, target)
+            except FileExistsError:  # two distributions that bring the same file
+                pass
             except OSError:  # another disk
                 shutil.copy2(source, target)
 
