@@ -71,8 +71,25 @@ FIGURE = re.compile(
 )
 
 
+HEAD = re.compile(r"<head>.*?</head>", re.DOTALL)
+STATE = re.compile(r'<script type="application/vnd\.jupyter\.widget-state\+json">.*?</script>\s*', re.DOTALL)
+# The settings that lines of the head add to; every other script can wait until the page is read.
+WAITS = re.compile(r"<script(?=[^>]* src=)(?![^>]*\bdefer\b)(?![^>]*/documentation_options\.js)", re.IGNORECASE)
+
+
+def quickened(html: str) -> str:
+    """Return one page that is seen before its scripts run: they wait for its text, the sliders' pictures end it."""
+    head = HEAD.search(html)
+    if not head or "</body>" not in html:
+        return html
+    states = STATE.findall(head[0])
+    light = WAITS.sub("<script defer", STATE.sub("", head[0]))
+    before, _, after = (light + html[head.end() :]).rpartition("</body>")
+    return html[: head.start()] + before + "".join(states) + "</body>" + after
+
+
 def mend_page(html: str, nights: frozenset[str] = frozenset()) -> str:
-    """Return one page with every repair of :data:`REPAIRS` made, its marks set, its figures in both lights."""
+    """Return one page with every repair of :data:`REPAIRS` made, marks set, figures in both lights, scripts last."""
     for _, pattern, replacement in REPAIRS:
         html = pattern.sub(replacement, html)
 
@@ -85,7 +102,7 @@ def mend_page(html: str, nights: frozenset[str] = frozenset()) -> str:
         )
         return found[1] + day + night.replace("<img", '<img loading="lazy"', 1)
 
-    return margin.opened(FIGURE.sub(both, html))
+    return quickened(margin.opened(FIGURE.sub(both, html)))
 
 
 def lighten(site: Path) -> None:

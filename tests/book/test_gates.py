@@ -519,6 +519,20 @@ def test_mend_repairs_once_and_leaves_the_rest(tmp_path):
     assert mend.mend(tmp_path) == []
 
 
+def test_scripts_wait_until_the_page_is_read():
+    state = '<script type="application/vnd.jupyter.widget-state+json">{"state": {}}</script>'
+    head = '<script src="../a/documentation_options.js?v=1"></script><script>let a = 1</script>'
+    late = '<script src="x/require.js"></script><script data-b="" src="x/embed-amd.js"></script>'
+    done = '<script defer="defer" src="x/mathjax.js"></script>'
+    body = '<body><p>Words.</p><script src="in-the-text.js"></script></body></html>'
+    page = mend.quickened(f"<html><head>{head}{late}{state}{done}</head>{body}")
+    assert page == (
+        f"<html><head>{head}{late.replace('<script', '<script defer')}{done}</head>"
+        f"{body.replace('</body>', state + '</body>')}"
+    )
+    assert mend.quickened(page) == page and mend.quickened("<p>a part</p>") == "<p>a part</p>"
+
+
 def test_a_plot_gets_a_palette_and_a_face_stays(tmp_path):
     import numpy as np
     from PIL import Image
