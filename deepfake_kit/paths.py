@@ -61,6 +61,21 @@ def build(root: Path) -> Path:
     return absolute(named) if named else root / "_build"
 
 
+def notebooks(start: Path | None = None) -> Path:
+    """The ``notebooks`` folder of the copy of the repository one stands in.
+
+    Raises
+    ------
+    FileNotFoundError
+        If neither `start` (default: the working directory) nor a folder above it holds one.
+    """
+    start = (start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / "_toc.yml").is_file() and (folder / "notebooks").is_dir():
+            return folder / "notebooks"
+    raise FileNotFoundError(f"no notebooks folder in {start} or above it; run this inside a copy of the repository")
+
+
 def fixed() -> dict[str, str]:
     """The variables that make every relative path mean the same in a child process, whatever folder it works in."""
     found = {HERE: str(here())}

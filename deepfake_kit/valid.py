@@ -97,3 +97,20 @@ def numbers(given):
     import numpy as np
 
     return given.detach().cpu().double().numpy() if hasattr(given, "detach") else np.asarray(given, float)
+
+
+def seconds(word: str) -> float:
+    """A time limit from the command line; argparse turns the error into its one line.
+
+    >>> seconds("2.5")
+    2.5
+    """
+    from argparse import ArgumentTypeError
+
+    try:
+        found = float(word)
+    except ValueError:
+        found = float("nan")
+    if not 0 < found < float("inf"):
+        raise ArgumentTypeError(f"{word!r} is not a number of seconds above 0")
+    return found

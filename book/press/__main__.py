@@ -11,12 +11,22 @@ import sys
 from pathlib import Path
 
 from deepfake_kit import paths
+from deepfake_kit.valid import seconds
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def main(arguments: list[str] | None = None, prog: str = "press") -> int:
-    """Run one command of the press, as `prog`; returns the exit status."""
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command of the press; returns the exit status, 2 for bad input."""
+    try:
+        return command(arguments, "press")
+    except (ValueError, FileNotFoundError) as error:
+        print(f"press: {error}", file=sys.stderr)
+        return 2
+
+
+def command(arguments: list[str] | None, prog: str) -> int:
+    """Run one command as `prog`, the press or ``deepfake-kit``; returns the exit status."""
     parser = argparse.ArgumentParser(prog=prog)
     commands = parser.add_subparsers(dest="command", required=True)
     build = commands.add_parser("build", help="execute what changed, render, inspect, publish to _build/html")
@@ -62,30 +72,67 @@ def main(arguments: list[str] | None = None, prog: str = "press") -> int:
     commands.add_parser("mutants", help="measure the graders again: faults in the solutions, how many are noticed")
     drift = commands.add_parser("drift", help="add the finished book's numbers to a history, and say which moved")
     drift.add_argument("history", type=Path)
+    _add_runs(commands)
     options = parser.parse_args(arguments)
     _mind_the_end()
     try:
         # The two jobs of the graph work in its folder; what they were handed is absolute already.
         with paths.command() if options.command not in ("execute", "render") else contextlib.nullcontext():
             return COMMANDS[options.command](options)
-    except (ValueError, FileNotFoundError) as error:
-        print(f"{prog}: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         kept = "; the chapters that are finished are kept" if options.command == "build" else ""
         print(f"{prog}: stopped{kept}", file=sys.stderr)
         return 130
 
 
+def _add_runs(commands) -> None:
+    """The commands of one chapter's run."""
+    run = commands.add_parser("run", help="execute one chapter", description="Execute one chapter's notebook.")
+    run.add_argument("chapter", help="the notebook's name or its number, e.g. 02_diffusion_math or 2")
+    run.add_argument("--profile", default="book", help="smoke, book (default), long or paper")
+    run.add_argument(
+        "-p",
+        dest="parameters",
+        action="append",
+        default=[],
+        metavar="name=value",
+        help="override one of the notebook's parameters; may be repeated",
+    )
+    run.add_argument("--keep", action="store_true", help="with --profile long: write its results to results/long")
+    run.add_argument("--output", help="where the executed notebook goes")
+    run.add_argument(
+        "--limit", type=seconds, metavar="SECONDS", help="stop the chapter after so long (default: only if it hangs)"
+    )
+
+    again = commands.add_parser(
+        "reproduce", help="run the chapter that makes a number, and set it beside the paper's and the book's"
+    )
+    again.add_argument("id", help="of a claim, figure, table, number or check, e.g. ddtma-eq-24 or fig-02-loss")
+    again.add_argument("--profile", default="book", help="smoke, book (default), long or paper")
+
+    article = commands.add_parser("report", help="one work's replication, as a short article in Markdown")
+    article.add_argument("paper", help="its short name, e.g. ddtma")
+    article.add_argument("--out", metavar="FILE", help="where it goes; default: to the screen")
+    article.add_argument(
+        "--results", metavar="FILE", help="results.json of a built book; default: this copy's, if built"
+    )
+
+
 def _mind_the_end() -> None:
     """End with the make or the graph that started this, if one did and named itself; end in order when told to."""
-    from deepfake_kit.notebook.kernel import end_with_parent
+    from press.runs.kernel import end_with_parent
 
     if parent := os.environ.pop("DEEPFAKE_BOOK_PARENT", ""):
         end_with_parent(int(parent))
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, signal.default_int_handler)
+
+
+def _of_a_run(options) -> int:
+    from press.runs import command
+
+    return command.COMMANDS[options.command](options)
 
 
 def _build(options) -> int:
@@ -97,8 +144,8 @@ def _build(options) -> int:
 
 
 def _execute(options) -> int:
-    from deepfake_kit.notebook.execute import ChapterFailed
     from press import worker
+    from press.runs.execute import ChapterFailed
 
     try:
         worker.work(ROOT, options.chapter, options.profile, options.key)
@@ -220,6 +267,7 @@ COMMANDS = {
     "colab": _colab,
     "course": _course,
     "words": _words,
+    **dict.fromkeys(("run", "reproduce", "report"), _of_a_run),
 }
 
 if __name__ == "__main__":

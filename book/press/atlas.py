@@ -9,9 +9,9 @@ from pathlib import Path
 
 import yaml
 
-from deepfake_kit.notebook import claims, report, settings
+from deepfake_kit.notebook import claims, settings
 from deepfake_kit.notebook.page import METADATA_KEY
-from press import templates
+from press import report, templates
 
 FILE = Path(__file__).resolve().parents[1] / "atlas.yml"
 KINDS = ("figure", "table")

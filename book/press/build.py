@@ -16,8 +16,8 @@ from pathlib import Path
 
 from deepfake_kit import paths
 from deepfake_kit.notebook import settings
-from deepfake_kit.notebook.kernel import end
 from press import assets, keys, nets, speed, stage, worker
+from press.runs.kernel import end
 
 UNTOUCHED = "the last good site, if there is one, stays in place"
 KEEP = 3  # how many earlier results of a chapter stay, so that undoing an edit costs nothing

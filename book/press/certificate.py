@@ -17,9 +17,10 @@ import yaml
 
 from deepfake_kit import paths
 from deepfake_kit.cache import write_whole
-from deepfake_kit.notebook import bands, execute
+from deepfake_kit.notebook import bands
 from deepfake_kit.notebook.page import METADATA_KEY
 from press import templates
+from press.runs import execute
 
 KEPT = Path("results") / "certificate.json"
 STATUS = ("identical", "in band", "differs")

@@ -1,7 +1,7 @@
 """What keeps a rendered site from being published: one small function a fault.
 
 A gate takes what it needs by name: ``site`` (the folder of HTML), ``results`` (one dictionary a chapter, as
-:func:`deepfake_kit.notebook.results.collect` makes it), ``pages`` (the names in ``_toc.yml``, see
+:func:`press.runs.results.collect` makes it), ``pages`` (the names in ``_toc.yml``, see
 :func:`press.pages.toc_pages`). It returns its problems in words that name page and place; an empty list means that the
 gate is open. :func:`run` asks them all. What only a browser sees is judged by the tests (``tests/book/browser.py``).
 """

@@ -13,11 +13,13 @@ import json
 from pathlib import Path
 
 from deepfake_kit import pretrained, provenance
-from deepfake_kit.notebook import settings, sources
+from deepfake_kit.notebook import settings
+from press.runs import source
 
 KIT = provenance.PACKAGE
 # Every run goes through these and what they import, whatever the notebook imports.
-ALWAYS = ("notebook.run", "notebook.execute", "notebook.results")
+ALWAYS = ("notebook.run", "paths")
+EXECUTOR = Path(source.__file__).parent  # what executes it and reads its records
 BY_METHOD = (
     "",
     "notebook.run",
@@ -31,7 +33,7 @@ BY_CHAPTER = {"chapters", "exercises", "papers"}
 def chapter_key(root: Path, chapter: str, profile: str, kit: Path = KIT) -> str:
     """Key of one chapter's executed notebook: 20 hexadecimal digits."""
     notebook = root / "notebooks" / f"{chapter}.ipynb"
-    code = [cell.source for cell in sources.read_source(notebook).cells if cell.cell_type == "code"]
+    code = [cell.source for cell in source.read_source(notebook).cells if cell.cell_type == "code"]
     for number, cell in enumerate(code, 1):
         try:
             ast.parse("\n".join(without_magics(cell)))
@@ -39,7 +41,7 @@ def chapter_key(root: Path, chapter: str, profile: str, kit: Path = KIT) -> str:
             line = (error.text or "").rstrip()
             raise ValueError(f"chapter {chapter}, cell [{number}]: {error.msg}, line {error.lineno}: {line}") from None
     about = settings.load(chapter)
-    parameters = {**sources.default_parameters(notebook), "profile": profile}
+    parameters = {**source.default_parameters(notebook), "profile": profile}
     data_sets = about.data_sets(parameters)
     parts = {
         "notebook": _digest(notebook.read_bytes()),
@@ -47,6 +49,7 @@ def chapter_key(root: Path, chapter: str, profile: str, kit: Path = KIT) -> str:
             str(path.relative_to(kit.resolve())): _digest(path.read_bytes())
             for path in reachable(code, kit, about.number)
         },
+        "executor": tree_key([EXECUTOR / f"{name}.py" for name in ("execute", "kernel", "results", "source")]),
         "chapter": _digest((kit / "chapters" / f"{chapter}.yml").read_bytes()),
         "claims": _claim_rows(code),
         "lock": _digest((root / "requirements.lock").read_bytes()),

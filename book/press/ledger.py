@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from deepfake_kit.notebook import claims, report
-from press import templates
+from deepfake_kit.notebook import claims
+from press import report, templates
 
 KINDS = ("equation", "figure", "table", "parameter", "dataset", "algorithm", "claim")
 ORDERS = {"work": "as in the works", "verdict": "verdict", "evidence": "evidence", "kind": "kind", "chapter": "chapter"}

@@ -9,8 +9,8 @@ from pathlib import Path
 import nbformat
 
 from deepfake_kit.notebook.run import NIGHT_KEY
-from deepfake_kit.notebook.sources import stripped
 from press import numbers
+from press.runs.source import stripped
 
 EMPTY = r"repository = \"\""  # as it stands in the notebook's JSON
 

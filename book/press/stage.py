@@ -16,7 +16,7 @@ import nbformat
 import yaml
 
 from deepfake_kit import paths
-from deepfake_kit.notebook import claims, kept, report, settings
+from deepfake_kit.notebook import claims, kept, settings
 from press import (
     assets,
     atlas,
@@ -35,6 +35,7 @@ from press import (
     nets,
     pages,
     previews,
+    report,
     sources,
     verdicts,
 )

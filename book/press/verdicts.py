@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deepfake_kit.notebook import claims
-from deepfake_kit.notebook.report import measured
+from press.report import measured
 
 
 def all_claims() -> dict[str, claims.Claim]:

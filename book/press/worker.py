@@ -12,8 +12,9 @@ from pathlib import Path
 
 from deepfake_kit import paths
 from deepfake_kit.cache import write_whole
-from deepfake_kit.notebook import execute, results, settings
+from deepfake_kit.notebook import settings
 from press import keys
+from press.runs import execute, results
 
 
 def work(root: Path, chapter: str, profile: str, key: str) -> None:
@@ -30,7 +31,7 @@ def work(root: Path, chapter: str, profile: str, key: str) -> None:
 
     Raises
     ------
-    deepfake_kit.notebook.execute.ChapterFailed
+    press.runs.execute.ChapterFailed
         If the chapter fails; the folder then holds nothing new.
     ValueError
         If what ran is not what the key stands for.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from deepfake_kit.valid import whole
+from deepfake_kit.valid import seconds, whole
 
 
-def add(commands, seconds) -> None:
-    """Give the command line its subcommands; `seconds` reads a limit."""
+def add(commands) -> None:
+    """Give the command line its subcommands."""
     arena = commands.add_parser("arena", help="try or score a forger, detector or defence that somebody wrote")
     tasks = arena.add_subparsers(required=True, metavar="TASK")
     check = tasks.add_parser("check", help="say within seconds what is wrong with an entry")

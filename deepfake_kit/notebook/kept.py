@@ -7,20 +7,17 @@ PNG for each figure and a safetensors file of float16 numbers for each small net
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 
-from deepfake_kit import provenance
+from deepfake_kit import paths, provenance
 from deepfake_kit.notebook.settings import KEPT
 
 LARGEST_NETWORK = 4_000_000  # bytes
 FOLDER = "DEEPFAKE_KIT_KEEP"  # names the folder that a run leaves its networks in
 TYPES = ("value", "table", "figure", "network", "claim", "check")
-LEFT_OUT = ("chapter", "profile", "seed", "peak_memory_mb", "cell", "photographs_of_people")
 
 
 @dataclass(frozen=True)
@@ -68,10 +65,8 @@ class Kept:
 
 def folder(chapter: str) -> Path | None:
     """Where a chapter's kept run lies in the copy of the repository one stands in; None outside of one."""
-    from deepfake_kit.notebook.execute import notebooks_folder
-
     try:
-        return notebooks_folder().parent / "results" / KEPT / chapter
+        return paths.notebooks().parent / "results" / KEPT / chapter
     except FileNotFoundError:
         return None
 
@@ -110,77 +105,3 @@ def network_bytes(name: str, state: dict) -> bytes:
         size = f"{len(content) / 1e6:.2f} MB as float16"
         raise ValueError(f"network {name!r}: got {size}; valid: at most {LARGEST_NETWORK / 1e6:g} MB")
     return content
-
-
-def code(chapter: str) -> dict[str, str]:
-    """The hashes of the kit's modules that a chapter's source reaches, see :func:`deepfake_kit.provenance.code`."""
-    from deepfake_kit.notebook.execute import notebooks_folder
-    from deepfake_kit.notebook.sources import read_source
-
-    cells = read_source(notebooks_folder() / f"{chapter}.ipynb").cells
-    return provenance.code(cell.source for cell in cells if cell.cell_type == "code")
-
-
-def pictures(executed: Path) -> dict[str, bytes]:
-    """The figures of an executed notebook by id, each the bytes of a PNG."""
-    import base64
-
-    import nbformat
-
-    outputs = [out for cell in nbformat.read(executed, as_version=4).cells for out in cell.get("outputs", [])]
-    found = [(out.get("metadata", {}).get("deepfake_kit", {}), out) for out in outputs]
-    return {
-        record["id"]: base64.b64decode(out.data["image/png"]) for record, out in found if record.get("type") == "figure"
-    }
-
-
-def write(executed: Path, networks: Path, folder: Path, code: dict[str, str]) -> Path:
-    """Keep an executed notebook's results in `folder`, in place of those that lie there.
-
-    Parameters
-    ----------
-    executed : Path
-        A notebook executed at profile ``long``.
-    networks : Path
-        Where the run left its networks, see :meth:`deepfake_kit.notebook.run.Run.keep`.
-    code : dict
-        The hashes of the code it reaches, taken before it began: an edit meanwhile is a change since. See :func:`code`.
-
-    Raises
-    ------
-    ValueError
-        If it ran at another profile or on stand-in data.
-    """
-    import nbformat
-
-    from deepfake_kit.notebook import results
-
-    notebook = nbformat.read(executed, as_version=4)
-    found = results.read(notebook, executed.name)
-    if found["profile"] != KEPT:
-        raise ValueError(f"chapter {found['chapter']}: got a run at profile {found['profile']!r}; valid: {KEPT!r}")
-    if stand_ins := sorted({row["name"] for row in found["data"] if row["stand_in"]}):
-        raise ValueError(f"chapter {found['chapter']}: {', '.join(stand_ins)} was a stand-in, so nothing is kept")
-    new, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{word}") for word in ("new", "old"))
-    new.mkdir(parents=True)
-    drawn, records = pictures(executed), []
-    for record in found["records"]:
-        if record["type"] not in TYPES or record.get("photographs_of_people"):
-            continue
-        record = {name: x for name, x in record.items() if name not in LEFT_OUT}
-        if record["type"] == "figure":
-            record["file"] = f"{record['id']}.png"
-            (new / record["file"]).write_bytes(drawn[record["id"]])
-        if record["type"] == "network":
-            record["file"] = f"{record['id']}.safetensors"
-            shutil.copy(networks / record["file"], new)
-        records.append(record)
-    about = {name: found[name] for name in ("chapter", "profile", "seed", "parameters", "settings", "environment")}
-    about |= {"data": found["data"], "seconds": records[-1]["seconds"], "code": code}
-    text = json.dumps({**about, "records": records}, indent=1, ensure_ascii=False)
-    (new / "kept.json").write_text(text + "\n", encoding="utf-8")
-    if folder.exists():
-        folder.rename(old)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-    return folder

@@ -10,9 +10,10 @@ import sys
 import pytest
 import small_book
 from press import keys
+from press.runs import source
 
 from deepfake_kit import pretrained
-from deepfake_kit.notebook import claims, settings, sources
+from deepfake_kit.notebook import claims, settings
 
 CLAIM = 'run.claim("demo-eq-1", 3)'
 
@@ -150,7 +151,7 @@ def test_a_notebook_of_the_third_format_is_read(place):
     cell = {"cell_type": "code", "input": "x = 1", "language": "python", "metadata": {}, "outputs": []}
     old = {"metadata": {}, "nbformat": 3, "nbformat_minor": 0, "worksheets": [{"cells": [cell], "metadata": {}}]}
     path.write_text(json.dumps(old))
-    assert [cell.source for cell in sources.read_source(path).cells] == ["x = 1"]
+    assert [cell.source for cell in source.read_source(path).cells] == ["x = 1"]
 
 
 @pytest.mark.parametrize("kind", ["byte order mark", "no ids", "windows"])

@@ -517,8 +517,7 @@ def test_reachable_follows_imports_aliases_and_methods(tmp_path):
         "notebook/run": "class Run:\n"
         "    def load(self):\n        from deepfake_kit import data\n"
         "    def claim(self):\n        from deepfake_kit.notebook import claims\n",
-        "notebook/execute": "",
-        "notebook/results": "",
+        "paths": "",
         "notebook/claims": "",
         "data/__init__": "from deepfake_kit.data.load import load",
         "data/load": "",
@@ -532,7 +531,7 @@ def test_reachable_follows_imports_aliases_and_methods(tmp_path):
         (tmp_path / f"{name}.py").write_text(text)
     (tmp_path / "rooms" / "files").mkdir()
     (tmp_path / "rooms" / "files" / "contract.vy").write_text("")
-    always = {"__init__.py", "notebook/__init__.py", "notebook/run.py", "notebook/execute.py", "notebook/results.py"}
+    always = {"__init__.py", "notebook/__init__.py", "notebook/run.py", "paths.py"}
 
     def names(*code):
         return {str(path.relative_to(tmp_path)) for path in keys.reachable(list(code), tmp_path)} - always

@@ -11,11 +11,12 @@ import nbformat
 import pytest
 import small_book
 from press import worker
+from press.runs import execute
 
 from deepfake_kit import pretrained, provenance
 from deepfake_kit.__main__ import main
 from deepfake_kit.data import dataset
-from deepfake_kit.notebook import execute, settings
+from deepfake_kit.notebook import settings
 
 CHAPTER = "04_stackelberg_game"
 SOURCE = small_book.ROOT / "notebooks" / f"{CHAPTER}.ipynb"

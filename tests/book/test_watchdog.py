@@ -10,8 +10,7 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
-
-from deepfake_kit.notebook import execute, kernel
+from press.runs import execute, kernel
 
 IDLE = "import time\ntime.sleep(60)"
 SLOW = "import time\nwhile True:\n    sum(range(200_000))\n    time.sleep(0.05)"
@@ -91,7 +90,7 @@ def test_only_the_kernel_and_its_children_are_stopped(process):
 
 def test_what_killed_runs_left_is_removed_and_a_living_ones_file_stays(tmp_path):
     code = (
-        "import sys, time, pathlib\nfrom deepfake_kit.notebook import execute\n"
+        "import sys, time, pathlib\nfrom press.runs import execute\n"
         "with execute._partial(pathlib.Path(sys.argv[1])) as path:\n    print(path, flush=True)\n    time.sleep(60)"
     )
     words = [sys.executable, "-c", code, str(tmp_path / "out.ipynb")]

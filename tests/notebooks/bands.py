@@ -16,9 +16,11 @@ import os
 import sys
 from pathlib import Path
 
-from deepfake_kit.notebook import bands, execute, kept, results
+from deepfake_kit.notebook import bands
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "book"))
+from press.runs import execute, keep, results  # noqa: E402
 
 
 def run(chapter: str, profile: str, seed: int, folder: Path, word: str = "") -> dict:
@@ -44,7 +46,7 @@ def measure(chapter: str, profile: str, seeds: int, folder: Path) -> dict:
         "threads": "1 with even seeds, 2 with odd ones",
         "versions": runs[0]["environment"]["versions"],
         "parameters": {name: x for name, x in runs[0]["parameters"].items() if name not in ("seed", "profile")},
-        "code": kept.code(chapter),
+        "code": keep.code(chapter),
         "no_band": timed,
         "numbers": {id: [float(f"{each[id]:.7g}") for each in found] for id in same},
     }

@@ -20,9 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
-from deepfake_kit.notebook import claims, results
+from deepfake_kit.notebook import claims
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "book"))
+from press.runs import results  # noqa: E402
+
 # What chooses the instructions of torch, oneDNN, MKL and numpy's OpenBLAS. A chapter always has one thread.
 SETTINGS = {
     "plain": {

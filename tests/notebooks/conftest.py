@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 from press import keys
-
-from deepfake_kit.notebook import execute
+from press.runs import execute
 
 ROOT = Path(__file__).resolve().parents[2]
 

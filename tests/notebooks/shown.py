@@ -8,8 +8,8 @@ from pathlib import Path
 
 import nbformat
 from press import gates
+from press.runs import results
 
-from deepfake_kit.notebook import results
 from deepfake_kit.notebook.page import METADATA_KEY
 
 ROOT = Path(__file__).resolve().parents[2]

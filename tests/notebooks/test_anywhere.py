@@ -25,9 +25,10 @@ import pytest
 import shown
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from press.runs import execute, results
 
 import deepfake_kit
-from deepfake_kit.notebook import execute, results, settings
+from deepfake_kit.notebook import settings
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))

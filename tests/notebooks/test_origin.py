@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from deepfake_kit.notebook import execute, results
+from press.runs import execute, results
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "12_proof_of_origin"

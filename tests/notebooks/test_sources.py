@@ -12,9 +12,9 @@ import nbformat
 import pytest
 from press import keys, sources
 from press.course.notebooks import exercises
+from press.runs.source import default_parameters
 
 from deepfake_kit.notebook import check, settings
-from deepfake_kit.notebook.sources import default_parameters
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -6,10 +6,11 @@ import json
 
 import numpy as np
 import pytest
+from press.runs import reproduce
 from scipy import stats
 
-from deepfake_kit import provenance
-from deepfake_kit.notebook import bands, claims, execute, reproduce, settings
+from deepfake_kit import paths, provenance
+from deepfake_kit.notebook import bands, claims, settings
 
 NAMES = [f"n{k}" for k in range(12)]
 
@@ -98,7 +99,7 @@ def test_kept_bands_are_of_enough_seeds_and_of_numbers(chapter):
 
 
 def test_any_number_is_found_by_its_id_or_by_its_anchor():
-    folder = execute.notebooks_folder()
+    folder = paths.notebooks()
     assert reproduce.find("ddtma-eq-24", folder) == ("04_stackelberg_game", "claim", "ddtma-eq-24")
     assert reproduce.find("fig-02-linear-control", folder) == ("02_diffusion_math", "figure", "linear-control")
     assert reproduce.find("tab-02-samplers", folder) == ("02_diffusion_math", "table", "samplers")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import yaml
+from press import report
 
 from deepfake_kit.__main__ import main
-from deepfake_kit.notebook import claims, report
+from deepfake_kit.notebook import claims
 
 ROW = dict(
     kind="claim",

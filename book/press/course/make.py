@@ -10,10 +10,11 @@ from pathlib import Path
 import nbformat
 
 from deepfake_kit import paths
-from deepfake_kit.notebook import execute, settings
+from deepfake_kit.notebook import settings
 from press import sources, stage
 from press.course import bank, cartridge, notebooks, plan, sheets
 from press.course import slides as deck
+from press.runs import execute
 
 DEFAULT = ["class"]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import nbformat
 
 from deepfake_kit.notebook import variants
-from deepfake_kit.notebook.sources import read_source, stripped
 from press.opening import tags
+from press.runs.source import read_source, stripped
 
 SEVERAL = ("3.4", "7.5", "8.2", "8.4")  # whose answer is a tuple; a form applies to each part
 POINTER = re.compile(r"Each has a solution(?: below it)?, folded away on the page\.\s*")

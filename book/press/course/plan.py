@@ -11,8 +11,9 @@ from pathlib import Path
 import yaml
 
 from deepfake_kit import data, paths
-from deepfake_kit.notebook import settings, sources, variants
+from deepfake_kit.notebook import settings, variants
 from press.course.notebooks import Exercise, chapter
+from press.runs import source as sources
 
 FILE = Path(__file__).with_name("course.yml")
 GUIDE = (("Show first", "first"), ("Board", "board"), ("Vote", "vote"), ("Break it", "break"), ("Answers", "answers"))

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import nbformat
 
-from deepfake_kit.notebook import kept
 from press import assets, templates
+from press.runs import results
 
 # From node_modules to the folder of the slides.
 PARTS = {
@@ -38,7 +38,7 @@ def lab_plan(page: str, number: int) -> list[list[str]]:
 
 def sections(executed: Path) -> list[tuple[str, list[dict]]]:
     """The figures of an executed chapter under their section's heading, with caption and alternative text."""
-    pictures, found = kept.pictures(executed), []
+    pictures, found = results.pictures(executed), []
     for cell in nbformat.read(executed, as_version=4).cells:
         if cell.cell_type == "markdown":
             found += [(line[3:], []) for line in cell.source.splitlines() if line.startswith("## ")]

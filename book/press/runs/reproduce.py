@@ -8,7 +8,8 @@ import json
 from pathlib import Path
 
 from deepfake_kit import paths
-from deepfake_kit.notebook import bands, claims, kept, settings, sources
+from deepfake_kit.notebook import bands, claims, kept, settings
+from press.runs import source
 
 MADE_BY = {"figure": "figure", "table": "table", "claim": "claim", "value": "value", "verify": "check"}
 ANCHORS = {"figure": "fig", "table": "tab", "check": "check"}
@@ -22,7 +23,7 @@ def made(notebooks: Path) -> dict[str, tuple[str, str, str]]:
     found: dict[str, tuple[str, str, str]] = {}
     for chapter in settings.chapters():
         path = notebooks / f"{chapter}.ipynb"
-        cells = sources.read_source(path).cells if path.is_file() else []
+        cells = source.read_source(path).cells if path.is_file() else []
         for node in (node for cell in cells if cell.cell_type == "code" for node in _calls(cell.source)):
             first = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
             names = [(MADE_BY.get(node.func.attr), first)]
@@ -83,7 +84,7 @@ def lines(kind: str, id: str, found: dict, theirs: list[dict], picture: Path) ->
     kind, id : str
         What was looked up.
     found : dict
-        Your run, see :func:`deepfake_kit.notebook.results.collect`.
+        Your run, see :func:`press.runs.results.collect`.
     theirs : list of dict
         The book's records, see :func:`book`.
     picture : Path

@@ -13,7 +13,7 @@ def collect(path: Path) -> dict:
     Parameters
     ----------
     path : Path
-        A notebook written by :func:`deepfake_kit.notebook.execute.run`.
+        A notebook written by :func:`press.runs.execute.run`.
 
     Returns
     -------
@@ -70,4 +70,17 @@ def read(notebook, name: str) -> dict:
         "peak_memory_mb": max(record["peak_memory_mb"] for record in records),
         "cells": cells,
         "records": [record for record in records if record["type"] not in ("start", "data")],
+    }
+
+
+def pictures(executed: Path) -> dict[str, bytes]:
+    """The figures of an executed notebook by id, each the bytes of a PNG."""
+    import base64
+
+    import nbformat
+
+    outputs = [out for cell in nbformat.read(executed, as_version=4).cells for out in cell.get("outputs", [])]
+    found = [(out.get("metadata", {}).get(METADATA_KEY, {}), out) for out in outputs]
+    return {
+        record["id"]: base64.b64decode(out.data["image/png"]) for record, out in found if record.get("type") == "figure"
     }

@@ -18,7 +18,7 @@ def measured(results: list[dict]) -> dict[str, dict]:
     Parameters
     ----------
     results : list of dict
-        One dictionary a chapter, as :func:`deepfake_kit.notebook.results.collect` makes it.
+        One dictionary a chapter, as :func:`press.runs.results.collect` makes it.
     """
     return {
         record["id"]: {**record, "stand_in": any(row["stand_in"] for row in result["data"])}

@@ -8,8 +8,11 @@ import runpy
 import sys
 import threading
 import time
+from pathlib import Path
 
-KERNEL = [sys.executable, "-c", "from deepfake_kit.notebook import kernel; kernel.launch()", "-f", "{connection_file}"]
+BOOK = str(Path(__file__).parents[2])
+LAUNCH = f"import sys; sys.path.append({BOOK!r}); from press.runs import kernel; kernel.launch()"
+KERNEL = [sys.executable, "-c", LAUNCH, "-f", "{connection_file}"]
 
 # A kernel that finishes no cell, computes less than a hundredth of the time and reads or writes less than a megabyte
 # for so long hangs; one that is only slow does more.

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from deepfake_kit import paths
 from deepfake_kit.notebook import settings
-from deepfake_kit.notebook.kernel import Watchdog, use_engine
-from deepfake_kit.notebook.sources import checked_parameters, default_parameters, normalised
 from deepfake_kit.valid import one_of
+from press.runs import results
+from press.runs.kernel import Watchdog, use_engine
+from press.runs.source import checked_parameters, default_parameters, normalised
 
 # The threads a worker may use. One, always: chapters run side by side, and a sum that is
 # split over another number of threads rounds differently, so a figure would depend on the machine.
@@ -24,23 +25,8 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 Progress = Callable[[int, int, float], None]
 
 
-class ChapterFailed(RuntimeError):
+class ChapterFailed(ChildProcessError):
     """A cell raised, the kernel died, hung or met the limit; the message names chapter, cell and error."""
-
-
-def notebooks_folder(start: Path | None = None) -> Path:
-    """The ``notebooks`` folder of the copy of the repository one stands in.
-
-    Raises
-    ------
-    FileNotFoundError
-        If neither `start` (default: the working directory) nor a folder above it holds one.
-    """
-    start = (start or Path.cwd()).resolve()
-    for folder in (start, *start.parents):
-        if (folder / "_toc.yml").is_file() and (folder / "notebooks").is_dir():
-            return folder / "notebooks"
-    raise FileNotFoundError(f"no notebooks folder in {start} or above it; run this inside a copy of the repository")
 
 
 def run(
@@ -77,7 +63,7 @@ def run(
     kernel : str
         Jupyter kernel to run in.
     check : callable, optional
-        Called with what the finished run recorded, see :mod:`deepfake_kit.notebook.results`; returns what is wrong
+        Called with what the finished run recorded, see :mod:`press.runs.results`; returns what is wrong
         with it, such as data other than those that lie here (:func:`deepfake_kit.data.dataset.differences`).
 
     Raises
@@ -93,7 +79,7 @@ def run(
 
     settings.load(chapter)
     one_of("profile", profile, settings.PROFILES)
-    notebooks = paths.absolute(notebooks) if notebooks else notebooks_folder()
+    notebooks = paths.absolute(notebooks) if notebooks else paths.notebooks()
     source = notebooks / f"{chapter}.ipynb"
     if not source.is_file():
         raise FileNotFoundError(f"chapter {chapter}: no notebook {source}")
@@ -176,7 +162,7 @@ def checked_output(output: str | os.PathLike, notebooks: Path) -> Path:
 
 
 def differences(found: dict, asked: dict) -> list[str]:
-    """What a finished run recorded (see :mod:`deepfake_kit.notebook.results`) against the parameters asked for.
+    """What a finished run recorded (see :mod:`press.runs.results`) against the parameters asked for.
 
     Examples
     --------
@@ -192,8 +178,6 @@ def differences(found: dict, asked: dict) -> list[str]:
 
 
 def _hold_to(notebook, chapter: str, asked: dict, check: Callable[[dict], list[str]] | None) -> None:
-    from deepfake_kit.notebook import results
-
     found = results.read(notebook, chapter)
     wrong = differences(found, asked) + (check(found) if check else [])
     if found["chapter"] != chapter:
