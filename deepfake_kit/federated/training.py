@@ -5,7 +5,7 @@ The loop is FedAvg (McMahan et al. 2017, Algorithm 1) around the diffusion step 
 pure function of (global weights, round, client, seed), :func:`local_update`, so a run does not depend on
 where or in which order the clients train: one process, one client after the other
 (:mod:`deepfake_kit.federated.client`) or, but for rounding, all at once
-(:mod:`deepfake_kit.federated.batched`), several machines (:mod:`deepfake_kit.federated.flower_app`), through a market
+(:mod:`deepfake_kit.federated.batched`), several machines (a Flower app, ``tests/flower/app``), through a market
 (:mod:`deepfake_kit.federated.exchange`), or resumed after a crash.
 """
 

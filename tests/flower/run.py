@@ -33,15 +33,16 @@ DEVICES = 2
 RUNS = {"kit": {}, "flower": {"optimizer": "sgd", "lr": 0.05}}
 
 COMPARE = """
-import json, sys, tomllib
+import json, os, sys, tomllib
 import numpy as np, torch
 from deepfake_kit import federated
-from deepfake_kit.federated import flower_app
 torch.set_num_threads(1)
-app, weights, changes = sys.argv[1], np.load(sys.argv[2]), json.loads(sys.argv[3])
-with open(app, "rb") as file:
+about, weights, changes = sys.argv[1], np.load(sys.argv[2]), json.loads(sys.argv[3])
+sys.path.insert(0, os.path.dirname(about))
+import app
+with open(about, "rb") as file:
     config = {**tomllib.load(file)["tool"]["flwr"]["app"]["config"], **changes}
-made = flower_app.setup(config, 2)
+made = app.setup(config, 2)
 start = federated.flatten(made.model.state_dict()).numpy()
 federated.train(made.model, made.images, made.parts, made.schedule, made.plan)
 ours = federated.flatten(made.model.state_dict()).numpy()

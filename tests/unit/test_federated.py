@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import math
 import subprocess
 import sys
@@ -667,10 +668,12 @@ def test_models_are_not_shared_between_runs():
 
 # -- the Flower app, as far as it goes without Flower --------------------------------------------------------
 
+APP = importlib.util.spec_from_file_location("app", Path(__file__).parents[1] / "flower" / "app" / "app.py")
+flower_app = importlib.util.module_from_spec(APP)
+APP.loader.exec_module(flower_app)
+
 
 def test_every_device_makes_the_same_federation_for_itself():
-    from deepfake_kit.federated import flower_app
-
     config = {"n-images": 60, "width": 8, "alpha": 0.5, "seed": 2, "rounds": 1, "local-steps": 1}
     torch.manual_seed(123)
     one = flower_app.setup(config, 3)
@@ -707,8 +710,6 @@ class Answer:
 
 def test_the_server_believes_no_node():
     """Errors, numbers that are nobody's or another's, NaN and a wrong size are named and left out."""
-    from deepfake_kit.federated import flower_app
-
     answers = [
         Answer(2, (3.0, 1.0)),
         Answer(error="out of memory"),
