@@ -4,7 +4,8 @@ The contract is ``contracts/task_market.vy`` (Vyper), run by :mod:`deepfake_kit.
 and refusal comes from the machine that public chains run.
 
 A task passes through publish, join, submit, (challenge, answer or slash,) aggregate, pay and refund. Whatever
-the contract refuses comes back as :class:`TaskRefused` with the contract's own word for it in ``.reason``.
+the contract refuses comes back as :class:`~deepfake_kit.chain.evm.TaskRefused` with the contract's own word for it
+in ``.reason``.
 After Yang et al. (2024), IEEE Access ("DD-TMA"), Secs. II.B-II.E, which name these steps and specify none.
 """
 
@@ -13,37 +14,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import NamedTuple
 
-from deepfake_kit.chain.evm import (
-    BLOCK_GAS,
-    ETHER,
-    Chain,
-    Contract,
-    Event,
-    Receipt,
-    TaskRefused,
-    source,
-    storage_gas,
-    transaction_gas,
-    whole,
-)
-
-__all__ = [
-    "BLOCK_GAS",
-    "ETHER",
-    "PHASES",
-    "WAD",
-    "Chain",
-    "Contract",
-    "Event",
-    "Offer",
-    "Receipt",
-    "TaskMarket",
-    "TaskRefused",
-    "source",
-    "storage_gas",
-    "to_wad",
-    "transaction_gas",
-]
+from deepfake_kit.chain.evm import Chain, source, whole
 
 WAD = 10**18  # one, in the contract's fixed point
 PHASES = ("joining", "training", "over")
@@ -122,6 +93,7 @@ class TaskMarket(Chain):
 
     Examples
     --------
+    >>> from deepfake_kit.chain.evm import ETHER
     >>> market = TaskMarket(); publisher, node = market.account("DSP"), market.account("node")
     >>> task = market.publish(publisher, architecture="ab" * 32, local_rounds=1, global_rounds=2,
     ...                       learning_rate=1e-3, data_size=100, unit=ETHER, budget=ETHER,

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from deepfake_kit.chain import store as stores
-from deepfake_kit.chain.market import ETHER, Offer, TaskMarket
+from deepfake_kit.chain.evm import ETHER
+from deepfake_kit.chain.market import Offer, TaskMarket
 from deepfake_kit.federated.plan import Plan
 
 
@@ -49,7 +50,7 @@ class MarketExchange:
     ------
     ValueError
         If there is not one cost for each client.
-    TaskRefused
+    deepfake_kit.chain.evm.TaskRefused
         If the market refuses the terms.
 
     Examples

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import ratios
 
-from deepfake_kit.chain.market import ETHER, TaskMarket
+from deepfake_kit.chain.evm import ETHER
+from deepfake_kit.chain.market import TaskMarket
 from deepfake_kit.chain.store import sha256
 
 COUNTER = """# pragma version ~=0.4.3

@@ -11,7 +11,8 @@ from press import browser, live
 
 evm = pytest.importorskip("deepfake_kit.chain.evm")
 
-from deepfake_kit.chain.market import TaskMarket, TaskRefused  # noqa: E402
+from deepfake_kit.chain.evm import TaskRefused  # noqa: E402
+from deepfake_kit.chain.market import TaskMarket  # noqa: E402
 from deepfake_kit.chain.merkle import Tree, exact_average  # noqa: E402
 from deepfake_kit.chain.repaired import RepairedMarket, sealed  # noqa: E402
 

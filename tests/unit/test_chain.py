@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 pytest.importorskip("boa", reason="the chain extra is not installed")
 
 from deepfake_kit.chain import evm  # noqa: E402
-from deepfake_kit.chain.market import ETHER, WAD, TaskMarket, TaskRefused, source, storage_gas, to_wad  # noqa: E402
+from deepfake_kit.chain.evm import ETHER, TaskRefused, source, storage_gas  # noqa: E402
+from deepfake_kit.chain.market import WAD, TaskMarket, to_wad  # noqa: E402
 from deepfake_kit.game import stackelberg  # noqa: E402
 
 REASONS = set(re.findall(r'"([a-z_0-9]+)"', re.sub(r'""".*?"""', "", source(), flags=re.S)))

@@ -17,7 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 pytest.importorskip("boa", reason="the chain extra is not installed")
 
-from deepfake_kit.chain.market import ETHER, TaskMarket, TaskRefused, source, to_wad  # noqa: E402
+from deepfake_kit.chain.evm import ETHER, TaskRefused, source  # noqa: E402
+from deepfake_kit.chain.market import TaskMarket, to_wad  # noqa: E402
 from tests.unit.traces import run  # noqa: E402
 
 REASONS = set(re.findall(r'"([a-z_0-9]+)"', re.sub(r'""".*?"""', "", source(), flags=re.S)))
