@@ -119,7 +119,7 @@ def look_ahead(answer) -> str | None:
         "the length is right. Does your step lead towards the next lambda, or back to the one before?": {"share": -0.5},
         "that looks back. The estimate is wanted between this step and the next.": lambda n, o, *lams: (n + o) / 2,
     }
-    hint = "lambdas {2:g}, {3:g}, {4:g}: how fast does the estimate change, and how far is half of the stride?"
+    hint = "lambdas {2:g}, {3:g}, {4:g}: by how much does the estimate change a unit, and how many are half a stride?"
     return compared(answer, cases, right, slips, hint, 1e-6)
 
 

@@ -78,9 +78,7 @@ def price_that_keeps(answer) -> str | None:
             return quality * price - quality**2 * cost
 
         if not earned(found) >= outside - 1e-9:
-            return (
-                f"at cost {cost} the node earns less than {outside} and leaves. What does it earn at its best quality?"
-            )
+            return f"at cost {cost} the node earns less than {outside} and leaves. What is its best quality in [0, 1]?"
         if outside and not earned(found * (1 - 1e-3)) < outside:
             return (
                 f"at cost {cost} and outside option {outside} a lower price would keep the node too. "

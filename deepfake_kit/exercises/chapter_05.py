@@ -76,7 +76,7 @@ def _deterring_stake(answer) -> str | None:
         if value == reward:
             return "Your stake ignores cost and detection. Write both expected gains down: when are they equal?"
         if exact == 0 and value < 0:
-            return "A stake cannot be negative: where the lost reward already deters, none is needed."
+            return "A stake cannot be negative: 0 where the lost reward deters. Else: when are both gains equal?"
         if value < exact:
             return (
                 f"With reward {reward}, cost {cost} and detection {detection}, a node that skips the work still "

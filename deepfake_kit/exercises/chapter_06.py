@@ -141,7 +141,7 @@ def divided_by(answer) -> str | None:
         return fits[0] if fits else "neither"
 
     slips = {
-        "not that one here. Compute both percentages, and compare each with what is printed.": {
+        "not that one: divided by it, the difference gives another percentage. Compute both and compare.": {
             "names": ("other", "own")
         },
         "one of the two does give it, rounded to two decimals. Compute both.": lambda *given: "neither",

@@ -39,7 +39,7 @@ def _auc_range(answer) -> str | None:
 
 def _cvar(answer) -> str | None:
     random = np.random.default_rng(83)
-    shapes = ((4, 0.375), (10, 1.0), (10, 0.05), (1, 0.5), (8, 0.5), (14, 0.9))
+    shapes = ((8, 0.5), (4, 0.375), (10, 1.0), (10, 0.05), (1, 0.5), (14, 0.9))
     cases = [(np.round(random.exponential(1, n), 1), alpha) for n, alpha in shapes]
 
     def right(losses, alpha):
@@ -56,7 +56,7 @@ def _cvar(answer) -> str | None:
         ),
         "That is the mean of all. Sort from the worst: how many make up the share alpha?": lambda x, alpha: x.mean(),
     }
-    hint = "For a share of {1}: what does the printed minimum give at each loss as eta?"
+    hint = "How many losses are the share {1}? Average that many, from the worst; the last may count in part."
     return compared(answer, cases, right, slips, hint)
 
 

@@ -83,7 +83,7 @@ def _pictures(answer) -> str | None:
         if abs(ours * 1.96 - exact) <= 1e-2 * exact or abs(ours * 1.96**2 - exact) <= 1e-2 * exact:
             return "The difference shall be 1.96 standard errors, and an error shrinks with the root of m."
         if ours < exact:
-            return f"Too few for {a} and {b}. Both accuracies carry an error; their variances add."
+            return f"Too few for {a} and {b}. How does an error shrink with m? Both carry one, and variances add."
         return f"More than needed for {a} and {b}. What is the variance of one accuracy measured on m pictures?"
     return None
 

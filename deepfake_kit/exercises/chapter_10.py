@@ -125,7 +125,7 @@ def _still(answer) -> str | None:
         "That counts cells, not faces. A face has to pass every way.": lambda h, bar: (h >= bar).mean(),
         "One way with harm is not enough: the forger picks another.": lambda h, bar: (h.max(1) >= bar).mean(),
     }
-    hint = "For each face: the least harm over all ways. Does it reach the bar?"
+    hint = "For each face: the least harm over all ways. Count the faces whose least harm reaches the bar."
     cases = [(np.round(random.random((n, ways)), 1), bar) for n, ways, bar in cases]
     return compared(answer, cases, lambda h, bar: (h.min(1) >= bar).mean(), slips, hint)
 

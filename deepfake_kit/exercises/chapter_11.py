@@ -87,7 +87,7 @@ def _trust(answer) -> str | None:
         "too few bytes": good.tobytes()[:-1],
         "too many bytes": good.tobytes() + b"\0",
         "none at all": b"",
-        "a number that is none": np.array([1, np.nan, 2], "<f4").tobytes(),
+        "NaN, which is no number": np.array([1, np.nan, 2], "<f4").tobytes(),
         "an infinite number": np.array([1, np.inf, 2], "<f4").tobytes(),
     }
     for what, raw in bad.items():

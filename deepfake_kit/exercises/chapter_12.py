@@ -94,7 +94,7 @@ def _state(answer) -> str | None:
     def right(found, hashes, fits, listed):
         return "no manifest" if not found else "invalid" if not (hashes and fits) else "trusted" if listed else "valid"
 
-    hint = "Wrong for found: {0}, hashes match: {1}, signature fits: {2}, issuer listed: {3}. What is asked first?"
+    hint = "Found: {0}, hashes match: {1}, signature fits: {2}, issuer listed: {3}. Which is the first False, if any?"
     return compared(answer, product((True, False), repeat=4), right, {}, hint)
 
 

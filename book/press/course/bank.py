@@ -334,6 +334,6 @@ def sheet(drawn: list[Question], seed: int, answers: bool) -> str:
     lines += [] if answers else ["Name: ____________________", ""]
     for place, question in enumerate(drawn, 1):
         said = f"{question.answer:.4g}" if answers else question.text
-        lines += [f"**{place}.** ({question.points} points) {said}", ""]
+        lines += [f"**{place}.** ({question.points} point{'s'[: question.points > 1]}) {said}", ""]
         lines += [] if answers else ["Answer: ____________________", ""]
     return "\n".join(lines)

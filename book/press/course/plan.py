@@ -283,7 +283,7 @@ def offline(root: Path, found: list[Outline]) -> tuple[str, str]:
         "|---|---|---|",
         "| wheels | `python -m pip download -r requirements.lock -d offline/wheels` | `offline/wheels` |",
         "| pages | `make zip` | `offline/deepfakes-book.zip` |",
-        "| notebooks | this folder's `student` | `offline/student` |",
+        "| notebooks, script | this folder's `student` and `rehearse.sh` | `offline` |",
     ]
     for name in sets:
         source = data.source(name)
@@ -296,7 +296,7 @@ def offline(root: Path, found: list[Outline]) -> tuple[str, str]:
         )
     lines += [
         "",
-        "Then `sh rehearse.sh` on one lab machine, in the copy of the project with the folder `offline` in it.",
+        "Then `sh offline/rehearse.sh` on one lab machine, in the copy of the project that holds the folder `offline`.",
     ]
     script = FILE.with_name("rehearse.sh").read_text(encoding="utf-8").replace("CHAPTERS", names)
     return "\n".join(lines) + "\n", script
