@@ -76,7 +76,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _set(name: str) -> str:
-    return one_of("data set", name, SETS)
+    try:
+        return one_of("data set", name, SETS)
+    except ValueError as error:  # of which argparse would leave out the words
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _root(given: Path | None) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deepfake_kit import paths
 from deepfake_kit.cache import write_whole
-from deepfake_kit.valid import one_of
+from deepfake_kit.valid import one_of, spelt
 
 
 def add(commands) -> None:
@@ -32,7 +32,10 @@ def add(commands) -> None:
     guard = commands.add_parser("protect", help="protected copies of pictures, against the book's small editors")
     guard.add_argument("source", metavar="IMAGE_OR_FOLDER", help="square pictures of 32 to 512 pixels, in steps of 16")
     guard.add_argument(
-        "--budget", type=float, default=0.025, help="largest change, as a share of the range; default: 0.025"
+        "--budget",
+        type=spelt(float, "a number"),
+        default=0.025,
+        help="largest change, as a share of the range; default: 0.025",
     )
     guard.add_argument("--method", default="robust", help="robust (default: through platforms) or pgd")
     guard.add_argument("--out", metavar="FOLDER", help="where the copies go; default: beside the pictures")
@@ -65,6 +68,7 @@ def _detect(options) -> int:
     from tqdm import tqdm
 
     from deepfake_kit.detect import detector as d
+    from deepfake_kit.images import open_picture
 
     files = d.pictures_in(paths.absolute(options.pictures))
     table, maps = _written("--csv", options.csv), _written("--explain", options.explain, folder=True)
@@ -72,13 +76,23 @@ def _detect(options) -> int:
         raise ValueError(f"--csv: {options.csv!r} exists; valid: a new file, nothing is overwritten")
     if maps and maps.exists() and (not maps.is_dir() or any(maps.iterdir())):
         raise ValueError(f"--explain: {options.explain!r} is not empty; valid: a new or empty folder")
-    detector = d.load(options.model)
-    print(detector.said(), file=sys.stderr)
+    unread = {}
+    for path in files:  # up to the first that can be read: a network takes its time to load
+        try:
+            open_picture(path)
+            break
+        except (ValueError, OSError) as error:
+            unread[path] = error
+    if len(unread) < len(files):
+        detector = d.load(options.model)
+        print(detector.said(), file=sys.stderr)
     rows = []
     for number, path in enumerate(tqdm(files, unit="picture", file=sys.stderr)):
         name = os.path.relpath(path, paths.here())
         name = f"./{name}" if name.startswith(tuple("=+-@")) else name  # which a spreadsheet would take for a formula
         try:
+            if path in unread:
+                raise unread[path]
             image, pixels = detector.open(path)
         except (ValueError, OSError) as error:
             tqdm.write(f"deepfake-kit: skipped: {error}", file=sys.stderr)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from numbers import Integral
 
 
@@ -61,6 +63,25 @@ def whole(argument: str, given, low: int, high: int) -> int:
     return int(given)
 
 
+def spelt(kind: type, valid: str, fits: Callable[[float], bool] = lambda number: True) -> Callable[[str], float]:
+    """For argparse, as ``type=``: reads a word as a number of this kind that fits; its error says what is `valid`.
+
+    >>> seconds("2.5")
+    2.5
+    """
+
+    def number(word: str) -> float:
+        with contextlib.suppress(ValueError):
+            if fits(found := kind(word)):
+                return found
+        raise argparse.ArgumentTypeError(f"got {word!r}; valid: {valid}")
+
+    return number
+
+
+seconds = spelt(float, "a number of seconds above 0", lambda number: 0 < number < float("inf"))
+
+
 def finite(argument: str, given):
     """Return `given`, an array or tensor, if all of its numbers are finite.
 
@@ -97,20 +118,3 @@ def numbers(given):
     import numpy as np
 
     return given.detach().cpu().double().numpy() if hasattr(given, "detach") else np.asarray(given, float)
-
-
-def seconds(word: str) -> float:
-    """A time limit from the command line; argparse turns the error into its one line.
-
-    >>> seconds("2.5")
-    2.5
-    """
-    from argparse import ArgumentTypeError
-
-    try:
-        found = float(word)
-    except ValueError:
-        found = float("nan")
-    if not 0 < found < float("inf"):
-        raise ArgumentTypeError(f"{word!r} is not a number of seconds above 0")
-    return found

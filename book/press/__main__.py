@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 
 from deepfake_kit import paths
-from deepfake_kit.valid import seconds
+from deepfake_kit.valid import seconds, spelt
 
 ROOT = Path(__file__).resolve().parents[2]
+WHOLE, FROM_1 = spelt(int, "a whole number"), spelt(int, "a whole number from 1", lambda number: number >= 1)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,7 +32,7 @@ def command(arguments: list[str] | None, prog: str) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     build = commands.add_parser("build", help="execute what changed, render, inspect, publish to _build/html")
     build.add_argument("--profile", default="book")
-    build.add_argument("--jobs", type=int, help="chapters at a time (default: the number of cores)")
+    build.add_argument("--jobs", type=FROM_1, help="chapters at a time (default: the number of cores)")
     build.add_argument("--executor", help="the Snakemake executor plug-in that takes the chapters, e.g. slurm")
     execute = commands.add_parser("execute", help="one chapter's job (called by the build graph)")
     execute.add_argument("chapter")
@@ -55,12 +56,12 @@ def command(arguments: list[str] | None, prog: str) -> int:
     certificate.add_argument("--other", help="the build folder of a second book, instead of making one")
     again = commands.add_parser("again", help="make a few figures once more, chosen by the commit, and compare them")
     again.add_argument("--profile", default="book")
-    again.add_argument("--figures", type=int, default=3)
+    again.add_argument("--figures", type=FROM_1, default=3)
     again.add_argument("--commit", default="", help="what chooses them (default: the checkout's commit)")
     course = commands.add_parser("course", help="student notebooks, solutions, a plan and papers for a course")
     course.add_argument("--chapters", default="", metavar="2,4,6", help="default: all")
-    course.add_argument("--weeks", type=int, default=12)
-    course.add_argument("--seed", type=int, default=0, help="draws the variants of the exercises")
+    course.add_argument("--weeks", type=WHOLE, default=12)
+    course.add_argument("--seed", type=WHOLE, default=0, help="draws the variants of the exercises")
     course.add_argument("--students", help="a file with one name a line: a folder and variants for each")
     course.add_argument("--slides", metavar="PROFILE", help="also execute the chapters, and make slides of the figures")
     course.add_argument("--out", default="course", help="the folder that is written")
@@ -68,7 +69,7 @@ def command(arguments: list[str] | None, prog: str) -> int:
     grade.add_argument("submissions", help="a folder of notebooks or programs, or of one folder a student")
     grade.add_argument("--csv", default="marks.csv", help="the table; reports go to a folder beside it")
     grade.add_argument("--course", help="the folder that course wrote, which knows each student's variants")
-    grade.add_argument("--jobs", type=int, default=2, help="submissions at a time")
+    grade.add_argument("--jobs", type=WHOLE, default=2, help="submissions at a time")
     commands.add_parser("mutants", help="measure the graders again: faults in the solutions, how many are noticed")
     drift = commands.add_parser("drift", help="add the finished book's numbers to a history, and say which moved")
     drift.add_argument("history", type=Path)

@@ -215,9 +215,36 @@ MATHS = """() => Array.from(document.querySelectorAll(
 TOO_WIDE = """() => Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)
   - document.documentElement.clientWidth"""
 
-AXE = """async (off) => {
-  const rules = Object.fromEntries(off.map(name => [name, {enabled: false}]));
-  const found = await axe.run(document, {resultTypes: ['violations'], rules});
+# The ways in which colours meet on the page, with the first five texts of each: their own colour and size, the colour
+# of the text around, the grounds under them, and whether they lie over others. All that are alike are as legible.
+SHADES = """() => {
+  const grounds = new Map();
+  window.shades = new Map();
+  const ground = node => {
+    if (!node) return '';
+    if (!grounds.has(node)) {
+      const {backgroundImage, backgroundColor, opacity, position} = getComputedStyle(node);
+      const own = [backgroundImage, backgroundColor, opacity, position.replace('relative', 'static')].join(' ');
+      grounds.set(node, own === 'none rgba(0, 0, 0, 0) 1 static' ? ground(node.parentElement)
+        : own + (/^none rgb\\(.* 1 static$/.test(own) ? '' : ground(node.parentElement)));
+    }
+    return grounds.get(node);
+  };
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const node = texts.currentNode.parentElement;
+    if (!texts.currentNode.data.trim() || !node.checkVisibility()) continue;
+    const {color, fontSize, fontWeight, textDecorationLine} = getComputedStyle(node), kind = node.tagName === 'A';
+    const around = getComputedStyle(node.parentElement).color;
+    const shade = [kind, color, around, fontSize, fontWeight, textDecorationLine, ground(node)].join(' ');
+    window.shades.set(shade, [...window.shades.get(shade) ?? [], node].slice(0, 5));
+  }
+  return [...window.shades.keys()];
+}"""
+
+AXE = """async ([options, shades]) => {
+  const where = shades ? {include: shades.flatMap(shade => window.shades.get(shade))} : document;
+  const found = await axe.run(where, {resultTypes: ['violations'], ...options});
   return found.violations.map(one => ({id: one.id, impact: one.impact, help: one.help,
     nodes: one.nodes.map(node => ({target: node.target.join(' '), html: node.html.slice(0, 160),
       why: (node.failureSummary || '').split('\\n').slice(1).join('; ').trim()}))}));
@@ -231,19 +258,31 @@ def go(page: object, url: str) -> None:
         raise TimeoutError(f"the widgets of {url} are not drawn after 15 s")
 
 
-def violations(page: object, axe: str) -> list[dict]:
-    """Run axe-core on the page as it is; return the serious and critical violations."""
+def violations(page: object, axe: str, rules: Iterable[str] = (), shades: list[str] | None = None) -> list[dict]:
+    """Run axe-core on the page as it is, without `rules`, or by these alone on the texts of some :data:`SHADES`.
+
+    Returns the serious and critical violations.
+    """
     if not page.evaluate("() => typeof window.axe === 'object'"):
         page.evaluate(axe)
-    return [one for one in page.evaluate(AXE, list(AXE_OFF)) if one["impact"] in IMPACTS]
+    off = {"rules": {name: {"enabled": False} for name in (*AXE_OFF, *rules)}}
+    found = page.evaluate(AXE, [{"runOnly": list(rules)} if shades else off, shades])
+    return [one for one in found if one["impact"] in IMPACTS]
 
 
-LOOKS = ((WIDE, "light"), (WIDE, "dark"), (PHONE, "dark"), (PHONE, "light"))
+LOOKS = ((WIDE, "light"), (PHONE, "dark"), (WIDE, "dark"), (PHONE, "light"))
+OF_COLOURS = ("color-contrast", "link-in-text-block")
 
 
-def look_http(browser: object, base: str, name: str, axe: str | None, questions: Mapping[str, str] = {}) -> list[Visit]:
-    """Open one page over HTTP and look at it in each of :data:`LOOKS`; a question is a script that the page answers."""
-    page, visits = new_page(browser), []
+def look_http(
+    browser: object, base: str, name: str, axe: str | None, questions: Mapping[str, str] = {}, judged: set | None = None
+) -> list[Visit]:
+    """Open one page over HTTP and look at it in each of :data:`LOOKS`; a question is a script that the page answers.
+
+    The first two looks show both widths and both themes, and axe-core judges all. What the others can add is a
+    text that is seen there alone, in colours of its own; those whose :data:`SHADES` are in `judged` add nothing.
+    """
+    page, visits, judged = new_page(browser), [], set() if judged is None else judged
     log = Visit(name, "http", *LOOKS[0])
     watch(page, log, base)
     try:
@@ -257,7 +296,12 @@ def look_http(browser: object, base: str, name: str, axe: str | None, questions:
             else:
                 page.wait_for_timeout(400)  # the theme answers a change of width after 300 ms
             visit.too_wide = max(0, page.evaluate(TOO_WIDE))
-            visit.violations = violations(page, axe) if axe else []
+            if axe:
+                shades = page.evaluate(SHADES)
+                new = shades if len(visits) < 2 else [shade for shade in shades if shade not in judged]
+                visit.violations = violations(page, axe, OF_COLOURS, new) if new else []
+                judged.update([] if visit.violations else new)
+                visit.violations += violations(page, axe, OF_COLOURS) if len(visits) < 2 else []
             visit.answers = {key: page.evaluate(script) for key, script in questions.items()}
             visits.append(visit)
     finally:
@@ -330,10 +374,11 @@ def inspect(
         pages = looked_at(site)
     script = Path(axe).read_text(encoding="utf-8") if axe else None
     visits: list[Visit] = []
+    judged: set[str] = set()
     start = open_browser() if browser is None else contextlib.nullcontext(browser)
     with start as running, serve(site) as base:
         for name in pages:
-            visits += look_http(running, base, name, script, questions)
+            visits += look_http(running, base, name, script, questions, judged)
             visits.append(look_file(running, site, name, questions))
     return visits
 

@@ -416,11 +416,15 @@ def test_broken_formula_is_stopped(chromium, third_party, tmp_path, formula, wor
     assert any(words in problem for problem in problems), problems
 
 
-def test_dark_looks_are_judged_dark(chromium, axe, tmp_path):
-    style = "<style>@media (prefers-color-scheme: dark){p{color:#111;background:#000}}</style>"
-    write_page(tmp_path, f"{style}<p>Dark.</p>")
+@pytest.mark.parametrize("fault", ["color:#111;background:#000", "color:#767676;opacity:.8;background:#fff"])
+@pytest.mark.parametrize(("width", "theme"), browser.LOOKS)
+def test_a_text_that_one_look_alone_shows_in_bad_colours_is_judged_there(chromium, axe, tmp_path, width, theme, fault):
+    side = "min" if width == browser.WIDE else "max"
+    where = f"(prefers-color-scheme: {theme}) and ({side}-width: 600px)"
+    style = f"<style>.one{{display:none}} @media {where}{{.one{{display:block;{fault}}}}}</style>"
+    write_page(tmp_path, f"{style}<p>Seen everywhere.</p><p class=one>Seen here alone.</p>")
     visits = look(chromium, tmp_path, "index.html", axe)
-    assert {visit.theme for visit in visits if visit.violations} == {"dark"}
+    assert [(visit.width, visit.theme) for visit in visits if visit.violations] == [(width, theme)]
 
 
 def test_widget_that_is_not_drawn_is_an_error(chromium, tmp_path, monkeypatch):

@@ -44,7 +44,23 @@ def test_a_time_limit_is_a_number_above_zero(limit, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["run", CHAPTER, "--limit", limit])
     assert stopped.value.code == 2
-    assert f"{limit!r} is not a number of seconds above 0" in capsys.readouterr().err
+    assert f"--limit: got {limit!r}; valid: a number of seconds above 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["protect", "a.png", "--budget", "much"], "--budget: got 'much'; valid: a number"),
+        (["arena", "run", "a.py", "--limit", "0"], "--limit: got '0'; valid: a number of seconds above 0"),
+        (["course", "--weeks", "six"], "--weeks: got 'six'; valid: a whole number"),
+        (["course", "--seed", "1.5"], "--seed: got '1.5'; valid: a whole number"),
+        (["grade", ".", "--jobs", "all"], "--jobs: got 'all'; valid: a whole number"),
+    ],
+)
+def test_a_word_that_is_no_number_is_told_what_is_valid(words, said, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == 2 and said in capsys.readouterr().err
 
 
 def test_a_place_that_cannot_be_written_is_one_line_and_status_1(tmp_path, capsys):

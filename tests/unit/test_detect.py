@@ -255,6 +255,19 @@ def test_a_folder_is_scored_line_by_line_and_a_corrupt_file_is_skipped(folder, t
     assert len(list((tmp_path / "maps").iterdir())) == 5
 
 
+def test_no_model_is_loaded_where_no_picture_can_be_read(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(d, "load", lambda name: pytest.fail("a network was loaded"))
+    for name in ("a.png", "b.JPG"):
+        (folder / name).write_text("no picture")
+    for path in ("c.webp", "d.bmp", "e.tiff"):
+        (folder / "more" / path).unlink()
+    for place, count in ((folder, 3), (folder / "more" / "notes.txt", 1)):
+        table = tmp_path / f"{count}.csv"
+        assert main(["detect", str(place), "--csv", str(table)]) == 1
+        assert capsys.readouterr().err.count("deepfake-kit: skipped: ") == count
+        assert [row[4] for row in csv.reader(table.open())] == ["remark", *["not read"] * count]
+
+
 def test_one_picture_scores_as_in_its_folder(folder, capsys):
     main(["detect", str(folder), "--model", SMALL])
     among = capsys.readouterr().out.splitlines()[1]
