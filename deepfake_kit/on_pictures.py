@@ -35,15 +35,13 @@ def add(commands) -> None:
         "--budget",
         type=spelt(float, "a number"),
         default=0.025,
-        help="largest change, as a share of the range; default: 0.025",
+        help="largest change, a share of the range; default: 0.025",
     )
     guard.add_argument("--method", default="robust", help="robust (default: through platforms) or pgd")
     guard.add_argument("--out", metavar="FOLDER", help="where the copies go; default: beside the pictures")
     guard.set_defaults(command=_protect)
 
-    weights = commands.add_parser(
-        "fetch-weights", help="get pretrained weights, for a machine or a lab without network"
-    )
+    weights = commands.add_parser("fetch-weights", help="get pretrained weights, for a lab without network")
     weights.add_argument("names", nargs="*", metavar="NAME", help="which ones; default: all")
     weights.add_argument("--to", metavar="FOLDER", help="also copy them there; let $DEEPFAKE_KIT_WEIGHTS name it")
     weights.set_defaults(command=_fetch_weights)
@@ -60,6 +58,16 @@ def _written(option: str, given: str | None, folder: bool = False) -> Path | Non
     return place
 
 
+def _refused(path: Path) -> Exception | None:
+    """Why a file cannot be read as a picture."""
+    from deepfake_kit.data.readers import read_image
+
+    try:
+        read_image(path)
+    except (ValueError, OSError) as error:
+        return error
+
+
 def _detect(options) -> int:
     import csv
     import io
@@ -67,8 +75,8 @@ def _detect(options) -> int:
     import torch
     from tqdm import tqdm
 
+    from deepfake_kit.data import readers
     from deepfake_kit.detect import detector as d
-    from deepfake_kit.images import open_picture
 
     files = d.pictures_in(paths.absolute(options.pictures))
     table, maps = _written("--csv", options.csv), _written("--explain", options.explain, folder=True)
@@ -76,24 +84,15 @@ def _detect(options) -> int:
         raise ValueError(f"--csv: {options.csv!r} exists; valid: a new file, nothing is overwritten")
     if maps and maps.exists() and (not maps.is_dir() or any(maps.iterdir())):
         raise ValueError(f"--explain: {options.explain!r} is not empty; valid: a new or empty folder")
-    unread = {}
-    for path in files:  # up to the first that can be read: a network takes its time to load
-        try:
-            open_picture(path)
-            break
-        except (ValueError, OSError) as error:
-            unread[path] = error
-    if len(unread) < len(files):
-        detector = d.load(options.model)
+    detector = None if all(map(_refused, files)) else d.load(options.model)  # a network takes its time to load
+    if detector:
         print(detector.said(), file=sys.stderr)
     rows = []
     for number, path in enumerate(tqdm(files, unit="picture", file=sys.stderr)):
         name = os.path.relpath(path, paths.here())
         name = f"./{name}" if name.startswith(tuple("=+-@")) else name  # which a spreadsheet would take for a formula
         try:
-            if path in unread:
-                raise unread[path]
-            image, pixels = detector.open(path)
+            image, pixels = detector.open(path) if detector else readers.read_image(path)
         except (ValueError, OSError) as error:
             tqdm.write(f"deepfake-kit: skipped: {error}", file=sys.stderr)
             rows.append([name, "", "", "", "not read"])
