@@ -84,6 +84,9 @@ def _install(folder: Path, wanted: str) -> int:
                 return 2
             shutil.rmtree(folder, ignore_errors=True)  # a half-made one is not worth mending
             venv.create(folder, with_pip=True)
+        else:  # its scripts to begin a session name where it was made
+            builder = venv.EnvBuilder()
+            builder.setup_scripts(builder.ensure_directories(str(folder)))
         same = stamp.is_file() and stamp.read_text(encoding="utf-8").split()[:1] == wanted.split()[:1]
         stamp.unlink(missing_ok=True)  # cut short from here on, it counts as half-made
         python = str(folder / "bin" / "python")

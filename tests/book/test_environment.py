@@ -68,6 +68,9 @@ def test_a_moved_checkout_leads_its_environment_to_itself_and_keeps_the_packages
     assert environment.main() == 0 and environment.main() == 0
     assert len(calls) == 1 and str(moved) in calls[0] and "--no-deps" in calls[0]
     assert stamp(moved).read_text() == wanted(moved)
+    words = ["sh", "-c", '. "$0" && echo "$VIRTUAL_ENV"', moved / ".venv" / "bin" / "activate"]
+    said = subprocess.Popen(words, stdout=subprocess.PIPE, text=True).communicate()[0]
+    assert said.strip() == str(moved / ".venv")
 
 
 def test_pip_builds_what_comes_as_sources_with_locked_tools_too(folder, monkeypatch):
