@@ -23,7 +23,7 @@ try:
 except ImportError:  # run from a checkout that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from deepfake_kit import cache, data
+from deepfake_kit import cache, data, paths
 from deepfake_kit.data import downloads, hashes, places, readers
 from deepfake_kit.data import folders as face_folders
 from deepfake_kit.data.sources import SOURCES, Source
@@ -84,9 +84,9 @@ def _set(name: str) -> str:
 
 def _root(given: Path | None) -> Path:
     if given is not None:
-        return given.expanduser()
+        return paths.absolute(given)
     if os.environ.get("DEEPFAKE_KIT_DATA"):
-        return Path(os.environ["DEEPFAKE_KIT_DATA"]).expanduser()
+        return paths.absolute(os.environ["DEEPFAKE_KIT_DATA"])
     return cache.cache_folder()
 
 

@@ -214,12 +214,14 @@ SECRETS = {"id_rsa": b"secret", "holiday.mp4": b"film", "notes.txt": b"x", "phot
 
 
 @pytest.mark.parametrize("name", list(trees.TREES))
-def test_import_from_a_full_folder_takes_only_what_is_part_of_the_set(name, tiny, tmp_path, capsys):
+def test_import_from_a_full_folder_takes_only_what_is_part_of_the_set(name, tiny, tmp_path, capsys, monkeypatch):
     given = obtained(name, tmp_path)
     if given.is_file():
         (tmp_path / "downloads").mkdir()
         given = given.rename(tmp_path / "downloads" / given.name).parent
-    assert run(name, "--root", tiny / "a", "--accept-terms", "--from", given) == 0
+    tiny.mkdir()
+    monkeypatch.chdir(tiny)  # a relative folder is relative to where the command is given
+    assert run(name, "--root", "a", "--accept-terms", "--from", given) == 0
     served.put(given, SECRETS)
     served.put(given / "priv", SECRETS)
     served.put(given / "__MACOSX" / "train", {"._1.jpg": b"x"})

@@ -289,12 +289,15 @@ def offline(root: Path, found: list[Outline]) -> tuple[str, str]:
         source = data.source(name)
         people = ", photographs of people" if source.photographs_of_people else ""
         command = f"python data_scripts/fetch.py {name} --root offline/data --accept-terms"
+        command += "" if source.urls else " --from FILE"
         lines.append(f"| data: {name}{people} | `{command}` | `offline/data` |")
     for name in weights:
         lines.append(
             f"| weights: {name} | `deepfake-kit fetch-weights {name} --to offline/weights` | `offline/weights` |"
         )
     lines += [
+        "",
+        "A set with `--from FILE` has no address: without these words the command says of whom to ask for it.",
         "",
         "Then `sh offline/rehearse.sh` on one lab machine, in the copy of the project that holds the folder `offline`.",
     ]
