@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,12 +54,6 @@ def said(path: str | os.PathLike) -> str:
     return text if text.isprintable() else repr(text)
 
 
-def build(root: Path) -> Path:
-    """Where everything that is built goes: ``$DEEPFAKE_BOOK_BUILD``, else ``_build`` in the repository `root`."""
-    named = os.environ.get("DEEPFAKE_BOOK_BUILD")
-    return absolute(named) if named else root / "_build"
-
-
 def notebooks(start: Path | None = None) -> Path:
     """The ``notebooks`` folder of the copy of the repository one stands in.
 
@@ -86,28 +79,6 @@ def fixed() -> dict[str, str]:
         parts = os.environ["PYTHONPATH"].split(os.pathsep)
         found["PYTHONPATH"] = os.pathsep.join(str(absolute(part)) for part in parts if part)
     return found
-
-
-def home(folder: Path) -> dict[str, str]:
-    """Variables for a machine whose home cannot be written; empty where it can.
-
-    Matplotlib, IPython, Jupyter, Snakemake, npm and vvm all write below ``$HOME``. A home inside `folder` takes its
-    place; data that lie in the cache of the real one are still found.
-    """
-    with contextlib.suppress(OSError, RuntimeError):
-        with tempfile.TemporaryFile(dir=Path("~").expanduser()):
-            return {}
-    made = folder / "home"
-    try:
-        (made / ".cache").mkdir(parents=True, exist_ok=True)
-    except OSError:
-        made = Path(tempfile.mkdtemp(prefix="home-"))
-        (made / ".cache").mkdir()
-    cached = Path(os.path.expanduser("~/.cache/deepfake-kit"))
-    link = made / ".cache" / "deepfake-kit"
-    if cached.is_absolute() and cached.is_dir() and not link.exists():
-        link.symlink_to(cached)
-    return {"HOME": str(made)}
 
 
 @contextlib.contextmanager

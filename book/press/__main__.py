@@ -12,6 +12,7 @@ from pathlib import Path
 
 from deepfake_kit import paths
 from deepfake_kit.valid import seconds, spelt
+from press import places
 
 ROOT = Path(__file__).resolve().parents[2]
 WHOLE, FROM_1 = spelt(int, "a whole number"), spelt(int, "a whole number from 1", lambda number: number >= 1)
@@ -187,7 +188,7 @@ def _words(options) -> int:
 def _bind(options) -> int:
     from press import bind
 
-    folder = paths.build(ROOT)
+    folder = places.build(ROOT)
     if not (folder / "html" / "results.json").is_file():
         raise FileNotFoundError(f"{folder / 'html'} holds no book: make book first")
     site, light = (folder / "html").resolve(), options.kind == "light"
@@ -248,7 +249,7 @@ def _drift(options) -> int:
 
     from press import drift
 
-    results = json.loads((paths.build(ROOT) / "html" / "results.json").read_text(encoding="utf-8"))
+    results = json.loads((places.build(ROOT) / "html" / "results.json").read_text(encoding="utf-8"))
     moved = drift.add(paths.absolute(options.history), results, datetime.date.today().isoformat())
     print("\n".join(moved or ["no number moved with a library's version"]))
     return 0

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from deepfake_kit import paths
 from deepfake_kit.notebook import settings
-from press import assets, keys, nets, speed, stage, worker
+from press import assets, keys, nets, places, speed, stage, worker
 from press.runs.kernel import end
 
 UNTOUCHED = "the last good site, if there is one, stays in place"
@@ -44,10 +44,10 @@ def build(root: Path, profile: str = "book", jobs: int | None = None, executor: 
         If a chapter or a gate fails; the last good site stays in place.
     """
     settings.one_of("profile", profile, settings.PROFILES)
-    folder = paths.build(root)
+    folder = places.build(root)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder) as lock, paths.variables({**paths.fixed(), **paths.home(folder)}):
+        with _alone(folder) as lock, paths.variables({**paths.fixed(), **places.home(folder)}):
             return _build(root, folder, profile, jobs, executor, lock)
     except (OSError, assets.AssetError) as error:
         raise SystemExit(f"the build stopped: {error}; {UNTOUCHED}") from None

@@ -19,7 +19,7 @@ from deepfake_kit import paths
 from deepfake_kit.cache import write_whole
 from deepfake_kit.notebook import bands
 from deepfake_kit.notebook.page import METADATA_KEY
-from press import templates
+from press import places, templates
 from press.runs import execute
 
 KEPT = Path("results") / "certificate.json"
@@ -54,7 +54,7 @@ def make(root: Path, profile: str, other: Path | None = None) -> Path:
     """
     from press import build
 
-    first = paths.build(root)
+    first = places.build(root)
     build.build(root, profile)
     if other is None:
         other = first / "certificate"
@@ -100,7 +100,7 @@ def again(root: Path, profile: str, count: int, commit: str = "") -> list[dict]:
     list of dict
         Rows ``chapter, type, id, status, note``, one a figure.
     """
-    folder = paths.build(root)
+    folder = places.build(root)
     plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
     if plan["profile"] != profile:
         raise ValueError(f"profile: the last build is at {plan['profile']!r}, got {profile!r}")

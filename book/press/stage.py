@@ -15,7 +15,6 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from deepfake_kit import paths
 from deepfake_kit.notebook import claims, kept, settings
 from press import (
     assets,
@@ -34,6 +33,7 @@ from press import (
     mend,
     nets,
     pages,
+    places,
     previews,
     report,
     sources,
@@ -74,7 +74,7 @@ def render(root: Path, plan: dict, site: str) -> int:
 
     Everything happens under ``_build/sites/<site>``; what is wrong is listed there in ``problems.txt``.
     """
-    folder = paths.build(root) / "sites" / site
+    folder = places.build(root) / "sites" / site
     shutil.rmtree(folder, ignore_errors=True)
     source = folder / "source"
     source.mkdir(parents=True)
@@ -165,7 +165,7 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
     asked, wheel = {}, assets.numpy_wheel(fetch=False)
     ready = nets.write(source / "_extra" / nets.PLACE, list(plan["chapters"]), root)
     for name, row in plan["chapters"].items():
-        executed = paths.build(root) / "executed" / plan["profile"] / name / row["key"]
+        executed = places.build(root) / "executed" / plan["profile"] / name / row["key"]
         notebook = nbformat.read(executed / "notebook.ipynb", as_version=4)
         (downloads / f"{name}.ipynb").write_text(sources.download(notebook, address), encoding="utf-8")
         for anchor, picture in decorate.nights(notebook).items():
@@ -203,11 +203,11 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
     atlas.write(source / "_extra" / "book" / "atlas", thumbnails)
     if "file: book/kit" in (source / "_toc.yml").read_text(encoding="utf-8"):
         kit.write(source / kit.FILE)
-    assets.copy(source, paths.build(root) / "third_party")
+    assets.copy(source, places.build(root) / "third_party")
     if any(name.startswith("05_") for name in plan["chapters"]):
-        live.market(source / "_extra" / "_static" / "live", paths.build(root) / "third_party")
+        live.market(source / "_extra" / "_static" / "live", places.build(root) / "third_party")
     if wheel and asked:
-        live.write(source / "_extra" / live.PLACE, paths.build(root) / "third_party" / "node_modules", wheel, asked)
+        live.write(source / "_extra" / live.PLACE, places.build(root) / "third_party" / "node_modules", wheel, asked)
     return results
 
 

@@ -10,10 +10,9 @@ import os
 import shutil
 from pathlib import Path
 
-from deepfake_kit import paths
 from deepfake_kit.cache import write_whole
 from deepfake_kit.notebook import settings
-from press import keys
+from press import keys, places
 from press.runs import execute, results
 
 
@@ -36,7 +35,7 @@ def work(root: Path, chapter: str, profile: str, key: str) -> None:
     ValueError
         If what ran is not what the key stands for.
     """
-    built = paths.build(root)
+    built = places.build(root)
     folder, progress = built / "executed" / profile / chapter / key, built / "progress" / f"{chapter}.json"
 
     cells = 0

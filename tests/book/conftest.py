@@ -6,12 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-from press import assets, browser
-
-from deepfake_kit import paths
+from press import assets, browser, places
 
 ROOT = Path(__file__).resolve().parents[2]
-THIRD_PARTY = paths.build(ROOT) / "third_party"
+THIRD_PARTY = places.build(ROOT) / "third_party"
 
 
 def missing(reason: str) -> None:
@@ -52,7 +50,7 @@ def axe(third_party) -> str:
 @pytest.fixture(scope="session")
 def site() -> Path:
     """The published site, or the one that BOOK_SITE names."""
-    folder = Path(os.environ.get("BOOK_SITE", paths.build(ROOT) / "html"))
+    folder = Path(os.environ.get("BOOK_SITE", places.build(ROOT) / "html"))
     if not (folder / "index.html").is_file():
         missing("the book is not built: make book, then make site-test")
     return folder.resolve()

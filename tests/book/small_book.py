@@ -11,8 +11,7 @@ import sys
 from pathlib import Path
 
 import nbformat
-
-from deepfake_kit import paths
+from press import places
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTER = """title: {title}
@@ -87,7 +86,7 @@ def make_book(folder: Path) -> Path:
         'run.say("The line has {points} points.", points=run.settings.points)',
     )
     write(folder, "92_other", FIGURE)
-    third_party = paths.build(ROOT) / "third_party"
+    third_party = places.build(ROOT) / "third_party"
     if third_party.is_dir():
         (folder / "_build").mkdir()
         (folder / "_build" / "third_party").symlink_to(third_party)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import small_book
-from press import stage
+from press import places, stage
 
 from deepfake_kit import paths
 
@@ -141,7 +141,7 @@ def test_a_command_forgets_the_folder_of_an_older_one(tmp_path, monkeypatch):
 
 def test_a_home_that_works_is_left_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert paths.home(tmp_path / "build") == {} and not (tmp_path / "build").exists()
+    assert places.home(tmp_path / "build") == {} and not (tmp_path / "build").exists()
 
 
 def test_without_a_home_the_build_lends_one_and_the_cached_data_stay_in_reach(tmp_path, monkeypatch):
@@ -149,7 +149,7 @@ def test_without_a_home_the_build_lends_one_and_the_cached_data_stay_in_reach(tm
     (home / ".cache" / "deepfake-kit" / "kept").mkdir(parents=True)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setattr(paths.tempfile, "TemporaryFile", no_writing)
-    found = paths.home(tmp_path / "build")
+    found = places.home(tmp_path / "build")
     assert found == {"HOME": str(tmp_path / "build" / "home")}
     assert (Path(found["HOME"]) / ".cache" / "deepfake-kit" / "kept").is_dir()
 
@@ -163,7 +163,7 @@ def test_the_kit_imports_its_chain_without_a_home(tmp_path):
     code = """if True:
         import subprocess, sys, pathlib
         from deepfake_kit import paths
-        with paths.variables(paths.home(pathlib.Path(sys.argv[1]))):
+        with paths.variables(places.home(pathlib.Path(sys.argv[1]))):
             sys.exit(subprocess.run([sys.executable, "-c", "from deepfake_kit.chain import evm"]).returncode)
         """
     env = {**os.environ, "PYTHONPATH": str(small_book.ROOT), "HOME": str(tmp_path / "none")}

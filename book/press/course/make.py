@@ -9,9 +9,8 @@ from pathlib import Path
 
 import nbformat
 
-from deepfake_kit import paths
 from deepfake_kit.notebook import settings
-from press import sources, stage
+from press import places, sources, stage
 from press.course import bank, cartridge, notebooks, plan, sheets
 from press.course import slides as deck
 from press.runs import execute
@@ -139,7 +138,7 @@ def course(
                 o.name: deck.deck(o, execute.run(o.name, slides, output=Path(made) / f"{o.name}.ipynb"), page)
                 for o in found
             }
-        deck.write(out / "slides", decks, paths.build(root) / "third_party")
+        deck.write(out / "slides", decks, places.build(root) / "third_party")
     return out
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import yaml
 
-from deepfake_kit import data, paths
+from deepfake_kit import data
 from deepfake_kit.notebook import settings, variants
+from press import places
 from press.course.notebooks import Exercise, chapter
 from press.runs import source as sources
 
@@ -34,7 +35,7 @@ def points(exercise: Exercise) -> int:
 
 def _seconds(root: Path, folder: str) -> dict[str, float]:
     """How long each chapter ran for the pages built there."""
-    built = paths.build(root) / folder / "results.json"
+    built = places.build(root) / folder / "results.json"
     rows = json.loads(built.read_text(encoding="utf-8")) if built.is_file() else []
     return {
         row["chapter"]: row["seconds"] for row in rows if row["profile"] == ("smoke" if "smoke" in folder else "book")

@@ -13,6 +13,7 @@ from pathlib import Path
 from deepfake_kit import paths
 from deepfake_kit.notebook import settings
 from deepfake_kit.valid import one_of
+from press import places
 from press.runs import results
 from press.runs.kernel import Watchdog, use_engine
 from press.runs.source import checked_parameters, default_parameters, normalised
@@ -89,11 +90,11 @@ def run(
     defaults = default_parameters(source)
     # Only what differs is injected, so a page at its defaults shows one parameters cell, not two.
     values = {name: value for name, value in asked.items() if value != defaults[name]}
-    built = paths.build(notebooks.parent)
+    built = places.build(notebooks.parent)
     output = checked_output(output or built / "runs" / f"{chapter}-{profile}.ipynb", notebooks)
     watchdog = Watchdog(limit_seconds)
     use_engine()
-    surroundings = {name: "1" for name in THREAD_VARIABLES} | paths.fixed() | paths.home(built)
+    surroundings = {name: "1" for name in THREAD_VARIABLES} | paths.fixed() | places.home(built)
     with _partial(output) as partial:
         with _explained(chapter, watchdog), paths.variables(surroundings), watchdog:
             papermill.execute_notebook(

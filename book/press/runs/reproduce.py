@@ -7,8 +7,8 @@ import difflib
 import json
 from pathlib import Path
 
-from deepfake_kit import paths
 from deepfake_kit.notebook import bands, claims, kept, settings
+from press import places
 from press.runs import source
 
 MADE_BY = {"figure": "figure", "table": "table", "claim": "claim", "value": "value", "verify": "check"}
@@ -71,7 +71,7 @@ def book(chapter: str, profile: str, root: Path) -> list[dict]:
         found = kept.load(chapter, root)
         return found.about["records"] if found else []
     site = "html" if profile == "book" else f"html-{profile}"
-    file = paths.build(root) / site / "results.json"
+    file = places.build(root) / site / "results.json"
     results = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
     return next((result["records"] for result in results if result["chapter"] == chapter), [])
 

@@ -1,0 +1,38 @@
+"""Where the press builds, and the home of what it starts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from deepfake_kit import paths
+
+
+def build(root: Path) -> Path:
+    """Where everything that is built goes: ``$DEEPFAKE_BOOK_BUILD``, else ``_build`` in the repository `root`."""
+    named = os.environ.get("DEEPFAKE_BOOK_BUILD")
+    return paths.absolute(named) if named else root / "_build"
+
+
+def home(folder: Path) -> dict[str, str]:
+    """Variables for a machine whose home cannot be written; empty where it can.
+
+    Matplotlib, IPython, Jupyter, Snakemake, npm and vvm all write below ``$HOME``. A home inside `folder` takes its
+    place; data that lie in the cache of the real one are still found.
+    """
+    with contextlib.suppress(OSError, RuntimeError):
+        with tempfile.TemporaryFile(dir=Path("~").expanduser()):
+            return {}
+    made = folder / "home"
+    try:
+        (made / ".cache").mkdir(parents=True, exist_ok=True)
+    except OSError:
+        made = Path(tempfile.mkdtemp(prefix="home-"))
+        (made / ".cache").mkdir()
+    cached = Path(os.path.expanduser("~/.cache/deepfake-kit"))
+    link = made / ".cache" / "deepfake-kit"
+    if cached.is_absolute() and cached.is_dir() and not link.exists():
+        link.symlink_to(cached)
+    return {"HOME": str(made)}
