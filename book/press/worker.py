@@ -93,7 +93,7 @@ def differences(root: Path, found: dict, key: str) -> list[str]:
             wrong.append(f"it used {row['name']}, not listed in chapters/{chapter}.yml, weights: {found['profile']}")
         elif (lies := pretrained.fingerprint(row["name"])) != row["sha256"]:
             wrong.append(f"{row['name']}: it used {row['sha256'][:12]}, but {lies[:12]} is found now")
-    return wrong + dataset.differences(found["data"])
+    return wrong + results.other_data(found["data"])
 
 
 def fresh(folder: Path) -> bool:

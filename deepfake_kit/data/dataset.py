@@ -260,24 +260,6 @@ def fingerprint(name: str, root: str | os.PathLike | None = None, split: str | N
     return places.digest(found)
 
 
-def differences(recorded: list[dict]) -> list[str]:
-    """The bytes that a run read against those that lie here, one line a split where they differ.
-
-    Parameters
-    ----------
-    recorded : list of dict
-        Rows with `name`, `split`, `sha256` and `stand_in`; names of no data set are a chapter's own and pass.
-    """
-    wrong = []
-    for row in recorded:
-        if row["name"] not in names():
-            continue
-        lies = fingerprint(row["name"], split=row["split"])
-        if row["sha256"] != lies and not (row["stand_in"] and lies in (STAND_IN, MISSING)):
-            wrong.append(f"{row['name']} {row['split']}: it read {row['sha256'][:12]}, but {lies[:12]} was found here")
-    return wrong
-
-
 def locate(name: str, root: str | os.PathLike | None = None) -> Located:
     """Every place where `name` is looked for, in order, with what lies there and whether checksums hold."""
     wanted = source(name)

@@ -11,7 +11,6 @@ from tqdm import tqdm
 
 from deepfake_kit import data, paths
 from deepfake_kit.cache import write_whole
-from deepfake_kit.data import dataset
 from deepfake_kit.notebook import bands, claims, kept, settings
 from deepfake_kit.valid import one_of, whole
 from press import report
@@ -56,7 +55,7 @@ def _executed(about: settings.Chapter, profile: str, parameters: dict | None = N
             profile,
             parameters,
             progress=show,
-            check=lambda found: dataset.differences(found["data"]),
+            check=lambda found: results.other_data(found["data"]),
             **options,
         )
 

@@ -65,7 +65,7 @@ def run(
         Jupyter kernel to run in.
     check : callable, optional
         Called with what the finished run recorded, see :mod:`press.runs.results`; returns what is wrong
-        with it, such as data other than those that lie here (:func:`deepfake_kit.data.dataset.differences`).
+        with it, such as data other than those that lie here (:func:`press.runs.results.other_data`).
 
     Raises
     ------

@@ -84,3 +84,23 @@ def pictures(executed: Path) -> dict[str, bytes]:
     return {
         record["id"]: base64.b64decode(out.data["image/png"]) for record, out in found if record.get("type") == "figure"
     }
+
+
+def other_data(recorded: list[dict]) -> list[str]:
+    """The bytes that a run read against those that lie here, one line a split where they differ.
+
+    Parameters
+    ----------
+    recorded : list of dict
+        Rows with `name`, `split`, `sha256` and `stand_in`; names of no data set are a chapter's own and pass.
+    """
+    from deepfake_kit.data import dataset
+
+    wrong = []
+    for row in recorded:
+        if row["name"] not in dataset.names():
+            continue
+        lies = dataset.fingerprint(row["name"], split=row["split"])
+        if row["sha256"] != lies and not (row["stand_in"] and lies in (dataset.STAND_IN, dataset.MISSING)):
+            wrong.append(f"{row['name']} {row['split']}: it read {row['sha256'][:12]}, but {lies[:12]} was found here")
+    return wrong
