@@ -14,6 +14,8 @@ from pathlib import Path
 from deepfake_kit.notebook import variants
 from deepfake_kit.valid import one_of, whole
 
+FORM = " (Its numbers are those of the exercise without the line *Here*.)"
+
 
 def exercises() -> dict:
     """Every exercise of the book: ``{"2.1": grader, ...}``."""
@@ -47,6 +49,8 @@ def check(number: str, answer, variant: int = 0) -> bool:
         If there is no such exercise or variant.
     """
     hint = judge(number, answer, variant)
+    if hint and variant and judge(number, answer) is None:
+        hint = "not yet. That answers the book's own exercise; this copy asks for something else. Read its text again."
     print(f"{number}: right." if hint is None else f"{number}: {hint}")
     return hint is None
 
@@ -64,7 +68,7 @@ def judge(number: str, answer, variant: int = 0) -> str | None:
     except Exception as error:  # a student's mistake may raise anything; the message is the hint
         unfit = type(error).__module__ == "deepfake_kit.exercises"  # a grader's own word
         hint = str(error) if unfit else f"your answer raised {type(error).__name__}: {error}"
-    return hint and f"not yet. {hint}"
+    return hint and f"not yet. {hint}{FORM if asked.get('as') else ''}"
 
 
 def _is_stub(answer) -> bool:

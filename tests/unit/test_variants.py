@@ -20,12 +20,19 @@ def test_every_exercise_has_at_least_three_variants():
 
 
 @pytest.mark.parametrize(("notebook", "exercise"), ASKED)
-def test_a_variant_s_reference_passes_its_grader_and_fails_the_others(notebook, exercise):
+def test_a_variant_s_reference_passes_its_grader_and_fails_the_others(notebook, exercise, capsys):
     kinds = range(len(variants.table()[exercise.number]) + 1)
     answers = [reference.answer(notebooks.asked(exercise, kind)[2], notebook) for kind in kinds]
     with np.errstate(all="ignore"):
         passed = [[judge(exercise.number, answers[k], grader) is None for grader in kinds] for k in kinds]
+        told = [check(exercise.number, answers[0], kind) or capsys.readouterr().out for kind in kinds[1:]]
     assert passed == np.eye(len(answers), dtype=bool).tolist()
+    assert all("this copy asks for something else" in line for line in told)
+
+
+def test_a_hint_to_a_variant_says_in_which_form_its_numbers_are():
+    assert "without the line *Here*" in judge("4.1", lambda price, cost: 100 * price / (2 * cost), 1)
+    assert "without the line *Here*" not in judge("2.2", 200, 1) + judge("4.1", lambda price, cost: price, 0)
 
 
 @pytest.mark.parametrize(("notebook", "exercise"), ASKED)
