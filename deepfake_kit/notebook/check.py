@@ -65,10 +65,11 @@ def judge(number: str, answer, variant: int = 0) -> str | None:
         return "not answered yet."
     try:
         hint = grader(variants.back(asked.get("as"), answer), **asked.get("set", {}))
+        hint = hint and hint + FORM * ("as" in asked)
     except Exception as error:  # a student's mistake may raise anything; the message is the hint
         unfit = type(error).__module__ == "deepfake_kit.exercises"  # a grader's own word
         hint = str(error) if unfit else f"your answer raised {type(error).__name__}: {error}"
-    return hint and f"not yet. {hint}{FORM if asked.get('as') else ''}"
+    return hint and f"not yet. {hint}"
 
 
 def _is_stub(answer) -> bool:

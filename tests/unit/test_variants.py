@@ -33,6 +33,7 @@ def test_a_variant_s_reference_passes_its_grader_and_fails_the_others(notebook, 
 def test_a_hint_to_a_variant_says_in_which_form_its_numbers_are():
     assert "without the line *Here*" in judge("4.1", lambda price, cost: 100 * price / (2 * cost), 1)
     assert "without the line *Here*" not in judge("2.2", 200, 1) + judge("4.1", lambda price, cost: price, 0)
+    assert judge("4.1", lambda price, cost: 1 / 0, 1).endswith("division by zero")
 
 
 @pytest.mark.parametrize(("notebook", "exercise"), ASKED)
