@@ -6,6 +6,9 @@ from collections import Counter
 
 
 def pytest_collection_modifyitems(items) -> None:
-    """Files with most slow tests first: pytest-xdist hands files out in this order, and the last should be short."""
-    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: -slow[item.path])
+    """The longest files first: pytest-xdist hands files out in this order, and the last should be short."""
+    seconds = Counter()
+    for item in items:
+        if mark := item.get_closest_marker("slow"):
+            seconds[item.path] += mark.args[0] if mark.args else 20
+    items.sort(key=lambda item: -seconds[item.path])

@@ -270,7 +270,8 @@ def violations(page: object, axe: str, rules: Iterable[str] = (), shades: list[s
     return [one for one in found if one["impact"] in IMPACTS]
 
 
-LOOKS = ((WIDE, "light"), (PHONE, "dark"), (WIDE, "dark"), (PHONE, "light"))
+LOOKS = ((WIDE, "light"), (WIDE, "dark"), (PHONE, "dark"), (PHONE, "light"))
+WHOLE = (LOOKS[0], LOOKS[2])  # both widths and both themes
 OF_COLOURS = ("color-contrast", "link-in-text-block")
 
 
@@ -279,8 +280,8 @@ def look_http(
 ) -> list[Visit]:
     """Open one page over HTTP and look at it in each of :data:`LOOKS`; a question is a script that the page answers.
 
-    The first two looks show both widths and both themes, and axe-core judges all. What the others can add is a
-    text that is seen there alone, in colours of its own; those whose :data:`SHADES` are in `judged` add nothing.
+    In two looks, which show both widths and both themes, axe-core judges all. What the others can add is a text that
+    is seen there alone, in colours of its own; those whose :data:`SHADES` are in `judged` add nothing.
     """
     page, visits, judged = new_page(browser), [], set() if judged is None else judged
     log = Visit(name, "http", *LOOKS[0])
@@ -294,14 +295,16 @@ def look_http(
                 _try_to_open(page, base + name, visit)
                 visit.broken_maths = page.evaluate(MATHS)
             else:
-                page.wait_for_timeout(400)  # the theme answers a change of width after 300 ms
+                # The theme answers a change of width after 300 ms.
+                page.wait_for_timeout(100 if width == visits[-1].width else 400)
             visit.too_wide = max(0, page.evaluate(TOO_WIDE))
             if axe:
                 shades = page.evaluate(SHADES)
-                new = shades if len(visits) < 2 else [shade for shade in shades if shade not in judged]
+                whole = (width, theme) in WHOLE
+                new = [shade for shade in shades if whole or shade not in judged]
                 visit.violations = violations(page, axe, OF_COLOURS, new) if new else []
                 judged.update([] if visit.violations else new)
-                visit.violations += violations(page, axe, OF_COLOURS) if len(visits) < 2 else []
+                visit.violations += violations(page, axe, OF_COLOURS) if whole else []
             visit.answers = {key: page.evaluate(script) for key, script in questions.items()}
             visits.append(visit)
     finally:

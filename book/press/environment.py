@@ -92,7 +92,7 @@ def _install(folder: Path, wanted: str) -> int:
         python = str(folder / "bin" / "python")
         # What comes as sources is built by locked tools too; an older pip reads the one, a newer one the other.
         lock_uri = (ROOT / "requirements.lock").as_uri()
-        env = {**os.environ, "PIP_CONSTRAINT": lock_uri, "PIP_BUILD_CONSTRAINT": lock_uri}
+        env = {**os.environ, "PIP_CONSTRAINT": lock_uri, "PIP_BUILD_CONSTRAINT": lock_uri, "PIP_USE_PEP517": "1"}
         with _kit(folder) as kit:
             packages = [] if same else [["-r", str(ROOT / "requirements.lock")]]
             for words in (*packages, ["--no-deps", "--no-build-isolation", *kit]):

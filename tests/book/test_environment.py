@@ -78,7 +78,8 @@ def test_pip_builds_what_comes_as_sources_with_locked_tools_too(folder, monkeypa
     run = lambda words, env, **options: seen.append(env) or subprocess.CompletedProcess(words, 0)  # noqa: E731
     monkeypatch.setattr(environment.subprocess, "run", run)
     assert environment.main() == 0
-    assert [(env["PIP_CONSTRAINT"], env["PIP_BUILD_CONSTRAINT"]) for env in seen] == [(lock, lock)] * 2
+    names = ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT", "PIP_USE_PEP517")
+    assert [tuple(env[name] for name in names) for env in seen] == [(lock, lock, "1")] * 2
 
 
 def test_a_changed_lock_installs_again(folder, monkeypatch):

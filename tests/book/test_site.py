@@ -102,7 +102,7 @@ def test_files_pass(gate, site, results, pages):
     assert gates.ask(gate, site=site, results=results, pages=pages) == []
 
 
-@pytest.mark.slow
+@pytest.mark.slow(50)
 @pytest.mark.parametrize("gate", browser.GATES, ids=lambda gate: gate.__name__)
 def test_browser_passes(gate, visits):
     assert gate(visits) == []

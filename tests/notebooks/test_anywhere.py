@@ -40,7 +40,7 @@ LOCKED = {
 NEWEST = os.environ.get("DEEPFAKE_KIT_NEWEST") == "1"
 THERE = ("torch", "torchvision", "numpy", "matplotlib", "ipywidgets", "ipykernel")
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(35)
 
 
 def sh(*words) -> str:

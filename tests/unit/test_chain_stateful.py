@@ -293,7 +293,7 @@ class MarketMachine(RuleBasedStateMachine):
         assert sum(map(self.market.balance, self.accounts)) == ETHER * len(PEOPLE), "wei appeared or vanished"
 
 
-@pytest.mark.slow
+@pytest.mark.slow(60)
 def test_no_trace_of_calls_loses_or_makes_money():
     SEEN.clear()
     run(MarketMachine, 500)
@@ -315,7 +315,6 @@ FAULTS = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_caught(fault):
     first, old, new = FAULTS[fault]

@@ -403,7 +403,7 @@ def book_nodes(book):
     return sorted(book.weights) or ["anna"]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(60)
 def test_no_trace_of_hostile_calls_loses_or_makes_money():
     SEEN.clear()
     VERDICTS.clear()
@@ -445,7 +445,6 @@ FAULTS = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_caught(fault):
     first, old, new = FAULTS[fault]
