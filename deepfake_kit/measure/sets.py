@@ -1,10 +1,4 @@
-r"""Comparing sets: of generated faces with real ones, of features with features; and reading faces in closed form.
-
-Features are [N, D].
-
-:class:`LinearReader` is ridge regression from pixels to the exact numbers that a face was drawn from: it tells whose
-face a swap shows and how far the mouth is open, and it never saw either person.
-"""
+r"""Comparing sets: of generated faces with real ones, of features with features. Features are [N, D]."""
 
 from __future__ import annotations
 
@@ -16,81 +10,6 @@ import torch
 from torch import Tensor
 
 from deepfake_kit.valid import finite
-
-
-class LinearReader(NamedTuple):
-    """Ridge regression from pixels to several targets, each in standard deviations of its training values.
-
-    Attributes
-    ----------
-    names : tuple of str
-        One name a target.
-    mean : Tensor [D]
-        Mean image, flattened.
-    weights : Tensor [D, K]
-    target_mean, target_deviation : Tensor [K]
-        Of the training values, in their own units.
-    """
-
-    names: tuple[str, ...]
-    mean: Tensor
-    weights: Tensor
-    target_mean: Tensor
-    target_deviation: Tensor
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Estimates [N, K], in standard deviations of the training values."""
-        return (images.flatten(1).double() - self.mean) @ self.weights
-
-    def read(self, images: Tensor, name: str) -> Tensor:
-        """Estimates [N] of one target in its own units."""
-        if name not in self.names:
-            raise ValueError(f"name: got {name!r}; valid: {', '.join(self.names)}")
-        k = self.names.index(name)
-        return self(images)[:, k] * self.target_deviation[k] + self.target_mean[k]
-
-
-def fit_reader(images: Tensor, values: Tensor, names: tuple[str, ...], ridge: float = 30.0) -> LinearReader:
-    r"""Fit :math:`W = X^\top(XX^\top + \lambda I)^{-1}Y`, ridge regression in its dual form (Saunders et al. 1998).
-
-    Parameters
-    ----------
-    images : Tensor [N, C, H, W]
-    values : Tensor [N, K]
-        Targets; a column that does not vary is refused.
-    names : tuple of str
-        K names.
-    ridge : float
-        The penalty, positive.
-
-    Returns
-    -------
-    LinearReader
-
-    Raises
-    ------
-    ValueError
-        If sizes disagree, a target is constant, the penalty is not positive, or numbers are not finite.
-
-    Examples
-    --------
-    >>> x = torch.randn(50, 1, 2, 2)
-    >>> reader = fit_reader(x, x.flatten(1)[:, :1] * 3 + 1, ("first",), ridge=1e-6)
-    >>> bool((reader.read(x, "first") - (x.flatten(1)[:, 0] * 3 + 1)).abs().max() < 1e-4)
-    True
-    """
-    if values.ndim != 2 or len(values) != len(images) or values.shape[1] != len(names):
-        raise ValueError(f"values: got shape {tuple(values.shape)}; valid: [{len(images)}, {len(names)}]")
-    if not 0 < ridge < float("inf"):
-        raise ValueError(f"ridge: got {ridge}; valid: finite, above 0")
-    x, y = finite("images", images).flatten(1).double(), finite("values", values).double()
-    deviation = y.std(0)
-    if (deviation == 0).any():
-        raise ValueError(f"values: {names[int((deviation == 0).nonzero()[0])]!r} does not vary")
-    mean, target_mean = x.mean(0), y.mean(0)
-    x = x - mean
-    dual = torch.linalg.solve(x @ x.T + ridge * torch.eye(len(x), dtype=x.dtype), (y - target_mean) / deviation)
-    return LinearReader(tuple(names), mean, x.T @ dual, target_mean, deviation)
 
 
 def coverage(real: Tensor, fake: Tensor, neighbours: int = 5) -> float:

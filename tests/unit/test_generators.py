@@ -16,7 +16,7 @@ from deepfake_kit.diffusion.velocity import velocity
 from deepfake_kit.faces import probe as face_probe
 from deepfake_kit.faces import studio
 from deepfake_kit.faces.studio import STUDIO, portraits
-from deepfake_kit.generators import ddpm, gan, gan_theory, vae
+from deepfake_kit.generators import ddpm, gan, vae
 from deepfake_kit.generators import ddpm_pixels as pixels
 from deepfake_kit.generators import style_gan as style
 from deepfake_kit.generators import swap as face_swap
@@ -30,20 +30,7 @@ def random(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-# -- the game ---------------------------------------------------------------------------
-
-
-@given(st.lists(st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)), min_size=2, max_size=6))
-@settings(max_examples=40, deadline=None)
-def test_value_of_the_best_discriminator_is_minus_log_4_plus_twice_scipys_jensen_shannon(pairs):
-    p, q = (np.array(x) / sum(x) for x in zip(*pairs, strict=True))
-    best = gan_theory.optimal_discriminator(p, q)
-    value = gan_theory.value(best, p, q)
-    # From scipy's relative entropies: its jensenshannon takes a root, of minus 1e-18 where p equals q.
-    expected = (stats.entropy(p, (p + q) / 2) + stats.entropy(q, (p + q) / 2)) / 2
-    assert value == pytest.approx(-math.log(4) + 2 * expected, abs=1e-9)
-    for other in (best * 0.9, best * 0.9 + 0.05, np.full_like(best, 0.5)):
-        assert gan_theory.value(other, p, q) <= value + 1e-12
+# -- the losses -------------------------------------------------------------------------
 
 
 def test_losses_are_the_value_function_with_the_sign_turned():
@@ -55,22 +42,6 @@ def test_losses_are_the_value_function_with_the_sign_turned():
         fake, torch.zeros(50)
     )
     assert torch.isclose(gan.discriminator_loss(real, fake), together)
-
-
-def test_the_one_dimensional_game_reaches_its_known_end():
-    game = gan_theory.play(1200, generator=random(0))
-    late = slice(-100, None)
-    assert np.mean(game.mean[late]) == pytest.approx(2, abs=0.08)
-    assert np.mean(game.deviation[late]) == pytest.approx(0.5, abs=0.08)
-    assert np.mean(game.value[late]) == pytest.approx(-math.log(4), abs=0.01)
-    assert np.mean(game.accuracy[late]) == pytest.approx(0.5, abs=0.05)
-    assert np.mean(game.accuracy[:50]) > 0.7
-    assert (np.array(game.value) <= np.array(game.best) + 1e-4).all()
-
-
-def test_a_frozen_generator_stays():
-    game = gan_theory.play(3, start=(1.0, 0.8), frozen=True, generator=random(0))
-    assert game.mean[-1] == 1.0 and game.deviation[-1] == pytest.approx(0.8)
 
 
 # -- plain GAN --------------------------------------------------------------------------
@@ -478,18 +449,6 @@ def test_warp_and_recolour_follow_their_generator():
 # -- yardsticks -------------------------------------------------------------------------
 
 
-def test_reader_against_sklearns_ridge():
-    from sklearn.linear_model import Ridge
-
-    x, y = torch.randn(40, 1, 3, 3, generator=random(8)), torch.randn(40, 2, generator=random(9))
-    reader = sets.fit_reader(x, y, ("a", "b"), ridge=2.0)
-    z = torch.randn(7, 1, 3, 3, generator=random(10))
-    expected = Ridge(alpha=2.0).fit(x.flatten(1), y).predict(z.flatten(1))
-    assert np.allclose(reader.read(z, "b"), expected[:, 1], atol=1e-6)
-    with pytest.raises(ValueError, match="does not vary"):
-        sets.fit_reader(x, torch.ones(40, 1), ("a",))
-
-
 def test_coverage_by_brute_force():
     real, fake = torch.randn(30, 2, generator=random(11)), torch.randn(20, 2, generator=random(12)) * 0.3
     count = 0
@@ -561,8 +520,6 @@ def test_chapter_1_trains_what_a_later_chapter_asks_for_without_saying_more():
         lambda: pixels.fit_pixels(pixels.PixelDenoiser(8, (8, 8), 1, 4), torch.rand(4, 3, 16, 16), 1),
         lambda: ddpm.fit_ddpm(ddpm.new_ddpm(8, 4, 4, 1, (8, 8), 1, random()), torch.rand(4, 3, 8, 8), 1, 0),
         lambda: studio.crop(torch.rand(1, 3, 32, 32)),
-        lambda: gan_theory.optimal_discriminator([-0.1], [0.2]),
-        lambda: gan_theory.play(0),
     ],
 )
 def test_bad_input_is_refused(call):

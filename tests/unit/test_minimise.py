@@ -15,7 +15,7 @@ from deepfake_kit.diffusion import NoiseSchedule, UNet
 from deepfake_kit.diffusion import training as diffusion_training
 from deepfake_kit.faces import probe as face_probe
 from deepfake_kit.faces.studio import portraits
-from deepfake_kit.generators import ddpm, gan, gan_theory, swap, vae
+from deepfake_kit.generators import ddpm, gan, swap, vae
 from deepfake_kit.generators import ddpm_pixels as pixels
 
 
@@ -42,11 +42,6 @@ def _gan(lr, break_it):
     break_it(pair[1])
     log = gan.fit_gan(*pair, pictures(), 4, 4, lr=lr, grow=0.5, generator=random(1))
     return [*pair, log.ema], log.discriminator + log.generator
-
-
-def _theory(lr, break_it):
-    game = gan_theory.play(4, start=(math.nan if break_it is poison else -2.0, 0.5), lr=lr, generator=random())
-    return [game.discriminator], game.mean + game.deviation + game.value
 
 
 def _vae(lr, break_it):
@@ -137,7 +132,6 @@ def _face_probe(lr, break_it):
 
 LOOPS = {
     "gan": (_gan, 2e-3),
-    "game": (_theory, 5e-3),
     "vae": (_vae, 2e-3),
     "pixels": (_pixels, 3e-3),
     "plan": (_plan, 1e-3),
