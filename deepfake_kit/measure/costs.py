@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Numbers that training changes.
+    """Numbers in all of a model's parameters, frozen ones too.
 
     >>> count_parameters(nn.Linear(3, 2))
     8
