@@ -211,7 +211,8 @@ def _folded(cells: list, shown: tuple[str, ...], chapter: str = "", python: bool
             n = sum(bool(line.strip()) for line in source.splitlines())
             lines = f"{label} · {n} line{'s' * (n > 1)}"
             cell = new_code_cell(source, id=f"{due[0].id}-fold"[-64:], outputs=list(outputs), execution_count=1)
-            cell.metadata = {"tags": [kind], "mystnb": {"code_prompt_show": lines, "code_prompt_hide": lines}}
+            named = ["solution"] * (label == "Solution")
+            cell.metadata = {"tags": [kind, *named], "mystnb": {"code_prompt_show": lines, "code_prompt_hide": lines}}
             out.append(cell)
             due.clear()
 

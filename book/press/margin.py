@@ -18,6 +18,8 @@ SHOWN = re.compile(
     re.DOTALL,
 )
 LINK = re.compile(r'<a class="kit-mark" href="#(check-[^"]+)">◦</a>')
+# With the word before it and the full stop after it: a browser may break the line on both sides of a button.
+WHOLE = re.compile(rf"(?P<word>[^\s<>]*\xa0)?{LINK.pattern}(?P<end>[,.;:!?)]*)")
 STORE = re.compile(r'<div class="kit-store" hidden>.*?</div>', re.DOTALL)
 ALONE = re.compile(rf"<p>((?:\s*{LINK.pattern.replace('(check', '(?:check')})+)\s*</p>")  # under an equation
 STORED = re.compile(r'<span class="kit-stored" data-mark="([^"]+)" hidden>(.*?)</span><!-- stored -->\n?', re.DOTALL)
@@ -91,15 +93,18 @@ def opened(page: str) -> str:
     page, seen = ALONE.sub(r'<p class="kit-marks">\1</p>', STORE.sub("", page)), set()
 
     def mark(found):
-        if found[1] not in stored:
+        name = found[2]
+        if name not in stored:
             return found[0]
-        if found[1] in seen:
-            sign = re.search(r">(.)</button>", stored[found[1]])[1]
-            return f'<a class="kit-again" href="#{found[1]}" aria-label="the mark above">{sign}</a>'
-        seen.add(found[1])
-        return stored[found[1]]
+        shown = stored[name]
+        if name in seen:
+            sign = re.search(r">(.)</button>", shown)[1]
+            shown = f'<a class="kit-again" href="#{name}" aria-label="the mark above">{sign}</a>'
+        seen.add(name)
+        word, end = found["word"] or "", found["end"]
+        return f'<span class="kit-whole">{word}{shown}{end}</span>' if word or end else shown
 
-    return LINK.sub(mark, page)
+    return WHOLE.sub(mark, page)
 
 
 def rows(text: str) -> list[int]:

@@ -62,6 +62,13 @@ REPAIRS: tuple[tuple[str, re.Pattern, str], ...] = (
         re.compile(r"<blockquote>(?=\s*(?:<div>\s*)?<p><em>(?:(?!</em>).)*\.</em>)"),
         '<blockquote class="kit-side" role="note">',
     ),
+    (
+        "a line may end between a formula and its comma",
+        re.compile(
+            r'(?<!kit-whole">)(?<!kit-whole">\()(\(?<span class="math notranslate nohighlight">[^<]*</span>[,.;:!?)’”]+)'
+        ),
+        r'<span class="kit-whole">\1</span>',
+    ),
 )
 
 

@@ -58,6 +58,12 @@
 
   // The theme itself sees to code cells and their outputs.
   const BOXES = ".kit-scroll, .pst-scrollable-table-container, div.math, mjx-container[display=true]";
+  const WIDE = BOXES + ", figure a.image-reference, div.highlight pre";
+
+  // What goes on to the right fades there, until it is scrolled to its end.
+  function more(box) {
+    box.classList.toggle("kit-more", box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
+  }
 
   function mendWidgets(root) {
     root.querySelectorAll(".noUi-target, .ui-slider").forEach((slider) => {
@@ -71,6 +77,7 @@
 
   function reachAll() {
     document.querySelectorAll(BOXES).forEach(reach);
+    document.querySelectorAll(WIDE).forEach(more);
   }
 
   // The theme hides the page's contents beside a wide element, also on pages that have no contents, and fails there.
@@ -111,6 +118,7 @@
     mendWidgets(article);
     reachAll();
     window.addEventListener("resize", reachAll);
+    article.addEventListener("scroll", ({ target }) => target.matches(WIDE) && more(target), { capture: true, passive: true });
     window.addEventListener("load", reachAll);
   });
 })();

@@ -2,7 +2,7 @@
 (() => {
   "use strict";
 
-  const FOLDS = "div.cell details.hide";
+  const FOLDS = "div.cell:not(.tag_solution) details.hide";
   const memory = {
     get(key) {
       try { return localStorage.getItem(key); } catch { return null; } // a page from the disk may have none
@@ -12,13 +12,9 @@
     },
   };
 
-  function isSolution(fold) {
-    return fold.querySelector("summary").textContent.includes("Solution");
-  }
-
   // One button for the page, remembered for all pages; a cell's own state is remembered for its page.
   function code() {
-    const folds = Array.from(document.querySelectorAll(FOLDS)).filter((fold) => !isSolution(fold));
+    const folds = Array.from(document.querySelectorAll(FOLDS));
     const button = document.getElementById("kit-code");
     const here = "kit-code:" + location.pathname.split("/").pop();
     const all = memory.get("kit-code") === "all";

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from press import decorate, margin, mend, opening
@@ -104,6 +106,14 @@ def test_a_rendered_mark_opens_at_its_first_place():
     page = mend.mend_page(f"<p>It holds {link}.</p><p>{link}</p><p>again {link}</p>{margin.store([mark])}")
     assert page.count('id="check-07-one"') == 1 and page.count("<button") == 1
     assert '<p class="kit-marks"><a class="kit-again"' in page and "kit-store" not in page and "◦" not in page
+    assert page == mend.mend_page(page)
+
+
+def test_a_mark_stays_with_its_word_and_its_comma():
+    mark = margin.read(check("one"))
+    link = '<a class="kit-mark" href="#check-07-one">◦</a>'
+    page = mend.mend_page(f"<p>It holds\xa0{link}, so</p>{margin.store([mark])}")
+    assert re.search(r'It <span class="kit-whole">holds\xa0<span class="kit-mark.*</span></span>,</span> so', page)
     assert page == mend.mend_page(page)
 
 

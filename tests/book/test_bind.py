@@ -26,6 +26,15 @@ PAGES = {
     "<script>document.body.dataset.run = 1</script><p id=fig>An id that stands twice &amp; a <br> line.</p>",
     "kit/deepfake_kit": "<h1>The kit</h1>",
 }
+CELL = (
+    "<div class='cell {}'><details class='hide above-input'><summary>{} · 2 lines</summary><div class=cell_input>{}</div>"
+    "{}</details></div>"
+)
+PAGES["notebooks/02_demo"] += (
+    CELL.format("tag_hide-input", "Code of Fig. 2.1", "plotted", "")
+    + CELL.format("tag_hide-cell", "Set-up", "imported", "<div class=cell_output>settings</div>")
+    + CELL.format("tag_hide-input tag_solution", "Solution", "solved", "")
+)
 # A picture of a kept run stands in the page itself.
 PAGES["notebooks/02_demo"] += f"<img alt='Kept.' src='data:image/png;base64,{base64.b64encode(PIXEL).decode()}'>"
 TOC = "format: jb-book\nroot: book/index\nparts:\n- chapters:\n  - file: notebooks/02_demo\n"
@@ -79,6 +88,12 @@ def test_a_mark_keeps_its_sign_and_its_note_leaves_the_line(book):
         book, "notebooks/02_demo.xhtml"
     )
     assert re.search(r"\.kit-mark > \.kit-note \{ display: block;", part(book, "style.css"))
+
+
+def test_paper_has_no_folded_code_but_solutions_and_what_cells_show(bound, book):
+    for text in (part(book, "notebooks/02_demo.xhtml"), bind._moved(bound[1], "notebooks/02_demo.html", {})):
+        assert not re.search("plotted|imported|Code of|Set-up", text)
+        assert "settings" in text and "solved" in text and "Solution" in text
 
 
 def test_the_same_book_gives_the_same_bytes(bound, book, chromium):

@@ -481,8 +481,8 @@ def test_the_exercises_of_a_lab_fit_into_its_minutes_and_the_reading_time_is_cou
 
 # Sections that the class reads in a step of the lab, by the minute at which it begins; the others are read at home.
 READ = {
-    "02": {10: ["Many steps at once"], 25: ["The way back", "Which reading of Eq. (7) returns the data?"]}
-    | {65: ["Drawing images"], 73: ["Break it: noise at the last step"]},
+    "02": {10: ["2. Many steps at once"], 25: ["4. The way back", "5. Which reading of Eq. (7) returns the data?"]}
+    | {65: ["9. Drawing images"], 73: ["11. Break it: noise at the last step"]},
     "04": {15: ["2. The follower"], 30: ["3. The leader"], 70: ["6. What the lost factor costs"], 80: ["8. Break it"]},
     "09": {0: ["1. What a network costs"], 15: ["3. Which two belong together?"]}
     | {30: ["4. Three measures, one test set?"], 70: ["8. Break it"]},

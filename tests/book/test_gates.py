@@ -523,6 +523,17 @@ def test_mend_repairs_once_and_leaves_the_rest(tmp_path):
     assert mend.mend(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("source", "whole"),
+    [("lies in {m}, or", "{m},"), ("(for {m}) it", "{m})"), ("then ({m}).", "({m})."), ("as {m} is", None)],
+)
+def test_no_line_ends_between_a_formula_and_its_comma(source, whole):
+    m = r'<span class="math notranslate nohighlight">\([0,1]\)</span>'
+    page = mend.mend_page(f"<p>{source.format(m=m)}</p>")
+    span = f'<span class="kit-whole">{whole.format(m=m)}</span>' if whole else ""
+    assert span in page and page.count("kit-whole") == bool(whole) and mend.mend_page(page) == page
+
+
 def test_scripts_wait_until_the_page_is_read():
     state = '<script type="application/vnd.jupyter.widget-state+json">{"state": {}}</script>'
     head = '<script src="../a/documentation_options.js?v=1"></script><script>let a = 1</script>'

@@ -116,7 +116,7 @@ def test_a_note_stands_in_the_margin_or_on_a_phone_below_its_line(chapters, base
     opened = browser.new_page(chromium, width=width)
     try:
         browser.go(opened, base + chapters[0])
-        button = opened.locator("article p:not(.kit-marks) > .kit-mark > button").first
+        button = opened.locator("article p:not(.kit-marks) .kit-mark > button").first
         button.focus()
         box, line = button.locator("xpath=../span").bounding_box(), button.bounding_box()
         assert (box["x"] > line["x"] + line["width"]) == beside

@@ -81,6 +81,18 @@ def test_no_heading_without_text(path):
     assert bare == []
 
 
+def headings(notebook) -> list[str]:
+    cells = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return [line for source in cells for line in re.findall(r"^## (.*)$", source, re.MULTILINE)]
+
+
+@every
+def test_sections_are_numbered_up_to_those_that_end_the_chapter(path):
+    told = [re.match(r"\d*", line)[0] for line in headings(read(path))]
+    numbered = [number for number in told if number]
+    assert told[: len(numbered)] == [str(k + 1) for k in range(len(numbered))] and len(numbered) > len(told) / 2
+
+
 def bare(notebook) -> list[str]:
     """The cells whose last line would print its number below them: a semicolon keeps it off the page."""
     code = {cell.id: cell.source for cell in notebook.cells if cell.cell_type == "code"}
