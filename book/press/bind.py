@@ -25,8 +25,8 @@ from press import browser, pages
 PARTS = "_static/*/parts.js"  # stands in each folder of press.live.write
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same book gives the same file
 INTERACTIVE = re.compile(r"/_static/(?:exercise|predict|explore)\.js")
-# What makes sense on a screen alone; folded code stays away, but for solutions; any other folded part is printed open, a
-# row of the ledger as its one line.
+# What makes sense on a screen alone, and folded code but for solutions; other folded parts are printed open, a row of
+# the ledger as its one line.
 FOLDED = "div.cell:not(.tag_solution) details.hide"
 DROPPED = (
     f"{FOLDED}:not(:has(.cell_output)), {FOLDED} > :is(summary, .cell_input), "

@@ -65,7 +65,7 @@ REPAIRS: tuple[tuple[str, re.Pattern, str], ...] = (
     (
         "a line may end between a formula and its comma",
         re.compile(
-            r'(?<!kit-whole">)(?<!kit-whole">\()(\(?<span class="math notranslate nohighlight">[^<]*</span>[,.;:!?)’”]+)'
+            r'(?<!kit-whole">)(?<!kit-whole">\()(\(?<span class="math notranslate nohighlight">[^<]*</span>[,.;:!?)’]+)'
         ),
         r'<span class="kit-whole">\1</span>',
     ),

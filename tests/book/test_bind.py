@@ -27,8 +27,8 @@ PAGES = {
     "kit/deepfake_kit": "<h1>The kit</h1>",
 }
 CELL = (
-    "<div class='cell {}'><details class='hide above-input'><summary>{} · 2 lines</summary><div class=cell_input>{}</div>"
-    "{}</details></div>"
+    "<div class='cell {}'><details class='hide above-input'><summary>{} · 2 lines</summary>"
+    "<div class=cell_input>{}</div>{}</details></div>"
 )
 PAGES["notebooks/02_demo"] += (
     CELL.format("tag_hide-input", "Code of Fig. 2.1", "plotted", "")
