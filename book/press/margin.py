@@ -18,8 +18,7 @@ SHOWN = re.compile(
     re.DOTALL,
 )
 LINK = re.compile(r'<a class="kit-mark" href="#(check-[^"]+)">◦</a>')
-# With the word before it and the full stop after it: a browser may break the line on both sides of a button.
-WHOLE = re.compile(rf"(?P<word>[^\s<>]*\xa0)?{LINK.pattern}(?P<end>[,.;:!?)]*)")
+END = re.compile(r"[,.;:!?)]*")
 STORE = re.compile(r'<div class="kit-store" hidden>.*?</div>', re.DOTALL)
 ALONE = re.compile(rf"<p>((?:\s*{LINK.pattern.replace('(check', '(?:check')})+)\s*</p>")  # under an equation
 STORED = re.compile(r'<span class="kit-stored" data-mark="([^"]+)" hidden>(.*?)</span><!-- stored -->\n?', re.DOTALL)
@@ -92,19 +91,23 @@ def opened(page: str) -> str:
         return page
     page, seen = ALONE.sub(r'<p class="kit-marks">\1</p>', STORE.sub("", page)), set()
 
-    def mark(found):
-        name = found[2]
+    parts, at = [], 0
+    for found in LINK.finditer(page):
+        name = found[1]
         if name not in stored:
-            return found[0]
-        shown = stored[name]
+            continue
+        before, shown = page[at : found.start()], stored[name]
         if name in seen:
             sign = re.search(r">(.)</button>", shown)[1]
             shown = f'<a class="kit-again" href="#{name}" aria-label="the mark above">{sign}</a>'
         seen.add(name)
-        word, end = found["word"] or "", found["end"]
-        return f'<span class="kit-whole">{word}{shown}{end}</span>' if word or end else shown
-
-    return WHOLE.sub(mark, page)
+        # With the word before it and the full stop after it: a browser may break the line on both sides of a button.
+        word = re.search(r"[^\s<>]{0,40}\xa0$|$", before[-41:])[0]
+        end = END.match(page, found.end())
+        whole = f'<span class="kit-whole">{word}{shown}{end[0]}</span>' if word or end[0] else shown
+        parts += [before.removesuffix(word), whole]
+        at = end.end()
+    return "".join(parts) + page[at:]
 
 
 def rows(text: str) -> list[int]:
