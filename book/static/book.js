@@ -62,7 +62,7 @@
 
   // What goes on to the right fades there, until it is scrolled to its end.
   function more(box) {
-    box.classList.toggle("kit-more", box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
+    box.classList.toggle("kit-onward", box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
   }
 
   function mendWidgets(root) {
