@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 from deepfake_kit import cache
+from press import places
 
 ROOT = Path(__file__).resolve().parents[2]
 PINS = ("package.json", "package-lock.json", ".npmrc")
@@ -244,16 +245,15 @@ def copy(staging: Path, third_party: Path) -> list[Path]:
         origin, goal = modules / source, target / place
         goal.parent.mkdir(parents=True, exist_ok=True)
         if origin.is_dir():
-            shutil.copytree(origin, goal, dirs_exist_ok=True)
+            places.copied(origin, goal)
             copied += sorted(path for path in goal.rglob("*") if path.is_file())
         else:
             shutil.copyfile(origin, goal)
             copied.append(goal)
     for origin in sorted((modules / FONTS).glob("*.woff2")):
         copied.append(Path(shutil.copyfile(origin, target / "widgets" / origin.name)))
-    live = shutil.copytree(ROOT / "book" / "live", target / "live", dirs_exist_ok=True)
-    copied += sorted(Path(live).glob("*.js"))
-    own = Path(staging) / "static"
-    shutil.copytree(ROOT / "book" / "static", own, dirs_exist_ok=True)
+    live = places.copied(ROOT / "book" / "live", target / "live")
+    copied += sorted(live.glob("*.js"))
+    own = places.copied(ROOT / "book" / "static", Path(staging) / "static")
     copied += sorted(path for path in own.rglob("*") if path.is_file())
     return copied

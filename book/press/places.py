@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import stat
 import tempfile
 from pathlib import Path
 
@@ -14,6 +16,14 @@ def build(root: Path) -> Path:
     """Where everything that is built goes: ``$DEEPFAKE_BOOK_BUILD``, else ``_build`` in the repository `root`."""
     named = os.environ.get("DEEPFAKE_BOOK_BUILD")
     return paths.absolute(named) if named else root / "_build"
+
+
+def copied(source: Path, target: Path, **options) -> Path:
+    """Copy a folder that may be read-only to one that may be written; `options` are those of ``shutil.copytree``."""
+    shutil.copytree(source, target, copy_function=shutil.copyfile, dirs_exist_ok=True, **options)
+    for folder, *_ in os.walk(target):
+        os.chmod(folder, os.stat(folder).st_mode | stat.S_IRWXU)
+    return target
 
 
 def home(folder: Path) -> dict[str, str]:

@@ -149,12 +149,9 @@ def publish(folder: Path, site: str, profile: str) -> Path:
 def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
     """Lay out Sphinx's source folder; returns the chapters' results."""
     address = repository(root)
-    shutil.copytree(
-        root / "book",
-        source / "book",
-        ignore=shutil.ignore_patterns("press", "static", "live", "Snakefile", "__pycache__"),
-    )
-    shutil.copy(root / "_toc.yml", source)
+    others = shutil.ignore_patterns("press", "static", "live", "Snakefile", "__pycache__")
+    places.copied(root / "book", source / "book", ignore=others)
+    shutil.copyfile(root / "_toc.yml", source / "_toc.yml")
     (source / "_config.yml").write_text(
         yaml.safe_dump(_config(root, address, plan["profile"]), sort_keys=False), encoding="utf-8"
     )

@@ -95,6 +95,17 @@ def test_make_book_in_an_odd_place_that_is_read_only_with_a_home_that_is_too(tmp
     assert not list(home.iterdir())
 
 
+def test_a_copy_of_what_is_read_only_may_be_written(tmp_path):
+    """Also by a person who is not root: not the copies alone, but what is written into the copied folders."""
+    (tmp_path / "book" / "live").mkdir(parents=True)
+    (tmp_path / "book" / "live" / "page.md").write_text("x")
+    subprocess.run(["chmod", "-R", "a-w", str(tmp_path / "book")], check=True)
+    made = places.copied(tmp_path / "book", tmp_path / "copy")
+    assert made.is_dir() and all(path.stat().st_mode & 0o200 for path in (made, *made.rglob("*")))
+    assert (made / "live" / "page.md").read_text() == "x"
+    subprocess.run(["chmod", "-R", "u+w", str(tmp_path / "book")], check=True)
+
+
 def idx(path: Path, shape: tuple[int, ...]) -> None:
     """A file of zeros in the format of MNIST."""
     path.parent.mkdir(parents=True, exist_ok=True)
