@@ -141,7 +141,7 @@ def words() -> list[str]:
 
 
 def pipeline(vae_widths=(8, 16, 32), unet_widths=(48, 96), seed: int = 0, size: int = 32):
-    """An untrained `StableDiffusionPipeline` for pictures of `size` pixels, codes a quarter of their side.
+    """An untrained `StableDiffusionPipeline` for pictures of `size` pixels, halved by each VAE width but the first.
 
     Velocity is predicted, and the last step of the schedule is pure noise (Lin et al. 2024).
     """

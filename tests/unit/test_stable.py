@@ -96,6 +96,21 @@ def test_training_learns_and_the_codes_end_standardised(portraits):
     assert not any(p.requires_grad for p in [*pipe.unet.parameters(), *pipe.text_encoder.parameters()])
 
 
+def test_one_width_more_makes_pictures_of_64_pixels_from_codes_of_the_same_size():
+    labels = stable.random_labels(24, 0)
+    images, small = (stable.labelled(labels, 0, size=size).images for size in (64, 32))
+    shrunk = torch.nn.functional.interpolate(images, size=32, mode="bilinear", antialias=True)
+    assert torch.equal(torch.cdist(shrunk.flatten(1), small.flatten(1)).argmin(1), torch.arange(24)), "the same persons"
+    pipe = stable.pipeline((8, 8, 8, 8), (16, 16), seed=1, size=64)
+    losses = stable.train_autoencoder(pipe.vae, images, 40, 6e-3, random(1))
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
+    codes = stable.encode(pipe.vae, images)
+    assert codes.shape == (24, stable.CODES, 8, 8) and stable.decode(pipe.vae, codes).shape == images.shape
+    captions = [stable.scene(label) for label in labels[:2].tolist()]
+    made = stable.make(pipe, captions, [1, 2], 3.0, 2)
+    assert made.shape == (2, 3, 64, 64) and (made[1:] - stable.make(pipe, captions[1:], [2], 3.0, 2)).abs().max() < 1e-4
+
+
 def test_a_picture_depends_on_its_caption_and_seed_alone(tiny):
     captions = [stable.scene(label) for label in stable.random_labels(34, 0).tolist()]
     made = stable.make(tiny, captions, range(34), 3.0, 2)
