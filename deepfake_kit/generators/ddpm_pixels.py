@@ -140,7 +140,8 @@ class PixelDenoiser(nn.Module):
         """Linear guess of the velocity [N, 3, S, S], and the root of the mean variance it leaves [N, 1, 1, 1]."""
         slope, left = gaussian_velocity(self.variances, t, self.schedule)
         flat, (others, k) = x.flatten(1), (slope[:, -1:], len(self.basis))
-        guess = others * flat + ((slope[:, :-1] - others) * (flat @ self.basis.T)) @ self.basis
+        with torch.autocast(x.device.type, enabled=False):  # rounded to 8 bits, a guess would lose to no guess
+            guess = others * flat + ((slope[:, :-1] - others) * (flat @ self.basis.T)) @ self.basis
         mean = (left[:, :-1].sum(1) + (flat.shape[1] - k) * left[:, -1]) / flat.shape[1]
         return guess.reshape(x.shape), mean.sqrt()[:, None, None, None]
 
