@@ -164,3 +164,11 @@ def test_what_the_chapter_is_about_is_written_out_and_the_kit_held_against_it(pa
         lines = {part.lineno for one in body for part in ast.walk(one) if hasattr(part, "lineno")}
         assert len(lines) <= 15, f"{name} takes {len(lines)} lines"
         assert any("run.verify(" in cell.source for cell in cells(path)[k : k + 3]), f"no run.verify beside {name}"
+
+
+def test_a_figure_is_shown_once_and_in_words(path):
+    """A figure left open at a cell's end is shown by the kernel as well, without words for who cannot see it."""
+    draws = re.compile(r"plt\.(subplots|figure)\(|\bdiagram\(")
+    shown = re.compile(r"run\.(figure|explorable)\(|plt\.close\(|frames\.append\(|\breturn ")
+    left = [c.id for c in cells(path, "code") if draws.search(c.source) and not shown.search(c.source)]
+    assert not left, f"{left}: plt.close(fig), or run.figure in the same cell"
