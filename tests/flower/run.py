@@ -39,10 +39,10 @@ from deepfake_kit import federated
 torch.set_num_threads(1)
 about, weights, changes = sys.argv[1], np.load(sys.argv[2]), json.loads(sys.argv[3])
 sys.path.insert(0, os.path.dirname(about))
-import app
+import diffusion_app
 with open(about, "rb") as file:
     config = {**tomllib.load(file)["tool"]["flwr"]["app"]["config"], **changes}
-made = app.setup(config, 2)
+made = diffusion_app.setup(config, 2)
 start = federated.flatten(made.model.state_dict()).numpy()
 federated.train(made.model, made.images, made.parts, made.schedule, made.plan)
 ours = federated.flatten(made.model.state_dict()).numpy()

@@ -668,7 +668,7 @@ def test_models_are_not_shared_between_runs():
 
 # -- the Flower app, as far as it goes without Flower --------------------------------------------------------
 
-APP = importlib.util.spec_from_file_location("app", Path(__file__).parents[1] / "flower" / "app" / "app.py")
+APP = importlib.util.spec_from_file_location("app", Path(__file__).parents[1] / "flower" / "app" / "diffusion_app.py")
 flower_app = importlib.util.module_from_spec(APP)
 APP.loader.exec_module(flower_app)
 
