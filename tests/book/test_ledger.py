@@ -23,7 +23,7 @@ def page() -> BeautifulSoup:
 
 def test_every_claim_is_a_row_that_the_filters_can_find(page):
     rows = {row.details["id"].removeprefix("ledger-"): row for row in page.select("#ledger-list > li")}
-    every = [claim for paper in claims.papers() for claim in claims.load(paper)[1]]
+    every = [claim for paper in claims.papers() for claim in claims.ledger(paper)[1]]
     assert set(rows) == {claim.id for claim in every}
     offered = {
         name: {option["value"] for option in page.select(f"#filter-{name} option")} - {""}
@@ -79,7 +79,7 @@ def test_the_picture_has_a_tile_for_every_row(page):
     picture = page.select_one(".led-picture")
     for paper in claims.papers():
         for evidence in claims.EVIDENCE:
-            rows = [row for row in claims.load(paper)[1] if row.evidence == evidence]
+            rows = [row for row in claims.ledger(paper)[1] if row.evidence == evidence]
             cell = picture.select_one(f'[data-filter="paper={paper}&evidence={evidence}"]')
             assert (cell is None) == (not rows)
             if rows:

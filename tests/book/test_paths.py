@@ -159,7 +159,7 @@ def test_without_a_home_the_build_lends_one_and_the_cached_data_stay_in_reach(tm
     home = tmp_path / "home"
     (home / ".cache" / "deepfake-kit" / "kept").mkdir(parents=True)
     monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setattr(paths.tempfile, "TemporaryFile", no_writing)
+    monkeypatch.setattr(places.tempfile, "TemporaryFile", no_writing)
     found = places.home(tmp_path / "build")
     assert found == {"HOME": str(tmp_path / "build" / "home")}
     assert (Path(found["HOME"]) / ".cache" / "deepfake-kit" / "kept").is_dir()
@@ -174,10 +174,12 @@ def test_the_kit_imports_its_chain_without_a_home(tmp_path):
     code = """if True:
         import subprocess, sys, pathlib
         from deepfake_kit import paths
+        from press import places
         with paths.variables(places.home(pathlib.Path(sys.argv[1]))):
             sys.exit(subprocess.run([sys.executable, "-c", "from deepfake_kit.chain import evm"]).returncode)
         """
-    env = {**os.environ, "PYTHONPATH": str(small_book.ROOT), "HOME": str(tmp_path / "none")}
+    env = {**os.environ, "PYTHONPATH": f"{small_book.ROOT}{os.pathsep}{small_book.ROOT / 'book'}"}
+    env["HOME"] = str(tmp_path / "none")
     words = [sys.executable, "-c", code, str(tmp_path / "build")]
     done = subprocess.run(words, env=env, cwd=tmp_path, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
