@@ -44,6 +44,9 @@ def inline(text: str, within: str = "[^$]") -> str:
 
 def table(df, anchor: str, label: str, digits: int) -> str:
     """A pandas table in a box that scrolls, also by keyboard: hence the tabindex and the label."""
+    # Row numbers say nothing: the first column names the rows.
+    if df.index.name is None and df.index.equals(df.reset_index(drop=True).index) and len(df.columns) > 1:
+        df = df.set_index(df.columns[0])
     # pandas gives the index's name a row of its own; as the columns' name it stands in the corner.
     named = df.columns.nlevels == 1 and df.index.name is not None
     shown = df.rename_axis(index=None, columns=df.index.name) if named else df

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 
 import matplotlib
 import numpy as np
@@ -108,6 +109,14 @@ def test_table_keeps_its_cells(shown):
     )
     assert about["deepfake_kit"]["cells"] == {"columns": ["loss"], "index": ["ours"], "data": [[0.123456]]}
     assert "0.1235" in data["text/html"]
+
+
+def test_row_numbers_are_not_shown(shown):
+    """As in chapter 5's table of attempts: the first column names the rows."""
+    frame = pd.DataFrame({"attempt": ["pay twice", "join late"], "answer": ["refused", "refused"]})
+    (data, about), _ = shown[1](lambda: shown[0].table("t", frame, caption="c"))
+    assert re.findall("<th>(.*?)</th>", data["text/html"]) == ["attempt", "answer", "pay twice", "join late"]
+    assert about["deepfake_kit"]["cells"]["columns"] == ["attempt", "answer"]
 
 
 def test_value_can_be_glued(shown):
