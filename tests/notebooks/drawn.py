@@ -1,6 +1,6 @@
 """Whether the words of a figure can be read: each in a place of its own, off the curves, inside the picture.
 
-Decided from matplotlib's boxes after the layout. A drawing of a picture or a map says nothing here: words may lie on it.
+Decided from matplotlib's boxes after the layout. Words may lie on pictures and maps.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def faults(fig) -> list[str]:
             wrong += [f"{short(text)} in the legend lies on {name}" for text in named if touched(found[text], points)]
             wrong += [f"{short(text)} is crossed by {name}" for text in free if struck(found[text], points)]
         for bar in ax.patches if named else []:
-            if bar.get_visible() and bar.get_width() if hasattr(bar, "get_width") else False:
+            if bar.get_visible() and getattr(bar, "get_width", float)():
                 solid = bar.get_window_extent().padded(-1)
                 wrong += [f"{short(text)} in the legend lies on a bar" for text in named if found[text].overlaps(solid)]
     return list(dict.fromkeys(wrong))
