@@ -78,22 +78,36 @@ def work(root: Path, chapter: str, profile: str, key: str) -> None:
 def differences(root: Path, found: dict, key: str) -> list[str]:
     """Where a run is not what its key stands for: a source that changed while it ran, data that are not in the key."""
     from deepfake_kit import pretrained
-    from deepfake_kit.data import dataset
 
     chapter = found["chapter"]
     wrong = []
     if keys.chapter_key(root, chapter, found["profile"]) != key:
         wrong.append("its notebook, the kit or its data changed while it ran; build again")
-    listed = settings.load(chapter).data_sets(found["parameters"])
-    for name in sorted({row["name"] for row in found["data"]} & set(dataset.names()) - set(listed)):
-        wrong.append(f"it read {name}, which stands not under data: in chapters/{chapter}.yml")
-    listed = settings.load(chapter).weights.get(found["profile"], ())
+    wrong += unlisted(found)
     for row in [row for row in found["data"] if row["name"] in pretrained.names()]:
-        if row["name"] not in listed:
-            wrong.append(f"it used {row['name']}, not listed in chapters/{chapter}.yml, weights: {found['profile']}")
-        elif (lies := pretrained.fingerprint(row["name"])) != row["sha256"]:
+        if (lies := pretrained.fingerprint(row["name"])) != row["sha256"]:
             wrong.append(f"{row['name']}: it used {row['sha256'][:12]}, but {lies[:12]} is found now")
     return wrong + results.other_data(found["data"])
+
+
+def unlisted(found: dict) -> list[str]:
+    """Data and networks that a run opened and its chapter's settings do not list, so that no key knows them."""
+    from deepfake_kit import pretrained
+    from deepfake_kit.data import dataset
+
+    chapter, profile = settings.load(found["chapter"]), found["profile"]
+    known = set(chapter.data_sets(found["parameters"])) | set(chapter.weights.get(profile, ()))
+    used = {row["name"] for row in found["data"]}
+    return [
+        *(
+            f"it read {name}, which stands not under data: in chapters/{found['chapter']}.yml"
+            for name in sorted(used & set(dataset.names()) - known)
+        ),
+        *(
+            f"it used {name}, not listed in chapters/{found['chapter']}.yml, weights: {profile}"
+            for name in sorted(used & set(pretrained.names()) - known)
+        ),
+    ]
 
 
 def fresh(folder: Path) -> bool:

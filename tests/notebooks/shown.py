@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import nbformat
-from press import gates
+from press import gates, worker
 from press.runs import results
 
 from deepfake_kit.notebook.page import METADATA_KEY
@@ -57,6 +57,11 @@ def each_number_said_is_a_result(path: Path) -> None:
     assert gates.numbers_without_result(results.collect(path)) == []
 
 
+def opens_only_what_its_settings_list(path: Path) -> None:
+    """What no list names is in no key: the build refuses such a run, so no profile may make one."""
+    assert worker.unlisted(results.collect(path)) == []
+
+
 RULES = (
     every_cell_runs_in_half_a_minute,
     shows_what_a_chapter_must_show,
@@ -64,4 +69,5 @@ RULES = (
     every_picture_comes_with_words_and_nothing_is_said_on_the_side,
     nothing_of_this_machine_is_left,
     each_number_said_is_a_result,
+    opens_only_what_its_settings_list,
 )
