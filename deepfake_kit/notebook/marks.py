@@ -7,6 +7,8 @@ import html
 import math
 import re
 
+# How a table's heads spell the keys of the kit.
+NAMED = {x.lower(): x for x in ("GAN", "VAE", "DDPM", "Facebook", "Telegram", "Twitter")}
 NUMBERED = {"figure": "Fig.", "explorable": "Fig.", "table": "Table"}  # counted through a chapter, under these names
 
 
@@ -53,6 +55,7 @@ def table(df, anchor: str, label: str, digits: int) -> str:
     body = shown.to_html(
         classes="kit-table", border=0, float_format=lambda x: f"{x:.{digits}g}", na_rep="–", escape=False
     )
+    body = re.sub(rf"(<th[^>]*>)({'|'.join(NAMED)})\b", lambda key: key[1] + NAMED[key[2]], body)
     return (
         f'<div class="kit-scroll" id="{anchor}" tabindex="0" role="region" '
         f'aria-label="{html.escape(label, quote=True)}">{inline(body, r"[^$<>]")}</div>'

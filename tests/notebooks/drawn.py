@@ -30,24 +30,18 @@ def words(fig) -> dict:
 
 
 def seen(artist) -> bool:
-    """Whether it is drawn, and all that holds it."""
-    return artist.get_visible() and all(
-        ax.get_visible() and (ax.axison or not isaxis(artist, ax)) for ax in [getattr(artist, "axes", None)] if ax
-    )
-
-
-def isaxis(artist, ax) -> bool:
-    return any(artist in axis.findobj() for axis in (ax.xaxis, ax.yaxis))
+    """Whether it is drawn, and the axes that hold it."""
+    ax = getattr(artist, "axes", None)
+    return artist.get_visible() and (ax is None or ax.get_visible())
 
 
 def unseen(ax, axis) -> list:
-    """The labels of ticks that lie outside the axis: matplotlib keeps them and does not draw them."""
-    low, high = sorted(axis.get_view_interval())
-    ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
-    room = 1e-9 * (high - low)
-    out = [t for t in ticks if not low - room <= t.get_loc() <= high + room or not t.get_visible()]
-    labels = [label for t in out for label in (t.label1, t.label2)]
-    return labels + ([] if ax.axison and axis.get_visible() else [*axis.findobj()])
+    """What an axis holds and matplotlib does not draw: labels of ticks outside, all of an axis that is off."""
+    if not (ax.axison and axis.get_visible()):
+        return axis.findobj()
+    drawn = axis._update_ticks()
+    ticks = [tick for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()) if tick not in drawn]
+    return [label for tick in ticks for label in (tick.label1, tick.label2)]
 
 
 def curves(ax) -> list[tuple[str, np.ndarray]]:
@@ -60,7 +54,10 @@ def curves(ax) -> list[tuple[str, np.ndarray]]:
             drawn = line.get_linestyle() not in ("None", "", " ", "none")
             found += [(name_of(line), fine(points) if drawn else points)] if len(points) else []
     for part in ax.collections:
-        if part.get_visible() and len(part.get_offsets()) and part.get_array() is None:
+        if part.get_visible() and hasattr(part, "get_segments"):
+            for ends in part.get_segments():
+                found.append(("an interval", fine(part.get_transform().transform(ends))))
+        elif part.get_visible() and len(part.get_offsets()) and part.get_array() is None:
             found.append(
                 (name_of(part), part.get_offset_transform().transform(np.ma.filled(part.get_offsets(), np.nan)))
             )
@@ -87,7 +84,8 @@ def touched(box, points: np.ndarray) -> bool:
 
 def faults(fig) -> list[str]:
     """What cannot be read in a figure, in words; empty where all can."""
-    found, wrong = words(fig), []
+    found = words(fig)
+    wrong = [f"{short(text)} says {key}, a key" for text in found for key in keys(text.get_text())]
     picture = fig.bbox.padded(SLACK)
     for text, box in found.items():
         if box.x0 < picture.x0 or box.y0 < picture.y0 or box.x1 > picture.x1 or box.y1 > picture.y1:
@@ -98,15 +96,48 @@ def faults(fig) -> list[str]:
     for ax in fig.axes:
         legend = ax.get_legend()
         named = [text for text in legend.get_texts() if text in found] if legend and legend.get_visible() else []
+        lines = {text: with_handle(text, found[text]) for text in named}  # of the legend
         free = [text for text in ax.texts if text in found and not text.get_bbox_patch()]
         for name, points in curves(ax) if named or free else []:
-            wrong += [f"{short(text)} in the legend lies on {name}" for text in named if touched(found[text], points)]
+            wrong += [f"{short(text)} in the legend lies on {name}" for text in named if touched(lines[text], points)]
             wrong += [f"{short(text)} is crossed by {name}" for text in free if struck(found[text], points)]
         for bar in ax.patches if named else []:
             if bar.get_visible() and getattr(bar, "get_width", float)():
                 solid = bar.get_window_extent().padded(-1)
-                wrong += [f"{short(text)} in the legend lies on a bar" for text in named if found[text].overlaps(solid)]
-    return list(dict.fromkeys(wrong))
+                wrong += [f"{short(text)} in the legend lies on a bar" for text in named if lines[text].overlaps(solid)]
+    return list(dict.fromkeys(wrong + halves(fig, found)))
+
+
+COUNTS = re.compile(r"\b(class|device|block|epoch|round|step|layer|passes|pictures)s?\b", re.IGNORECASE)
+
+
+def halves(fig, found: dict) -> list[str]:
+    """Axes that count things and have ticks between whole numbers."""
+    wrong = []
+    for axis in (axis for ax in fig.axes for axis in (ax.xaxis, ax.yaxis)):
+        name = axis.label.get_text()
+        ticks = [t.get_text() for t in axis.get_ticklabels() if t in found]
+        if COUNTS.search(name) and not re.search("share|mean|loss|per cent|%|relative", name):
+            wrong += [f"{name!r} counts and has a tick at {tick}" for tick in ticks if re.search(r"\d\.\d", tick)][:1]
+    return wrong
+
+
+KEYS = re.compile(
+    r"\b(gan|style-gan|vae|ddpm|facebook|telegram|twitter|jpeg|psnr|ssim|auc|lpips)\b|[a-z0-9]+_[a-z0-9]+"
+)
+
+
+def keys(text: str) -> list[str]:
+    """Names of a program that stand where words should: keys in lower case, and names with an underscore."""
+    plain = re.sub(r"\$[^$]*\$|<code>.*?</code>|<[^>]+>", " ", text)
+    return [found[0] for found in KEYS.finditer(plain)]
+
+
+def with_handle(text, box):
+    """A line of a legend: its words, and the handle to the left."""
+    from matplotlib.transforms import Bbox
+
+    return Bbox.from_extents(box.x0 - 2.5 * text.get_fontsize() * text.figure.dpi / 72, box.y0, box.x1, box.y1)
 
 
 def struck(box, points: np.ndarray) -> bool:
