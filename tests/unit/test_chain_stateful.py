@@ -1,8 +1,9 @@
 """The market under random and hostile traces, against a bookkeeper that never looks into the contract.
 
 The bookkeeper writes down what the chain accepted (deposits, updates, closed rounds, answers, slashes) and works out
-from the task's rules what each account may have received. After every call the contract must hold exactly what came in
-less what went out; at the end of every trace each task must end and the last wei must leave.
+from the task's rules what each account may have received. After every call that it took the contract must hold exactly
+what came in less what went out, and a refused one must move nothing; at the end of every trace each task must end and
+the last wei must leave.
 """
 
 import hashlib
@@ -80,7 +81,7 @@ class MarketMachine(RuleBasedStateMachine):
     def open_market(self, seed):
         dice = random.Random(seed)
         rounds, nodes, skip = dice.randint(1, 3), dice.choice([0, 1, 2, 2, 3, 4]), dice.random() < 0.85
-        self.market = TaskMarket(self.CODE)
+        self.market, self.moved = TaskMarket(self.CODE), True
         self.people = {name: self.market.account(name, ETHER) for name in PEOPLE}
         self.greedy = self.market.deploy(source("greedy_payee"), "greedy")
         self.accounts = [*self.people.values(), self.greedy.address]
@@ -103,7 +104,8 @@ class MarketMachine(RuleBasedStateMachine):
         """(result, None) or (None, reason); a refusal must be named and must move no money."""
         before = [self.market.balance(x) for x in self.accounts]
         try:
-            return call(*args, **kwargs), None
+            result, self.moved = call(*args, **kwargs), True
+            return result, None
         except TaskRefused as refusal:
             SEEN[refusal.reason] = SEEN.get(refusal.reason, 0) + 1
             assert refusal.reason in REASONS, f"unnamed refusal {refusal}"
@@ -266,8 +268,10 @@ class MarketMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_books_balance(self):
-        if not hasattr(self, "market"):
+        """After each call that was taken; one that was refused is undone by the chain, and time alone moves nothing."""
+        if not hasattr(self, "market") or not self.moved:
             return
+        self.moved = False
         totals = self.market.totals()
         assert totals["deposited"] == self.deposited
         assert totals["held"] + totals["paid"] + totals["refunded"] == totals["deposited"]

@@ -154,7 +154,7 @@ class _Put(ast.NodeTransformer):
 
 @contextlib.contextmanager
 def within(seconds: float):
-    """Run what may never end, print or warn: quietly, and no longer than this.
+    """Run what may never end, print or warn: quietly, and for no more than so many seconds of a processor.
 
     Raises
     ------
@@ -165,15 +165,15 @@ def within(seconds: float):
     def ring(*_):
         raise Late
 
-    before = signal.signal(signal.SIGALRM, ring)
+    before = signal.signal(signal.SIGPROF, ring)
     try:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def verdict(number: str, source: str, notebook, seconds: float = 3) -> str | None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 
 
 def imports(notebook) -> list[str]:
     """Every import that stands at the outermost level of a chapter's cells, one name a line."""
+    return list(_imports(tuple(cell.source for cell in notebook.cells if cell.cell_type == "code")))
+
+
+@cache  # asked again for each mutant of a chapter's exercises
+def _imports(sources: tuple[str, ...]) -> tuple[str, ...]:
     found = []
-    for cell in notebook.cells:
-        if cell.cell_type != "code" or cell.source.lstrip().startswith("%"):
+    for source in sources:
+        if source.lstrip().startswith("%"):
             continue
         try:
-            lines = ast.parse(cell.source).body
+            lines = ast.parse(source).body
         except SyntaxError:  # a line for Colab
             continue
         for line in lines:
@@ -20,7 +26,7 @@ def imports(notebook) -> list[str]:
                 for name in line.names:
                     one = ast.Import([name]) if isinstance(line, ast.Import) else None
                     found.append(ast.unparse(one or ast.ImportFrom(line.module, [name], line.level)))
-    return list(dict.fromkeys(found))
+    return tuple(dict.fromkeys(found))
 
 
 def needed(source: str, lines: list[str]) -> list[str]:
