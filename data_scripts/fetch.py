@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 import zipfile
 from pathlib import Path
@@ -204,10 +203,7 @@ def _is_part(wanted: Source, relative: str) -> bool:
 def _copy(source: Path, target: Path) -> None:
     if target.is_file() and target.stat().st_size == source.stat().st_size:
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.part")
-    shutil.copyfile(source, partial)
-    os.replace(partial, target)
+    cache.write_whole(target, source.read_bytes())
 
 
 def _write_manifest(folder: Path) -> None:
@@ -216,9 +212,7 @@ def _write_manifest(folder: Path) -> None:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != MANIFEST and not hashes.leftover(path.name)
     ]
-    partial = folder / f".{MANIFEST}.part"
-    partial.write_text("".join(lines), encoding="utf-8")
-    os.replace(partial, folder / MANIFEST)
+    cache.write_whole(folder / MANIFEST, "".join(lines))
     print(f"manifest of {len(lines):,} files written")
 
 

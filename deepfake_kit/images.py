@@ -17,6 +17,7 @@ from PIL import Image, ImageCms, ImageOps
 from torch import Tensor
 
 from deepfake_kit.paths import said
+from deepfake_kit.valid import invalid, require
 
 #: What shows through where a picture is transparent: white, as on a page.
 BACKGROUND = (255, 255, 255)
@@ -67,10 +68,10 @@ def open_picture(source: str | os.PathLike | bytes, name: str | None = None) -> 
     elif isinstance(source, str | os.PathLike):
         name, size = name or said(source), os.path.getsize(source)
         if not os.path.isfile(source) or size > MAX_BYTES:
-            raise ValueError(f"{name}: got no file, or {size:,} bytes; valid: a file of at most {MAX_BYTES:,}")
+            raise invalid(name, f"no file, or {size:,} bytes", f"a file of at most {MAX_BYTES:,}")
         data = Path(source).read_bytes()
     else:
-        raise ValueError(f"picture: got {type(source).__name__}; valid: a path, or the bytes of a file")
+        raise invalid("picture", type(source).__name__, "a path, or the bytes of a file")
     try:
         with Image.open(io.BytesIO(data)) as picture:
             if picture.width * picture.height > MAX_PIXELS:
@@ -192,16 +193,14 @@ def check_images(images, size: int | None = None, *, name: str = "images", squar
     valid = f"[N, 3, {'S, S' if square else 'H, W'}]"
     if not isinstance(images, Tensor) or not images.is_floating_point():
         given = f"dtype {images.dtype}" if isinstance(images, Tensor) else type(images).__name__
-        raise ValueError(f"{name}: got {given}; valid: a float tensor {valid} in [0, 1]")
+        raise invalid(name, given, f"a float tensor {valid} in [0, 1]")
     shape = tuple(images.shape)
     odd = square and (shape[2:3] != shape[3:] or shape[0] < 1)
     if len(shape) != 4 or shape[1] != 3 or min(shape[2:]) < 1 or odd:
-        raise ValueError(f"{name}: got shape {shape}; valid: {valid}{' with N >= 1' if square else ''}")
-    if size is not None and shape[-1] != size:
-        raise ValueError(f"{name}: got side {shape[-1]}; this network was made for {size}")
+        raise invalid(name, f"shape {shape}", valid + (" with N >= 1" if square else ""))
+    require(size in (None, shape[-1]), name, f"side {shape[-1]}", f"side {size}, for which this network was made")
     low, high = (float(end) for end in images.detach().aminmax()) if images.numel() else (0, 1)
-    if not (low >= 0 and high <= 1):
-        raise ValueError(f"{name}: got values from {low:g} to {high:g}; valid: finite values in [0, 1]")
+    require(low >= 0 and high <= 1, name, f"values from {low:g} to {high:g}", "finite values in [0, 1]")
 
 
 def to_model(images: Tensor) -> Tensor:

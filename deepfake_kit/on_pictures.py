@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deepfake_kit import paths
 from deepfake_kit.cache import write_whole
-from deepfake_kit.valid import one_of, spelt
+from deepfake_kit.valid import invalid, one_of, spelt
 
 
 def add(commands) -> None:
@@ -54,7 +54,7 @@ def _written(option: str, given: str | None, folder: bool = False) -> Path | Non
     place = paths.absolute(given)
     above = next(path for path in (place, *place.parents)[not folder :] if path.exists())
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        raise ValueError(f"{option}: got {given!r}, but {above} is no folder to write in; valid: a place that is")
+        raise invalid(option, f"{given!r}, but {above} is no folder to write in", "a place that is")
     return place
 
 
@@ -81,9 +81,9 @@ def _detect(options) -> int:
     files = d.pictures_in(paths.absolute(options.pictures))
     table, maps = _written("--csv", options.csv), _written("--explain", options.explain, folder=True)
     if table and table.exists():
-        raise ValueError(f"--csv: {options.csv!r} exists; valid: a new file, nothing is overwritten")
+        raise invalid("--csv", f"{options.csv!r}, which exists", "a new file, nothing is overwritten")
     if maps and maps.exists() and (not maps.is_dir() or any(maps.iterdir())):
-        raise ValueError(f"--explain: {options.explain!r} is not empty; valid: a new or empty folder")
+        raise invalid("--explain", f"{options.explain!r}, which is not empty", "a new or empty folder")
     detector = None if all(map(_refused, files)) else d.load(options.model)  # a network takes its time to load
     if detector:
         print(detector.said(), file=sys.stderr)

@@ -81,6 +81,18 @@ def fixed() -> dict[str, str]:
     return found
 
 
+def beside(module: str) -> dict:
+    """What the YAML file of a module's name says, which lies beside it: its tables of numbers and words.
+
+    >>> from deepfake_kit.faces import attributes
+    >>> beside(attributes.__file__)["hair_colours"]["brown"]
+    '#69432c'
+    """
+    import yaml
+
+    return yaml.safe_load(Path(module).with_suffix(".yml").read_text(encoding="utf-8"))
+
+
 @contextlib.contextmanager
 def variables(values: dict[str, str]) -> Iterator[None]:
     """Set environment variables for a while."""

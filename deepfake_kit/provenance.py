@@ -203,15 +203,17 @@ def essential(text: str) -> str:
     return "\n".join(line for line in kept if line and not line.lstrip().startswith("#"))
 
 
-def code_digest(*texts: str) -> str:
+def code_digest(*texts: str, tables: str = "") -> str:
     """Hash of what some source computes: 12 hexadecimal digits."""
-    return hashlib.sha256("\n\n".join(essential(text) for text in texts).encode()).hexdigest()[:12]
+    return hashlib.sha256(("\n\n".join(essential(text) for text in texts) + tables).encode()).hexdigest()[:12]
 
 
 def module_code(name: str) -> str | None:
-    """Hash of what a module of the kit computes, None where there is no such module."""
+    """Hash of what a module of the kit computes, its tables beside it included; None where there is no such module."""
     file = module_file(name)
-    return code_digest(file.read_text(encoding="utf-8")) if file else None
+    tables = file and file.with_suffix(".yml")
+    more = tables.read_text(encoding="utf-8") if tables and tables.is_file() else ""
+    return code_digest(file.read_text(encoding="utf-8"), tables=more) if file else None
 
 
 def code(cells: Iterable[str]) -> dict[str, str]:

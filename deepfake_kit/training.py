@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from deepfake_kit.cache import write_whole
 from deepfake_kit.images import to_model
-from deepfake_kit.valid import one_of
+from deepfake_kit.valid import one_of, whole, within
 
 
 @contextlib.contextmanager
@@ -47,9 +47,8 @@ def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
 
 def check_steps(steps: int, batch_size: int) -> None:
     """Refuse a number of steps or a batch size below 1."""
-    for name, value in (("steps", steps), ("batch_size", batch_size)):
-        if value < 1:
-            raise ValueError(f"{name}: got {value}; valid: at least 1")
+    whole("steps", steps, 1)
+    whole("batch_size", batch_size, 1)
 
 
 def batch(images: Tensor, size: int, generator: torch.Generator | None, mirror: bool = True) -> Tensor:
@@ -133,8 +132,7 @@ class EMA:
     """
 
     def __init__(self, model: nn.Module, decay: float = 0.999):
-        if not 0 <= decay < 1:
-            raise ValueError(f"decay is {decay}; it must lie in [0, 1)")
+        within("decay", decay, "[0, 1)")
         self.decay, self.updates = decay, 0
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
 
@@ -155,6 +153,13 @@ class EMA:
         """Take up the average that :meth:`state_dict` gave."""
         self.updates = state["updates"]
         self.model.load_state_dict(state["model"])
+
+
+def save(path: Path, value) -> None:
+    """Write with ``torch.save`` what ``torch.load`` reads, whole or not at all."""
+    content = io.BytesIO()
+    torch.save(value, content)
+    write_whole(path, content.getvalue())
 
 
 class Checkpoint:
@@ -212,9 +217,7 @@ class Checkpoint:
         ]
         seconds = self.spent + time.perf_counter() - self._began
         kept = {"parts": states, "losses": losses, "random": torch.get_rng_state(), "seconds": seconds}
-        file = io.BytesIO()
-        torch.save(kept, file)
-        write_whole(self.path, file.getvalue())
+        save(self.path, kept)
         self._written = time.perf_counter()
 
 

@@ -1,4 +1,8 @@
-"""Refuse bad input in one voice: which argument, what was given, what is valid."""
+"""Refuse bad input in one voice: which argument, what was given, what is valid.
+
+:func:`require` and the others of this file say it in one line; where a condition does not fit there, ``raise
+invalid(...)`` says it in the same words. What is wrong with a *file* is told by its reader, which names the file.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,38 @@ import argparse
 import contextlib
 import difflib
 from collections.abc import Callable, Iterable
-from numbers import Integral
+from numbers import Integral, Real
+
+
+def invalid(argument: str, given, valid: str) -> ValueError:
+    """The error that refuses an argument: arrays and tensors are told by type and shape, a text as it is.
+
+    >>> print(invalid("alpha", 2, "a number in [0, 1]"))
+    alpha: got 2; valid: a number in [0, 1]
+    >>> import numpy as np
+    >>> print(invalid("a, b", (np.zeros(2), np.zeros((3, 1))), "equal shapes"))
+    a, b: got float64 (2,) and float64 (3, 1); valid: equal shapes
+    """
+    return ValueError(f"{argument}: got {_told(given)}; valid: {valid}")
+
+
+def _told(given) -> str:
+    if isinstance(given, tuple):
+        return " and ".join(map(_told, given)) or "nothing"
+    if getattr(given, "shape", ()) != ():
+        return f"{given.dtype} {tuple(given.shape)}"
+    return given if isinstance(given, str) else repr(given.item() if hasattr(given, "item") else given)
+
+
+def require(fits, argument: str, given, valid: str) -> None:
+    """Refuse an argument unless it `fits`.
+
+    >>> require(3 % 2 == 0, "width", 3, "an even number")
+    Traceback (most recent call last):
+    ValueError: width: got 3; valid: an even number
+    """
+    if not fits:
+        raise invalid(argument, given, valid)
 
 
 def one_of(argument: str, given, valid: Iterable[str]) -> str:
@@ -32,18 +67,18 @@ def one_of(argument: str, given, valid: Iterable[str]) -> str:
     'book'
     >>> one_of("profile", "boook", ["smoke", "book", "paper"])
     Traceback (most recent call last):
-    ValueError: unknown profile 'boook'; did you mean 'book'? valid: smoke, book, paper
+    ValueError: profile: got 'boook'; did you mean 'book'? valid: smoke, book, paper
     """
     names = list(valid)
     if given in names:
         return given
     near = [name for word in (str(given), str(given).lower()) for name in difflib.get_close_matches(word, names, n=1)]
     hint = f" did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"unknown {argument} {given!r};{hint} valid: {', '.join(names)}")
+    raise ValueError(f"{argument}: got {given!r};{hint} valid: {', '.join(names)}")
 
 
-def whole(argument: str, given, low: int, high: int) -> int:
-    """Return `given` as an int if it is a whole number, python's or numpy's, from `low` to `high`.
+def whole(argument: str, given, low: int, high: int | None = None) -> int:
+    """Return `given` as an int if it is a whole number, python's or numpy's, from `low` to `high` or without end.
 
     Raises
     ------
@@ -58,9 +93,33 @@ def whole(argument: str, given, low: int, high: int) -> int:
     Traceback (most recent call last):
     ValueError: seed: got True; valid: a whole number from 0 to 9
     """
-    if not isinstance(given, Integral) or isinstance(given, bool) or not low <= given <= high:
-        raise ValueError(f"{argument}: got {given!r}; valid: a whole number from {low} to {high}")
+    good = isinstance(given, Integral) and not isinstance(given, bool) and given >= low
+    reach = f"from {low} to {high}" if high is not None else f"of at least {low}"
+    require(good and (high is None or given <= high), argument, given, f"a whole number {reach}")
     return int(given)
+
+
+def within(argument: str, given, interval: str) -> float:
+    """Return `given` if it is a number, python's or numpy's, in an interval; NaN is in none.
+
+    Raises
+    ------
+    ValueError
+        If it is not; True and False do not count as numbers.
+
+    Examples
+    --------
+    >>> within("alpha", 0.5, "(0, 1]")
+    0.5
+    >>> within("alpha", 0, "(0, inf)")
+    Traceback (most recent call last):
+    ValueError: alpha: got 0; valid: a number in (0, inf)
+    """
+    low, high = map(float, interval[1:-1].split(","))
+    good = isinstance(given, Real) and not isinstance(given, bool) and low <= given <= high
+    open_end = good and (given == low and interval[0] == "(" or given == high and interval[-1] == ")")
+    require(good and not open_end, argument, given, f"a number in {interval}")
+    return given
 
 
 def spelt(kind: type, valid: str, fits: Callable[[float], bool] = lambda number: True) -> Callable[[str], float]:
@@ -104,7 +163,7 @@ def finite(argument: str, given):
     if not good.all():
         bad = int((~good).sum())
         size = good.numel() if hasattr(good, "numel") else good.size
-        raise ValueError(f"{argument}: got {bad} of {size} numbers that are not finite; valid: finite numbers")
+        raise invalid(argument, f"{bad} of {size} numbers that are not finite", "finite numbers")
     return given
 
 

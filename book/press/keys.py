@@ -14,18 +14,15 @@ from pathlib import Path
 
 from deepfake_kit import pretrained, provenance
 from deepfake_kit.notebook import settings
+from deepfake_kit.notebook.run import Run
 from press.runs import source
 
 KIT = provenance.PACKAGE
-# Every run goes through these and what they import, whatever the notebook imports.
-ALWAYS = ("notebook.run", "paths")
+# The modules of the run's class, which every run goes through with all that they import. No list by hand: who gives the
+# run another parent is seen here. (An import graph such as grimp's would not do: a notebook starts its run by name.)
+RUN = tuple(parent.__module__.removeprefix("deepfake_kit.") for parent in Run.__mro__ if parent is not object)
 EXECUTOR = Path(source.__file__).parent  # what executes it and reads its records
-BY_METHOD = (
-    "",
-    "notebook.run",
-    "notebook.opened",
-    "notebook.long",
-)  # the package and the run: what a notebook names of them
+BY_METHOD = ("", *RUN)  # the package and the run: what a notebook names of them
 # Folders with one file a chapter or a row a claim: only the chapter's own part counts.
 BY_CHAPTER = {"chapters", "exercises", "papers"}
 
@@ -99,9 +96,11 @@ def reachable(code: list[str], kit: Path = KIT, number: str = "") -> list[Path]:
         return provenance.imported(_called(tree, methods) if name in BY_METHOD else tree, kit)
 
     named = {name for tree in trees for name in provenance.imported(tree, kit)}
-    for path in provenance.reached({*ALWAYS, *named}, kit, imports).values():
+    for path in provenance.reached({*RUN, *named}, kit, imports).values():
         files.add(path)
         files |= _named_files(path, kit)
+        if (tables := path.with_suffix(".yml")).is_file():  # what `paths.beside` reads
+            files.add(tables)
     return sorted(file.resolve() for file in files)
 
 

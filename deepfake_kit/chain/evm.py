@@ -29,6 +29,7 @@ from eth.exceptions import InsufficientFunds, OutOfGas
 from vyper.utils import keccak256, method_id
 
 from deepfake_kit.cache import cache_folder, write_whole
+from deepfake_kit.valid import require
 
 CONTRACTS = Path(__file__).parent / "contracts"
 ETHER, GWEI = 10**18, 10**9  # wei
@@ -82,8 +83,8 @@ def whole(name: str, x) -> int:
     >>> whole("budget", 7)
     7
     """
-    if isinstance(x, bool) or not hasattr(x, "__index__") or not 0 <= int(x) < 2**256:
-        raise ValueError(f"{name} must be a whole number in [0, 2**256); got {x!r}")
+    good = hasattr(x, "__index__") and not isinstance(x, bool) and 0 <= int(x) < 2**256
+    require(good, name, x, "a whole number in [0, 2**256)")
     return int(x)
 
 
@@ -201,8 +202,7 @@ class Chain:
 
     def account(self, name: str, balance: int = 100 * ETHER) -> str:
         """A new account with a balance in wei; its address follows from the name."""
-        if name in self.names.values():
-            raise ValueError(f"name must be new on this chain; got {name!r}")
+        require(name not in self.names.values(), "name", name, "new on this chain")
         address = Address("0x" + hashlib.sha256(name.encode()).hexdigest()[-40:])
         self._env.set_balance(address, whole("balance", balance))
         self.names[str(address)] = name
@@ -259,7 +259,9 @@ class Contract:
 
     def call_data(self, function: str, *args) -> bytes:
         """The bytes that ask for a function with these arguments: four of its hash, then the arguments."""
-        return self.selectors[function] + abi_encode(_types(self.functions[function]["inputs"]), args)
+        inputs = self.functions[function]["inputs"]
+        args = [_argument(part["name"], part["type"], x) for part, x in zip(inputs, args, strict=True)]
+        return self.selectors[function] + abi_encode(_types(inputs), args)
 
     def _execute(self, function: str, args, sender: str, value: int, modify: bool):
         data = self.call_data(function, *args)
@@ -322,6 +324,15 @@ class Contract:
         entries = sorted(computation.get_raw_log_entries())  # in the order in which they were logged
         chain._logged += ((chain.now, RawLogEntry(*entry)) for entry in entries)
         return self._result(function, computation)
+
+
+def _argument(name: str, kind: str, x):
+    """An argument as a contract takes it: a whole number, 32 bytes (also as hex digits), else what was given."""
+    if kind == "bytes32":
+        with contextlib.suppress(ValueError):
+            x = bytes.fromhex(x) if isinstance(x, str) else x
+        require(isinstance(x, bytes) and len(x) == 32, name, repr(x), "32 bytes or 64 hex digits")
+    return whole(name, x) if kind == "uint256" else x
 
 
 def _types(entries: list[dict]) -> str:

@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from deepfake_kit.chain.evm import Chain, source, whole
+from deepfake_kit.valid import require
 
 WAD = 10**18  # one, in the contract's fixed point
 PHASES = ("joining", "training", "over")
@@ -52,28 +53,14 @@ def to_wad(name: str, x) -> int:
         exact = Fraction(x)
     except (TypeError, ValueError, OverflowError):
         exact = Fraction(-1)
-    if exact < 0 or isinstance(x, bool):
-        raise ValueError(f"{name} must be a finite number >= 0; got {x!r}")
+    require(exact >= 0 and not isinstance(x, bool), name, x, "a finite number >= 0")
     return whole(name, round(exact * WAD))
 
 
 def _cost(x) -> int:
     wad = to_wad("cost", x)
-    if x == 0:
-        raise ValueError(f"cost must be a finite number > 0; got {x!r}")
+    require(x != 0, "cost", x, "a finite number > 0")
     return wad
-
-
-def _bytes32(name: str, digest) -> bytes:
-    raw = digest
-    if isinstance(digest, str):
-        try:
-            raw = bytes.fromhex(digest)
-        except ValueError:
-            raw = b""
-    if not isinstance(raw, bytes) or len(raw) != 32:
-        raise ValueError(f"{name} must be 32 bytes or 64 hex digits; got {digest!r}")
-    return raw
 
 
 class TaskMarket(Chain):
@@ -154,19 +141,10 @@ class TaskMarket(Chain):
         ValueError
             If an argument cannot be encoded at all.
         """
-        args = (
-            _bytes32("architecture", architecture),
-            whole("local_rounds", local_rounds),
-            whole("global_rounds", global_rounds),
-            to_wad("learning_rate", learning_rate),
-            whole("data_size", data_size),
-            whole("unit", unit),
-            whole("budget", budget),
-            whole("stake", stake),
-            whole("window", window),
-        )
-        value = budget if value is None else value
-        return self._contract.call("publish", *args, sender=publisher, value=value)
+        rate, value = to_wad("learning_rate", learning_rate), budget if value is None else value
+        plan = (architecture, local_rounds, global_rounds, rate)
+        paid = (data_size, unit, budget, stake, window)
+        return self._contract.call("publish", *plan, *paid, sender=publisher, value=value)
 
     def join(self, node: str, task_id: int, data_size: int, cost: float, stake: int | None = None) -> Offer:
         """Join a task with a declared data size and cost C; the contract answers with its price.
@@ -180,10 +158,8 @@ class TaskMarket(Chain):
         ValueError
             If `cost` is not a finite number > 0.
         """
-        args = (whole("task_id", task_id), whole("data_size", data_size), _cost(cost))
-        if stake is None:
-            stake = self.terms(task_id).stake
-        self._contract.call("join", *args, sender=node, value=stake)
+        stake = self.terms(task_id).stake if stake is None else stake
+        self._contract.call("join", task_id, data_size, _cost(cost), sender=node, value=stake)
         made = self.events[-1].fields
         return Offer(Fraction(made["price"], WAD), Fraction(made["quality"], WAD), made["reward"])
 
@@ -196,24 +172,21 @@ class TaskMarket(Chain):
             ``not_joined``, ``node_slashed``, ``joining_still_open``, ``round_not_open``, ``update_late``,
             ``task_ended``, ``already_submitted``, ``empty_hash``.
         """
-        self._contract.call(
-            "submit", whole("task_id", task_id), whole("round", round), _bytes32("digest", digest), sender=node
-        )
+        self._contract.call("submit", task_id, round, digest, sender=node)
 
     def challenge(self, publisher: str, task_id: int, node: str, bond: int | None = None) -> None:
         """Demand that a node shows the bytes behind its hash, on chain; the bond is lost if it does."""
         bond = self.terms(task_id).stake if bond is None else bond
-        self._contract.call("challenge", whole("task_id", task_id), node, sender=publisher, value=bond)
+        self._contract.call("challenge", task_id, node, sender=publisher, value=bond)
 
     def answer(self, sender: str, task_id: int, node: str, data: bytes) -> None:
         """Show the challenged bytes (at most 256 KiB); the contract hashes them itself."""
-        if len(data) > 2**18:
-            raise ValueError(f"data must be at most {2**18} bytes long; got {len(data)}")
-        self._contract.call("answer", whole("task_id", task_id), node, data, sender=sender)
+        require(len(data) <= 2**18, "data", len(data), f"at most {2**18} bytes long")
+        self._contract.call("answer", task_id, node, data, sender=sender)
 
     def slash(self, sender: str, task_id: int, node: str) -> None:
         """Take the stake of a node that did not answer in time."""
-        self._contract.call("slash", whole("task_id", task_id), node, sender=sender)
+        self._contract.call("slash", task_id, node, sender=sender)
 
     def aggregate(self, publisher: str, task_id: int, round: int, digest: str) -> None:
         """Record the SHA-256 of the round's aggregate and accept the updates that stand.
@@ -224,9 +197,7 @@ class TaskMarket(Chain):
             ``not_publisher``, ``task_ended``, ``joining_still_open``, ``wrong_round``, ``empty_hash``,
             ``dispute_open``, ``round_still_open`` (updates are missing and there is time left).
         """
-        self._contract.call(
-            "aggregate", whole("task_id", task_id), whole("round", round), _bytes32("digest", digest), sender=publisher
-        )
+        self._contract.call("aggregate", task_id, round, digest, sender=publisher)
 
     def pay(self, sender: str, task_id: int, node: str) -> int:
         """Send a node what it has earned, and its stake once the task is over; returns the wei.
@@ -238,7 +209,7 @@ class TaskMarket(Chain):
         TaskRefused
             ``not_joined``, ``dispute_open``, ``nothing_due``, ``payee_rejected``.
         """
-        self._contract.call("pay", whole("task_id", task_id), node, sender=sender)
+        self._contract.call("pay", task_id, node, sender=sender)
         return self.events[-1].fields["amount"] + self.events[-1].fields["stake"]
 
     def refund(self, sender: str, task_id: int) -> int:
@@ -249,7 +220,7 @@ class TaskMarket(Chain):
         TaskRefused
             ``no_such_task``, ``already_refunded``, ``task_running``, ``dispute_open``, ``payee_rejected``.
         """
-        self._contract.call("refund", whole("task_id", task_id), sender=sender)
+        self._contract.call("refund", task_id, sender=sender)
         return self.events[-1].fields["amount"]
 
     # -- looking -----------------------------------------------------------------------
@@ -279,11 +250,11 @@ class TaskMarket(Chain):
 
     def phase(self, task_id: int) -> str:
         """``"joining"``, ``"training"`` or ``"over"``, at this second."""
-        return PHASES[self._contract.read("phase", whole("task_id", task_id))]
+        return PHASES[self._contract.read("phase", task_id)]
 
     def due(self, task_id: int, address: str) -> int:
         """Wei that `pay` would send to a node now."""
-        return self._contract.read("due", whole("task_id", task_id), address)
+        return self._contract.read("due", task_id, address)
 
     def totals(self) -> dict[str, int]:
         """Wei that came in, and that went to nodes as pay, went back, or are held: the two agree."""

@@ -11,6 +11,8 @@ from hashlib import sha256
 
 import numpy as np
 
+from deepfake_kit.valid import invalid
+
 SCALE, OFFSET = 2**20, 2**31
 
 
@@ -31,7 +33,7 @@ def to_fixed(numbers) -> bytes:
     bad = ~((whole >= 0) & (whole < 2 * OFFSET))
     if bad.any():
         where = int(bad.argmax())
-        raise ValueError(f"numbers must lie in [-2048, 2048); got {np.asarray(numbers).reshape(-1)[where]} at {where}")
+        raise invalid("numbers", f"{np.asarray(numbers).reshape(-1)[where]} at {where}", "numbers in [-2048, 2048)")
     return whole.astype(">u4").tobytes()
 
 
@@ -60,7 +62,7 @@ def exact_average(updates: list[bytes], weights: list[int]) -> bytes:
     [0.75]
     """
     if not weights or min(weights) < 1 or sum(weights) >= 2**31:
-        raise ValueError(f"weights must be whole numbers > 0 with a sum below 2**31; got {weights}")
+        raise invalid("weights", weights, "whole numbers > 0 with a sum below 2**31")
     total = sum(int(w) * np.frombuffer(data, ">u4").astype(np.int64) for data, w in zip(updates, weights, strict=True))
     return (total // int(sum(weights))).astype(">u4").tobytes()
 
@@ -84,7 +86,7 @@ class Tree:
 
     def __init__(self, data: bytes):
         if len(data) < 8 or len(data) % 4:
-            raise ValueError(f"data must hold at least two numbers of 4 bytes; got {len(data)} bytes")
+            raise invalid("data", f"{len(data)} bytes", "two numbers of 4 bytes or more")
         self.data, self.depth = data, (len(data) // 4 - 1).bit_length()
         level = [sha256(b"\0" + data[i : i + 4]).digest() for i in range(0, len(data), 4)]
         self._levels, self._empty = [level], [sha256(bytes(5)).digest()]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deepfake_kit.cache import write_whole
-from deepfake_kit.valid import one_of
+from deepfake_kit.valid import invalid, one_of, require
 
 
 class BytesMissing(LookupError):
@@ -44,7 +44,7 @@ def sha256(data: bytes) -> str:
 def _address(digest: str) -> str:
     # Addresses become file names, so nothing else may pass.
     if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
-        raise ValueError(f"digest must be 64 lower-case hex digits; got {digest!r}")
+        raise invalid("digest", digest, "64 lower-case hex digits")
     return digest
 
 
@@ -169,8 +169,7 @@ def unpack(data: bytes, like: dict, dtype: str = "float32") -> dict:
 
     width = np.dtype(_format(dtype)).itemsize
     expected = width * sum(tensor.numel() for tensor in like.values())
-    if len(data) != expected:
-        raise ValueError(f"data must be {expected} bytes long for these parameters; got {len(data)}")
+    require(len(data) == expected, "data", len(data), f"{expected} bytes long for these parameters")
     flat, start, state = np.frombuffer(data, _format(dtype)), 0, {}
     for name in sorted(like):
         part = flat[start : start + like[name].numel()].astype(np.float64)

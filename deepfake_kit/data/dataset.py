@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from deepfake_kit import cache
 from deepfake_kit.data import places, readers
 from deepfake_kit.data.sources import SOURCES, Source
-from deepfake_kit.valid import one_of
+from deepfake_kit.valid import one_of, whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -193,8 +193,8 @@ def load(
     """
     wanted = source(name)
     one_of(f"split of data set {name!r}", split, wanted.splits)
-    _positive("size", size)
-    _positive("limit", limit)
+    for argument, given in (("size", size), ("limit", limit)):
+        whole(argument, 1 if given is None else given, 1)
     found = places.find(wanted, root, split)
     reason = "not found on this machine"
     if found is None:
@@ -367,8 +367,3 @@ def _as_dataset(
 
 def _writable(images: np.ndarray) -> np.ndarray:
     return images if images.flags.writeable and images.flags.c_contiguous else images.copy()
-
-
-def _positive(argument: str, given: int | None) -> None:
-    if given is not None and (not isinstance(given, int) or isinstance(given, bool) or given < 1):
-        raise ValueError(f"{argument}={given!r}: expected a positive whole number or None")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import threading
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from deepfake_kit.cache import alone
+from deepfake_kit.cache import alone, write_whole
 from deepfake_kit.data import hashes as file_hashes
 from deepfake_kit.data.sources import EMNIST_ARCHIVE, EMNIST_ARCHIVE_SHA256, Source
 
@@ -174,11 +175,10 @@ def fetch_file(url: str, folder: Path, name: str, expected: str, progress: bool 
         folder.mkdir(parents=True, exist_ok=True)
         with alone(folder / f".{name}.lock"):
             if target.exists():
-                if file_hashes.of_file(target) != expected:
+                if (found := file_hashes.of_file(target)) != expected:
                     raise ValueError(
-                        f"{target}: wrong checksum: expected {expected}, found sha256 "
-                        f"{file_hashes.of_file(target)}. "
-                        "It is left in place: move it away to download it again."
+                        f"{target}: wrong checksum: expected {expected}, found sha256 {found}. It is left in place: "
+                        "move it away to download it again."
                     )
                 return target
             probe(url)
@@ -250,15 +250,10 @@ def unpack(
                     raise ValueError(f"{archive}: {member} would be written outside {folder}")
                 if target.is_file() and target.stat().st_size == listed[member].file_size:
                     continue
-                target.parent.mkdir(parents=True, exist_ok=True)
-                partial = target.with_name(f".{target.name}.part")
-                partial.write_bytes(packed.read(member))
-                expected = (sha256 or {}).get(name)
-                if expected and file_hashes.of_file(partial) != expected:
-                    raise ValueError(
-                        f"{archive}!{member}: wrong checksum: expected {expected}, found {file_hashes.of_file(partial)}"
-                    )
-                os.replace(partial, target)
+                content, expected = packed.read(member), (sha256 or {}).get(name)
+                if expected and (found := hashlib.sha256(content).hexdigest()) != expected:
+                    raise ValueError(f"{archive}!{member}: wrong checksum: expected {expected}, found {found}")
+                write_whole(target, content)
                 written += 1
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ValueError(f"{archive}: truncated or damaged archive ({error})") from error

@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import yaml
+from deepfake_kit.paths import beside
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ PEOPLE = (
 
 def _read() -> dict[str, Source]:
     found = {}
-    for name, about in yaml.safe_load(Path(__file__).with_name("sources.yml").read_text(encoding="utf-8")).items():
+    for name, about in beside(__file__).items():
         about |= {key: tuple(about.get(key, ())) for key in ("folders", "splits", "classes", "by_hand")}
         if about.get("photographs_of_people"):
             about["terms"] += f" {PEOPLE}"

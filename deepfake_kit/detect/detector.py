@@ -18,7 +18,7 @@ from deepfake_kit import paths, pretrained
 from deepfake_kit.cache import write_whole
 from deepfake_kit.data import readers
 from deepfake_kit.images import check_images
-from deepfake_kit.valid import finite, whole
+from deepfake_kit.valid import finite, invalid, whole
 
 FOLDER = Path(__file__).with_name("models")
 CLIP = "clip-vit-b16"
@@ -154,9 +154,7 @@ def pictures_in(place: Path) -> list[Path]:
     suffixes = {suffix for suffix, format in Image.registered_extensions().items() if format in Image.OPEN}
     inside = (path for path in place.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
     if not (found := [place] if place.is_file() else sorted(inside)):
-        raise ValueError(
-            f"IMAGE_OR_FOLDER: got {str(place)!r}; valid: a picture's file, or a folder with pictures in it"
-        )
+        raise invalid("IMAGE_OR_FOLDER", str(place), "a picture's file, or a folder with pictures in it")
     return found
 
 
@@ -218,7 +216,7 @@ def load(model: str | Path = "clip-depths", download: bool | None = None) -> Det
 
     path = FOLDER / f"{model}.safetensors" if str(model) in names() else paths.absolute(model)
     if path.suffix != ".safetensors" or not path.is_file():
-        raise ValueError(f"model: got {str(model)!r}; valid: {', '.join(names())}, or the path of a .safetensors file")
+        raise invalid("model", str(model), f"{', '.join(names())}, or the path of a .safetensors file")
     try:
         card, tensors = json.loads(path.with_suffix(".json").read_text(encoding="utf-8")), load_file(path)
     except (OSError, ValueError, SafetensorError) as error:

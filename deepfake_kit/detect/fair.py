@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from deepfake_kit.detect.losses import nested_cvar
 from deepfake_kit.images import to_model
 from deepfake_kit.training import initialise
-from deepfake_kit.valid import one_of
+from deepfake_kit.valid import invalid, one_of
 
 #: How the map that the score is read from is made of the forgery map f and the group map d.
 FUSIONS = ("none", "published", "exchanged", "conv", "concat")
@@ -203,7 +203,7 @@ def margin_loss(logits: Tensor, labels: Tensor, counts: Tensor, largest: float =
     0.6931471824645996
     """
     if counts.min() < 1:
-        raise ValueError(f"counts: got {counts.tolist()}; valid: at least 1 of each class")
+        raise invalid("counts", counts.tolist(), "at least 1 of each class")
     margins = counts.to(logits.dtype) ** -0.25
     margins = largest * margins / margins.max()
     return F.cross_entropy(scale * (logits - F.one_hot(labels, logits.shape[1]) * margins), labels)

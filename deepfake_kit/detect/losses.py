@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from deepfake_kit.valid import finite, invalid, require, within
+
 
 def _at_least_single(x: Tensor) -> Tensor:
     """Half precision as float32, in which squares and sums neither overflow nor vanish; the gradient goes back."""
@@ -23,12 +25,8 @@ def _directions(z: Tensor) -> Tensor:
 
 def _check_views(name: str, z: Tensor, dimensions: int) -> None:
     if z.ndim != dimensions or not z.is_floating_point():
-        letters = "[V, N, D]" if dimensions == 3 else "[N, D]"
-        raise ValueError(f"{name}: got {z.dtype} {tuple(z.shape)}; valid: float {letters}")
-    if not bool(z.isfinite().all()):
-        raise ValueError(
-            f"{name}: got {int((~z.isfinite()).sum())} of {z.numel()} numbers infinite or NaN; valid: finite"
-        )
+        raise invalid(name, z, f"float {'[V, N, D]' if dimensions == 3 else '[N, D]'}")
+    finite(name, z)
 
 
 def nt_xent(z_a: Tensor, z_b: Tensor, temperature: float = 0.5) -> Tensor:
@@ -67,8 +65,7 @@ def nt_xent(z_a: Tensor, z_b: Tensor, temperature: float = 0.5) -> Tensor:
     """
     _check_views("z_a", z_a, 2)
     _check_views("z_b", z_b, 2)
-    if z_a.shape != z_b.shape or len(z_a) < 2:
-        raise ValueError(f"z_a, z_b: got {tuple(z_a.shape)} and {tuple(z_b.shape)}; valid: equal, at least 2 rows")
+    require(z_a.shape == z_b.shape and len(z_a) >= 2, "z_a, z_b", (z_a, z_b), "equal, at least 2 rows")
     return multi_view_nt_xent(torch.stack([z_a, z_b]), temperature)
 
 
@@ -102,10 +99,8 @@ def multi_view_nt_xent(z: Tensor, temperature: float = 0.5) -> Tensor:
     1.6094
     """
     _check_views("z", z, 3)
-    if min(z.shape[:2]) < 2:
-        raise ValueError(f"z: got shape {tuple(z.shape)}; valid: at least 2 views of at least 2 images")
-    if not 0 < temperature < float("inf"):
-        raise ValueError(f"temperature: got {temperature}; valid: finite, more than 0")
+    require(min(z.shape[:2]) >= 2, "z", z, "at least 2 views of at least 2 images")
+    within("temperature", temperature, "(0, inf)")
     views, n, _ = z.shape
     unit = _directions(z.flatten(0, 1))
     itself = torch.eye(views * n, dtype=torch.bool, device=z.device)
@@ -119,14 +114,10 @@ def multi_view_nt_xent(z: Tensor, temperature: float = 0.5) -> Tensor:
 def _check_labelled(features: Tensor, is_fake: Tensor, center: Tensor) -> Tensor:
     """`is_fake` as bool [N], after the three arguments have been found to fit together."""
     if features.ndim != 2 or not features.is_floating_point() or len(features) == 0:
-        raise ValueError(f"features: got {features.dtype} {tuple(features.shape)}; valid: float [N, D] with N >= 1")
-    if center.shape != features.shape[1:]:
-        raise ValueError(f"center: got shape {tuple(center.shape)}; valid: {tuple(features.shape[1:])}")
+        raise invalid("features", features, "float [N, D] with N >= 1")
+    require(center.shape == features.shape[1:], "center", center, f"shape {tuple(features.shape[1:])}")
     if is_fake.shape != features.shape[:1] or not bool(((is_fake == 0) | (is_fake == 1)).all()):
-        raise ValueError(
-            f"is_fake: got {is_fake.dtype} {tuple(is_fake.shape)}; valid: {len(features)} times True or "
-            "False, or 1 for fake and 0 for real"
-        )
+        raise invalid("is_fake", is_fake, f"{len(features)} times True or False, or 1 for fake and 0 for real")
     return is_fake.bool()
 
 
@@ -198,8 +189,7 @@ def single_center_loss(features: Tensor, is_fake: Tensor, center: Tensor, margin
     2.0
     """
     fake = _check_labelled(features, is_fake, center)
-    if not 0 <= margin < float("inf"):
-        raise ValueError(f"margin: got {margin}; valid: finite, 0 or more")
+    within("margin", margin, "[0, inf)")
     real_part = center_distance(features[~fake], center)
     if not fake.any():
         return real_part
@@ -238,10 +228,8 @@ def cvar(losses: Tensor, alpha: float) -> Tensor:
     >>> cvar(torch.tensor([4.0, 1.0, 2.0, 1.0]), 0.375).item()  # the worst one and a half
     3.3333332538604736
     """
-    if losses.ndim != 1 or not losses.is_floating_point() or not len(losses):
-        raise ValueError(f"losses: got {losses.dtype} {tuple(losses.shape)}; valid: float [N] with N >= 1")
-    if not 0 < alpha <= 1:
-        raise ValueError(f"alpha: got {alpha}; valid: more than 0, at most 1")
+    require(losses.ndim == 1 and losses.is_floating_point() and len(losses), "losses", losses, "float [N] with N >= 1")
+    within("alpha", alpha, "(0, 1]")
     share = alpha * len(losses)
     weight = (share - torch.arange(len(losses), device=losses.device, dtype=losses.dtype)).clamp(0, 1)
     return losses.sort(descending=True).values @ weight / weight.sum()
@@ -263,6 +251,5 @@ def nested_cvar(losses: Tensor, groups: Tensor, alpha: float, alpha_within: floa
     >>> nested_cvar(torch.tensor([1.0, 3.0, 5.0, 7.0]), torch.tensor([0, 0, 1, 1]), 0.5, 1.0).item()
     6.0
     """
-    if groups.shape != losses.shape:
-        raise ValueError(f"groups: got shape {tuple(groups.shape)}; valid: that of the losses, {tuple(losses.shape)}")
+    require(groups.shape == losses.shape, "groups", groups, f"that of the losses, {tuple(losses.shape)}")
     return cvar(torch.stack([cvar(losses[groups == g], alpha_within) for g in groups.unique()]), alpha)

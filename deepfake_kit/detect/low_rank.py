@@ -2,12 +2,10 @@ r"""Low-rank adapters: the equation, its size, and the directions that one uses 
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
-from deepfake_kit.valid import finite
+from deepfake_kit.valid import finite, invalid, require, within
 
 
 def adapted_weight(weight: Tensor, down: Tensor, up: Tensor, alpha: float) -> Tensor:
@@ -43,12 +41,8 @@ def adapted_weight(weight: Tensor, down: Tensor, up: Tensor, alpha: float) -> Te
     """
     rank = down.shape[0] if down.ndim == 2 else 0
     if rank < 1 or weight.shape != (up.shape[0], down.shape[1]) or up.shape[1:] != (rank,):
-        raise ValueError(
-            f"weight, down, up: got shapes {tuple(weight.shape)}, {tuple(down.shape)}, {tuple(up.shape)}; "
-            "valid: [out, in], [r, in], [out, r] with r >= 1"
-        )
-    if not math.isfinite(alpha):
-        raise ValueError(f"alpha: got {alpha}; valid: a finite number")
+        raise invalid("weight, down, up", (weight, down, up), "[out, in], [r, in], [out, r] with r >= 1")
+    within("alpha", alpha, "(-inf, inf)")
     w, a, b = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (weight, down, up))
     return (w + alpha / rank * (b @ a)).to(weight.dtype)
 
@@ -59,8 +53,7 @@ def adapter_parameters(inputs: int, outputs: int, rank: int) -> int:
     >>> adapter_parameters(768, 3 * 768, 16)
     49152
     """
-    if min(inputs, outputs, rank) < 1:
-        raise ValueError(f"inputs, outputs, rank: got {inputs}, {outputs}, {rank}; valid: whole numbers >= 1")
+    require(min(inputs, outputs, rank) >= 1, "inputs, outputs, rank", (inputs, outputs, rank), "whole numbers >= 1")
     return rank * (inputs + outputs)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from deepfake_kit import data
 from deepfake_kit.data import Dataset
 from deepfake_kit.data.dataset import STAND_IN
+from deepfake_kit.valid import one_of
 
 NAME = "ffhq-stylegan"
 GENERATORS = {"StyleGAN2": "stylegan2-thispersondoesnotexist", "StyleGAN3": "stylegan3-r-ffhq"}
@@ -88,8 +89,7 @@ def stand_in(split: str, side: int = 128, limit: int | None = None) -> Dataset:
     >>> found.images.shape, found.stand_in, found.labels.float().mean().item()
     (torch.Size([200, 3, 64, 64]), True, 0.5)
     """
-    if split not in ("train", "val"):
-        raise ValueError(f"split: got {split!r}; valid: train, val")
+    one_of("split", split, ("train", "val"))
     from sklearn.datasets import load_digits
 
     n, start = (300, 0) if split == "train" else (100, 300)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from deepfake_kit.training import seeded
+from deepfake_kit.valid import invalid, require
 
 
 def _seeded(generator: torch.Generator | None, device: torch.device | str = "cpu"):
@@ -49,11 +50,8 @@ def small_vit(
     >>> small_vit()(torch.zeros(2, 3, 64, 64)).shape
     torch.Size([2, 2])
     """
-    if side % patch or width % heads:
-        raise ValueError(
-            f"side, patch, width, heads: got {side}, {patch}, {width}, {heads}; valid: side a multiple of "
-            "patch, width a multiple of heads"
-        )
+    require(side % patch == 0, "side", side, f"a multiple of the patch, {patch}")
+    require(width % heads == 0, "width", width, f"a multiple of the heads, {heads}")
     from deepfake_kit import _compat
 
     _compat.torchvision()
@@ -95,11 +93,11 @@ def vit(
 
     if not timm.is_model(name):
         near = ", ".join(timm.list_models("vit_*_patch16_224")[:5])
-        raise ValueError(f"name: got {name!r}; valid: a model of timm such as {near}")
+        raise invalid("name", repr(name), f"a model of timm such as {near}")
     try:
         with torch.device(device):
             return timm.create_model(name, pretrained=pretrained, num_classes=classes)
-    except Exception as problem:  # the hub raises its own kinds of error, and different ones in each version
+    except OSError as problem:  # as each of the hub's and the web's kinds is; any other fault is told as it is
         if not pretrained:
             raise
         raise ConnectionError(
@@ -159,7 +157,7 @@ def vit_lora(
     3202
     """
     if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1 or not 0 <= dropout < 1:
-        raise ValueError(f"rank, dropout: got {rank!r}, {dropout!r}; valid: a whole number >= 1, and 0 <= dropout < 1")
+        raise invalid("rank, dropout", (rank, dropout), "a whole number >= 1, and 0 <= dropout < 1")
     import copy
 
     base = vit(name, pretrained, classes, device) if isinstance(name, str) else copy.deepcopy(name)

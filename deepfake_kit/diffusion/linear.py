@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from deepfake_kit.diffusion.steps import NoiseSchedule, at_step, check_step
+from deepfake_kit.valid import invalid
 
 
 class LinearDenoiser(nn.Module):
@@ -43,10 +44,7 @@ class LinearDenoiser(nn.Module):
     def __init__(self, images: Tensor, schedule: NoiseSchedule):
         super().__init__()
         if images.ndim != 4 or not images.is_floating_point() or len(images) < 2:
-            raise ValueError(
-                f"images has shape {tuple(images.shape)} and type {images.dtype}; valid: two or more float images "
-                "[N, C, H, W]"
-            )
+            raise invalid("images", images, "two or more float images [N, C, H, W]")
         self.schedule = schedule
         flat = images.flatten(1)
         mean = flat.mean(0)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from deepfake_kit.diffusion.steps import NoiseSchedule, ddim_step, ddpm_step, dpm_step
-from deepfake_kit.valid import one_of
+from deepfake_kit.valid import one_of, whole
 
 NoiseModel = Callable[[Tensor, Tensor], Tensor]
 
@@ -38,8 +38,7 @@ def sampling_times(schedule: NoiseSchedule, steps: int | None = None, spacing: s
     """
     total = len(schedule)
     steps = total if steps is None else steps
-    if not 1 <= steps <= total:
-        raise ValueError(f"steps is {steps}; valid: 1 to {total}, the length of the schedule")
+    whole("steps", steps, 1, total)
     left = [total - i * total / steps for i in range(steps)]
     if one_of("spacing", spacing, ("even", "quadratic")) == "quadratic":
         left = [max(x * x / total, steps - i) for i, x in enumerate(left)]

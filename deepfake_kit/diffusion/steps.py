@@ -18,6 +18,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from deepfake_kit.valid import invalid, one_of, require, whole
+
 
 @dataclass(frozen=True, eq=False)
 class NoiseSchedule:
@@ -45,10 +47,10 @@ class NoiseSchedule:
 
     def __post_init__(self):
         betas = torch.as_tensor(self.betas, dtype=torch.float64)
-        if betas.ndim != 1 or len(betas) == 0:
-            raise ValueError(f"betas has shape {tuple(betas.shape)}; a vector with one variance per step is needed")
-        if not bool(((betas > 0) & (betas < 1)).all()):
-            raise ValueError(f"betas runs from {betas.min():g} to {betas.max():g}; every value must lie in (0, 1)")
+        require(betas.ndim == 1 and len(betas), "betas", betas, "a vector with one variance a step")
+        require(
+            0 < betas.min() and betas.max() < 1, "betas", f"{betas.min():g} to {betas.max():g}", "numbers in (0, 1)"
+        )
         object.__setattr__(self, "betas", betas)
         object.__setattr__(self, "alphas", 1 - betas)
         object.__setattr__(self, "alpha_bars", (1 - betas).cumprod(0))
@@ -60,7 +62,7 @@ class NoiseSchedule:
         >>> NoiseSchedule.linear(3, 0.1, 0.3).betas.tolist()
         [0.1, 0.2, 0.3]
         """
-        at_least_one("steps", steps)
+        whole("steps", steps, 1)
         return cls(torch.linspace(beta_start, beta_end, steps, dtype=torch.float64))
 
     @classmethod
@@ -72,7 +74,7 @@ class NoiseSchedule:
         >>> bool(NoiseSchedule.cosine().alpha_bars[499] > NoiseSchedule.linear().alpha_bars[499])
         True
         """
-        at_least_one("steps", steps)
+        whole("steps", steps, 1)
         time_axis = torch.arange(steps + 1, dtype=torch.float64) / steps
         f = torch.cos((time_axis + offset) / (1 + offset) * math.pi / 2) ** 2
         return cls((1 - f[1:] / f[:-1]).clamp(max=max_beta))
@@ -95,26 +97,21 @@ class NoiseSchedule:
         return self.alpha_bars / (1 - self.alpha_bars)
 
 
-def at_least_one(name: str, value: int) -> None:
-    """Raise ValueError if the argument `name` is below 1."""
-    if value < 1:
-        raise ValueError(f"{name} is {value}; it must be at least 1")
-
-
 def at_step(values: Tensor, t: int | Tensor, like: Tensor) -> Tensor:
     """values[t], shaped to multiply `like` [N, ...]; t = -1 is before the first step: alpha_bar is 1."""
     values = torch.cat([values.new_ones(1), values]).to(device=like.device, dtype=like.dtype)
     t = torch.as_tensor(t, device=like.device)
     if not torch.is_floating_point(t):
         return values[t.long() + 1].reshape(t.shape + (1,) * (like.ndim - t.ndim))
-    raise ValueError(f"t has dtype {t.dtype}; a step is an integer that counts from 0")
+    raise invalid("t", t.dtype, "a whole number, which counts from 0")
 
 
 def check_step(t: int | Tensor, schedule: NoiseSchedule) -> None:
     """Raise ValueError if a step is not one of the schedule's."""
     low, high = (t, t) if isinstance(t, int) else (int(t.min()), int(t.max()))
-    if low < 0 or high >= len(schedule):
-        raise ValueError(f"t runs from {low} to {high}; this schedule has the steps 0 to {len(schedule) - 1}")
+    require(
+        0 <= low and high < len(schedule), "t", f"{low} to {high}", f"0 to {len(schedule) - 1}, the schedule's steps"
+    )
 
 
 def q_sample(x0: Tensor, t: int | Tensor, noise: Tensor, schedule: NoiseSchedule) -> Tensor:
@@ -147,8 +144,7 @@ def q_sample(x0: Tensor, t: int | Tensor, noise: Tensor, schedule: NoiseSchedule
     0.5
     """
     check_step(t, schedule)
-    if x0.shape != noise.shape:
-        raise ValueError(f"noise has shape {tuple(noise.shape)}; it must have the shape of x0, {tuple(x0.shape)}")
+    require(x0.shape == noise.shape, "noise", noise, f"the shape of x0, {tuple(x0.shape)}")
     alpha_bar = at_step(schedule.alpha_bars, t, x0)
     return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * noise
 
@@ -252,8 +248,7 @@ def ddpm_step(
     >>> ddpm_step(torch.ones(1, 1), torch.zeros(1, 1), 0, NoiseSchedule(torch.tensor([0.75])), None).item()
     2.0
     """
-    if variance not in ("posterior", "beta"):
-        raise ValueError(f"variance is {variance!r}; valid: 'posterior', 'beta'")
+    one_of("variance", variance, ("posterior", "beta"))
     if t_prev is None:
         t_prev = t - 1
     x0 = predict_x0(x_t, eps, t, schedule)

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deepfake_kit.diffusion.steps import NoiseSchedule, at_least_one, q_sample
+from deepfake_kit.diffusion.steps import NoiseSchedule, q_sample
 from deepfake_kit.images import to_model_range
 from deepfake_kit.training import EMA, Checkpoint, NotFinite
+from deepfake_kit.valid import require, whole
 
 
 def train_step(
@@ -130,9 +131,8 @@ def train(
     >>> len(log.losses)
     2
     """
-    at_least_one("steps", steps)
-    if len(images) == 0:
-        raise ValueError("images is empty; at least one image is needed")
+    whole("steps", steps, 1)
+    require(len(images), "images", "none", "at least one image")
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, fused=True)
     average = None if ema_decay is None else EMA(model, ema_decay)
     device = next(model.parameters()).device

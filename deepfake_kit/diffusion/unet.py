@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepfake_kit.training import fast_dtype
+from deepfake_kit.valid import one_of, require, whole
 
 
 def time_embedding(t: Tensor, dim: int, max_period: float = 10_000.0) -> Tensor:
@@ -26,8 +27,7 @@ def time_embedding(t: Tensor, dim: int, max_period: float = 10_000.0) -> Tensor:
     >>> time_embedding(torch.tensor([0]), 4).tolist()
     [[1.0, 1.0, 0.0, 0.0]]
     """
-    if dim < 2 or dim % 2:
-        raise ValueError(f"dim is {dim}; it must be even and at least 2")
+    require(dim >= 2 and not dim % 2, "dim", dim, "an even number from 2 on")
     omega = torch.exp(torch.arange(dim // 2, device=t.device) * (-2 * math.log(max_period) / dim))
     angle = t.float()[:, None] * omega
     return torch.cat([angle.cos(), angle.sin()], dim=1)
@@ -119,14 +119,10 @@ class UNet(nn.Module):
         precision: str = "auto",
     ):
         super().__init__()
-        if precision not in ("auto", "float32", "bfloat16"):
-            raise ValueError(f"precision is {precision!r}; valid: 'auto', 'float32', 'bfloat16'")
-        if not channels or blocks < 1 or stem < 1:
-            raise ValueError(
-                f"channels={channels}, blocks={blocks}, stem={stem}; one width, block and pixel is the least"
-            )
-        if channels[0] % 2:
-            raise ValueError(f"channels starts with {channels[0]}; the first width must be even")
+        one_of("precision", precision, ("auto", "float32", "bfloat16"))
+        require(channels and not channels[0] % 2, "channels", repr(channels), "one width or more, the first even")
+        whole("blocks", blocks, 1)
+        whole("stem", stem, 1)
         self.stem, self.precision = stem, precision
         self.multiple = stem * 2 ** (len(channels) - 1)
         width, c_emb = channels[0], 2 * channels[0]
@@ -161,12 +157,11 @@ class UNet(nn.Module):
     def forward(self, x: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
         """Noise in `x` [N, C, H, W] at steps `t` [N] long, given `condition` [N, condition_dim]."""
         channels = self.out.out_channels // self.stem**2
-        if x.ndim != 4 or x.shape[1] != channels:
-            raise ValueError(f"x has shape {tuple(x.shape)}; this network takes [N, {channels}, H, W]")
-        if x.shape[-1] % self.multiple or x.shape[-2] % self.multiple:
-            raise ValueError(f"x has sides {tuple(x.shape[-2:])}; this network needs multiples of {self.multiple}")
-        if (condition is None) != (self.condition is None):
-            raise ValueError("condition must be given exactly when the network was made with condition_dim")
+        require(x.ndim == 4 and x.shape[1] == channels, "x", x, f"[N, {channels}, H, W]")
+        multiples = not (x.shape[-1] % self.multiple or x.shape[-2] % self.multiple)
+        require(multiples, "x", x, f"sides that are multiples of {self.multiple}")
+        known = "none" if self.condition is None else "one, as the network was made with condition_dim"
+        require((condition is None) == (self.condition is None), "condition", condition, known)
         dtype = fast_dtype(x.device) if self.precision == "auto" else getattr(torch, self.precision)
         with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
             return self._forward(x, t, condition).to(x.dtype)

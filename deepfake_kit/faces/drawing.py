@@ -17,7 +17,7 @@ import torch
 from deepfake_kit.faces.attributes import ATTRIBUTES, IDENTITY_NAMES, check_column, sample_people, sample_scenes
 from deepfake_kit.faces.features import REGIONS
 from deepfake_kit.faces.renderer import PIXELS_PER_CHUNK, render_chunk
-from deepfake_kit.valid import whole
+from deepfake_kit.valid import invalid, require, whole
 
 SMALLEST, LARGEST = 32, 256
 
@@ -156,10 +156,10 @@ def render(attributes: pd.DataFrame, identity, seed: int, size: int = 64, *, tex
     whole("size", size, SMALLEST, LARGEST)
     whole("seed", seed, 0, 2**64 - 1)
     if not isinstance(attributes, pd.DataFrame):
-        raise ValueError(f"attributes: got {type(attributes).__name__}; valid: a pandas table, as in Faces.attributes")
+        raise invalid("attributes", type(attributes).__name__, "a pandas table, as in Faces.attributes")
     missing = [name for name in ("index", *ATTRIBUTES) if name not in attributes]
     if missing:
-        raise ValueError(f"attributes: got no column {missing[0]!r}; valid: a table with index and all of ATTRIBUTES")
+        raise invalid("attributes", f"no column {missing[0]!r}", "a table with index and all of ATTRIBUTES")
     n = len(attributes)
     identity = _identity("identity", identity, n)
     texture = identity.copy() if texture is None else _identity("texture", texture, n)
@@ -210,8 +210,7 @@ def counterfactual(faces: Faces, attribute: str, value) -> Counterfactual:
     >>> bool(counterfactual(faces, "glasses", "square").changed.any())
     True
     """
-    if not isinstance(faces, Faces):
-        raise ValueError(f"faces: got {type(faces).__name__}; valid: Faces, from draw or render")
+    require(isinstance(faces, Faces), "faces", type(faces).__name__, "Faces, from draw or render")
     column = check_column(attribute, value, len(faces))
     table, identity = faces.attributes.copy(), faces.identity.clone()
     if attribute in ATTRIBUTES:
@@ -230,12 +229,11 @@ def _identity(name: str, given, n: int) -> np.ndarray:
             given = given.detach().cpu().numpy()
         identity = np.array(given, dtype=np.float32)
     except (TypeError, ValueError) as problem:
-        raise ValueError(f"{name}: got {type(given).__name__}, no numbers; valid: {wanted}, in [-1, 1]") from problem
-    if identity.shape != wanted:
-        raise ValueError(f"{name}: got shape {identity.shape}; valid: {wanted}, values in [-1, 1]")
+        raise invalid(name, f"{type(given).__name__}, no numbers", f"{wanted}, in [-1, 1]") from problem
+    require(identity.shape == wanted, name, identity, f"{wanted}, values in [-1, 1]")
     outside = identity[~(np.abs(identity) <= 1)]
     if outside.size:
-        raise ValueError(f"{name}: got {outside[0]:g}; valid: {wanted}, values in [-1, 1]")
+        raise invalid(name, f"{outside[0]:g}", f"{wanted}, values in [-1, 1]")
     return identity
 
 
@@ -244,12 +242,10 @@ def _indices(name: str, given, n: int) -> np.ndarray:
     try:
         column = np.asarray(given)
     except ValueError as problem:
-        raise ValueError(f"{name}: got {given!r}; valid: {n} whole numbers >= 0") from problem
+        raise invalid(name, repr(given), f"{n} whole numbers >= 0") from problem
     if column.size == 0:
         column = column.astype(np.int64)  # an empty list is one of whole numbers too
     if column.shape != (n,) or column.dtype.kind not in "iu" or (column < 0).any():
         negative = f", {column.min()}" if column.dtype.kind == "i" and column.size and column.min() < 0 else ""
-        raise ValueError(
-            f"{name}: got shape {column.shape}, dtype {column.dtype}{negative}; valid: {n} whole numbers >= 0"
-        )
+        raise invalid(name, f"shape {column.shape}, dtype {column.dtype}{negative}", f"{n} whole numbers >= 0")
     return column

@@ -22,23 +22,6 @@ from deepfake_kit.faces.shapes import (
     tint,
 )
 
-#: style -> volume on top, volume at the sides, where the sides end (short, long), height of the hairline,
-#: half width of the bare face, roughness of the edge, curl size (0: straight), parting, hair behind the neck
-CUTS = {
-    "bald": (0.00, 0.00, -0.60, -0.60, 0.00, 1.00, 0.000, 0.00, 0.00, 0),
-    "buzz": (0.030, 0.020, -0.06, 0.02, 0.00, 0.93, 0.010, 0.00, 0.00, 0),
-    "short": (0.095, 0.045, -0.04, 0.10, 0.00, 0.91, 0.035, 0.00, 0.06, 0),
-    "side_part": (0.125, 0.050, -0.04, 0.12, 0.02, 0.90, 0.025, 0.00, 0.30, 0),
-    "quiff": (0.200, 0.030, -0.08, 0.04, -0.03, 0.92, 0.085, 0.00, 0.10, 0),
-    "curly": (0.190, 0.120, 0.00, 0.34, 0.03, 0.88, 0.050, 0.085, 0.05, 0),
-    "afro": (0.300, 0.290, 0.08, 0.42, 0.02, 0.90, 0.045, 0.062, 0.00, 1),
-    "bob": (0.125, 0.120, 0.34, 0.58, 0.05, 0.83, 0.020, 0.00, 0.12, 1),
-    "fringe": (0.115, 0.090, 0.20, 0.95, 0.185, 0.86, 0.020, 0.00, 0.00, 1),
-    "long": (0.115, 0.110, 0.70, 1.45, 0.01, 0.84, 0.030, 0.00, 0.12, 1),
-    "wavy": (0.145, 0.160, 0.50, 1.35, 0.03, 0.84, 0.050, 0.13, 0.16, 1),
-    "bun": (0.065, 0.030, -0.02, 0.06, 0.00, 0.92, 0.012, 0.00, 0.00, 0),
-}
-
 
 def _texture(view: View, phase: float = 0.0) -> np.ndarray:
     """Brightness of the strands in [0, 1]: lines that run from the crown, or curls."""

@@ -13,8 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from deepfake_kit.faces.attributes import HAIR_COLOURS, IDENTITY_NAMES, MONK_SWATCHES
-from deepfake_kit.faces.hair import CUTS
+from deepfake_kit.faces.attributes import CUTS, HAIR_COLOURS, IDENTITY_NAMES, MONK_SWATCHES
 from deepfake_kit.faces.shapes import F32
 
 

@@ -8,31 +8,11 @@ from torch import Tensor
 from deepfake_kit import faces
 from deepfake_kit.faces import Faces
 from deepfake_kit.faces.attributes import sample_scenes
+from deepfake_kit.paths import beside
+from deepfake_kit.valid import invalid, whole
 
-#: What :func:`portraits` holds fixed: the studio of a passport photographer, so that small networks learn in a minute.
-STUDIO = {
-    "background": "plain",
-    "background_hue": 0.55,
-    "background_level": 0.5,
-    "hat": "none",
-    "glasses": "none",
-    "clothes": "crew",
-    "clothes_hue": 0.6,
-    "clothes_level": 0.3,
-    "zoom": 1.22,
-    "shift_x": 0.0,
-    "shift_y": -0.03,
-    "roll": 0.0,
-    "pitch": 0.0,
-    "light_elevation": 25.0,
-    "light_azimuth": 15.0,
-    "light_contrast": 0.35,
-    "light_warmth": 0.0,
-    "exposure": 1.0,
-    "saturation": 1.0,
-    "blur": 0.05,
-    "noise": 0.01,
-}
+STUDIO, STILL, ALIGNED = beside(__file__).values()
+TAKE = 100_000  # people of one take
 
 
 def portraits(n: int, seed: int, size: int = 32, *, start: int = 0, people=None, **fixed) -> faces.Faces:
@@ -58,17 +38,6 @@ def portraits(n: int, seed: int, size: int = 32, *, start: int = 0, people=None,
         as_drawn = sample_scenes(seed, np.arange(start, start + n, dtype=np.int64))["yaw"]
         fixed["yaw"] = as_drawn / 3
     return faces.draw(n, seed, size, start=start, people=people, **{**STUDIO, **fixed})
-
-
-#: What :func:`footage` holds fixed besides the studio: only mouth, smile and a small turn of the head move.
-STILL = {"gaze_x": 0.0, "gaze_y": 0.0, "brow_raise": 0.0, "eye_open": 1.0, "noise": 0.006}
-
-
-#: What aligning faces by their landmarks takes away, as every swap tool does first: where eyes and mouth sit.
-ALIGNED = {"eye_spacing": 0.0, "nose_length": 0.0, "mouth_height": 0.0}
-
-
-TAKE = 100_000  # people of one take
 
 
 def footage(
@@ -116,8 +85,7 @@ def crowd(frames: int, seed: int, size: int = 56, *, take: int = 0, aligned: boo
 
 def _film(people: list[int], entropy: list[int], seed: int, size: int, take: int, aligned: bool, fixed: dict) -> Faces:
     rng, frames = np.random.default_rng(entropy), len(people)
-    if not 1 <= frames <= TAKE:
-        raise ValueError(f"frames: got {frames}; valid: 1 to {TAKE:,}")
+    whole("frames", frames, 1, TAKE)
     played = {
         "mouth_open": rng.uniform(0, 1, frames),
         "smile": rng.uniform(-0.5, 0.5, frames),
@@ -142,7 +110,7 @@ def crop(images: Tensor, size: int = 32) -> Tensor:
     """
     side = frame_side(size)
     if images.ndim != 4 or images.shape[-1] != side or images.shape[-2] != side:
-        raise ValueError(f"images: got shape {tuple(images.shape)}; valid: [N, 3, {side}, {side}] for a crop of {size}")
+        raise invalid("images", images, f"[N, 3, {side}, {side}] for a crop of {size}")
     top, left = size // 2, (side - size) // 2
     return images[..., top : top + size, left : left + size].contiguous()
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from deepfake_kit.valid import invalid, require, within
+
 State = dict[str, Tensor]
 
 
@@ -43,8 +45,7 @@ def unflatten(vector: Tensor, like: State, copy: bool = True) -> State:
     [[0.0, 1.0]]
     """
     sizes = [tensor.numel() for tensor in like.values()]
-    if vector.ndim != 1 or len(vector) != sum(sizes):
-        raise ValueError(f"vector has shape {tuple(vector.shape)}; these weights need ({sum(sizes)},)")
+    require(vector.ndim == 1 and len(vector) == sum(sizes), "vector", vector, f"shape ({sum(sizes)},)")
     state = {}
     for (name, tensor), piece in zip(like.items(), vector.split(sizes), strict=True):
         piece = piece if tensor.is_floating_point() else piece.round()
@@ -55,10 +56,9 @@ def unflatten(vector: Tensor, like: State, copy: bool = True) -> State:
 def _weights(weights, count: int, device=None) -> Tensor:
     """Weights as float64 that sum to 1."""
     weights = torch.as_tensor(weights, dtype=torch.float64, device=device)
-    if weights.shape != (count,):
-        raise ValueError(f"weights has shape {tuple(weights.shape)}; one number for each of {count} clients is needed")
+    require(weights.shape == (count,), "weights", weights, f"one number for each of {count} clients")
     if not bool((weights.isfinite() & (weights >= 0)).all()) or float(weights.sum()) <= 0:
-        raise ValueError(f"weights must be finite, >= 0 and not all 0; got {weights.tolist()}")
+        raise invalid("weights", weights.tolist(), "finite, >= 0 and not all 0")
     return weights / weights.sum()
 
 
@@ -122,18 +122,14 @@ def fedavg(states: list[State], weights=None) -> State:
     [2.0]
     """
     states = list(states)
-    if not states:
-        raise ValueError("states is empty; at least one client's weights are needed")
+    require(states, "states", "none", "at least one client's weights")
     first = states[0]
     for client, state in enumerate(states):
         if different := first.keys() ^ state.keys():
-            raise ValueError(f"states[{client}] and states[0] do not both have {sorted(different)[0]!r}")
+            raise invalid(f"states[{client}]", f"{sorted(different)[0]!r} here or in states[0] only", "equal names")
         for name in first:
             if state[name].shape != first[name].shape:
-                raise ValueError(
-                    f"states[{client}][{name!r}] has shape {tuple(state[name].shape)}; "
-                    f"states[0] has {tuple(first[name].shape)}"
-                )
+                raise invalid(f"states[{client}][{name!r}]", state[name], f"as states[0], {tuple(first[name].shape)}")
     rows = torch.stack([flatten({name: state[name] for name in first}) for state in states])
     return unflatten(weighted_mean(rows, [1.0] * len(states) if weights is None else weights), first)
 
@@ -179,8 +175,7 @@ def clip_updates(updates: Tensor, reference: Tensor, norm: float) -> Tensor:
     >>> clip_updates(torch.tensor([[3.0, 4.0]]), torch.zeros(2), norm=1.0).norm().item()
     1.0
     """
-    if not norm > 0:
-        raise ValueError(f"norm must be > 0; got {norm!r}")
+    within("norm", norm, "(0, inf]")
     steps = updates - reference
     length = torch.linalg.vector_norm(steps, dim=1, keepdim=True)
     return reference + steps * (norm / length.clamp_min(norm))

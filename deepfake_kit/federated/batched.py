@@ -22,6 +22,7 @@ from torch.overrides import TorchFunctionMode
 from deepfake_kit.diffusion import NoiseSchedule, q_sample, to_model_range
 from deepfake_kit.federated.client import client_seed, error_weight, local_optimizer, withheld
 from deepfake_kit.federated.plan import Plan
+from deepfake_kit.valid import invalid, whole
 
 
 class _ForVmap(TorchFunctionMode):
@@ -77,8 +78,7 @@ class BatchedWorker:
     """
 
     def __init__(self, model: nn.Module, plan: Plan, compiled: bool = False, at_once: int = 64):
-        if at_once < 1:
-            raise ValueError(f"at_once must be >= 1; got {at_once!r}")
+        whole("at_once", at_once, 1)
         self.model, self.plan, self.at_once = model, plan, at_once
         self._plain = vmap(self._loss)
         self._losses = torch.compile(self._plain) if compiled else self._plain
@@ -183,9 +183,7 @@ class _Stacked:
         state = model.state_dict(keep_vars=True)  # keeps tensors apart that share one name each, and tied ones
         sizes = [tensor.numel() for tensor in state.values()]
         if start.shape not in ((sum(sizes),), (count, sum(sizes))):
-            raise ValueError(
-                f"start has shape {tuple(start.shape)}; these weights need ({sum(sizes)},), or that for each of {count}"
-            )
+            raise invalid("start", start, f"shape ({sum(sizes)},), or that for each of {count}")
         self.count, self.named, self.trained = count, {}, []
         self._order, self._dtype, made = [], start.dtype, {}
         for (name, tensor), piece in zip(state.items(), start.split(sizes, dim=-1), strict=True):

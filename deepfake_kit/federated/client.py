@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from deepfake_kit.diffusion import NoiseSchedule, q_sample, to_model_range
 from deepfake_kit.diffusion.steps import at_step
 from deepfake_kit.federated.plan import Plan
+from deepfake_kit.valid import require
 
 
 def client_seed(seed: int, round: int, client: int) -> int:
@@ -66,8 +67,7 @@ class FlatWeights:
         ValueError
             If it has not as many numbers as the model.
         """
-        if vector.shape != self._buffer.shape:
-            raise ValueError(f"vector has shape {tuple(vector.shape)}; these weights need {tuple(self._buffer.shape)}")
+        require(vector.shape == self._buffer.shape, "vector", vector, f"shape {tuple(self._buffer.shape)}")
         self._buffer.copy_(vector)
         for piece in self._whole:
             piece.round_()

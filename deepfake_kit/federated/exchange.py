@@ -16,6 +16,7 @@ from deepfake_kit.chain import store as stores
 from deepfake_kit.chain.evm import ETHER
 from deepfake_kit.chain.market import Offer, TaskMarket
 from deepfake_kit.federated.plan import Plan
+from deepfake_kit.valid import require
 
 
 class Account(NamedTuple):
@@ -75,8 +76,7 @@ class MarketExchange:
         start: Tensor,
         unit: int = ETHER // 100,
     ):
-        if len(sizes) != len(costs):
-            raise ValueError(f"costs must name one number for each of {len(sizes)} clients; got {len(costs)}")
+        require(len(sizes) == len(costs), "costs", len(costs), f"one for each of {len(sizes)} clients")
         self.market, self.store, self.like = market, store, {"weights": start}
         self.publisher = market.account("DSP")
         digest = store.put(stores.pack(self.like))

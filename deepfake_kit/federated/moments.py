@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from deepfake_kit.valid import require, whole
+
 
 class Moments(NamedTuple):
     """What a device sends: number of rows, their sum [D] and the sum of their outer products [D, D], in float64.
@@ -65,12 +67,11 @@ class Components(NamedTuple):
         2.0
         """
         size = len(moments.total)
-        if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= size:
-            raise ValueError(f"k must be a whole number from 1 to {size}, the numbers a row; got {k!r}")
+        whole("k", k, 1, size)
         variances, directions = torch.linalg.eigh(moments.covariance)
         variances, directions = variances.flip(0)[:k], directions.flip(1)[:, :k]
-        if not float(variances[-1]) > 1e-12 * float(variances[0]):
-            raise ValueError(f"k is {k}, but the data vary along fewer directions; give a smaller one or more data")
+        full = float(variances[-1]) > 1e-12 * float(variances[0])
+        require(full, "k", k, "at most as many as directions along which the data vary: a smaller one, or more data")
         largest = directions.gather(0, directions.abs().argmax(0, keepdim=True))
         return cls(moments.total / moments.count, directions * largest.sign(), variances.sqrt())
 

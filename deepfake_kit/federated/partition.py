@@ -11,28 +11,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deepfake_kit.valid import invalid, require, whole, within
+
 if TYPE_CHECKING:
     import torch
 
 
-def _count(name: str, value, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name} must be a whole number >= {least}; got {value!r}")
-    return int(value)
-
-
 def _enough(n: int, clients: int, each: int) -> None:
-    if n < clients * each:
-        raise ValueError(
-            f"clients={clients} with at least {each} images each need {clients * each} images; "
-            f"there are {n}. Use at most {n // max(1, each)} clients"
-        )
+    most = n // max(1, each)
+    require(clients <= most, "clients", clients, f"at most {most}, as there are {n} images and each needs {each}")
 
 
 def _vector(name: str, values) -> np.ndarray:
     array = np.asarray(values)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"{name} must be a vector of whole numbers; got {array.dtype} of shape {array.shape}")
+        raise invalid(name, f"{array.dtype} of shape {array.shape}", "a vector of whole numbers")
     return array
 
 
@@ -69,7 +62,7 @@ def partition_iid(n: int, clients: int, seed: int) -> list[torch.Tensor]:
     >>> [part.tolist() for part in partition_iid(5, 2, seed=0)]
     [[2, 3, 4], [0, 1]]
     """
-    n, clients = _count("n", n, 0), _count("clients", clients, 1)
+    n, clients = whole("n", n, 0), whole("clients", clients, 1)
     _enough(n, clients, 1)
     return _as_tensors(np.array_split(np.random.default_rng(seed).permutation(n), clients))
 
@@ -113,10 +106,9 @@ def partition_dirichlet(labels, clients: int, alpha: float, seed: int, minimum: 
     >>> [len(part) for part in parts]
     [10, 10]
     """
-    labels, clients = _vector("labels", labels), _count("clients", clients, 1)
-    minimum = _count("minimum", minimum, 0)
-    if not (np.isfinite(alpha) and alpha > 0):
-        raise ValueError(f"alpha must be a finite number > 0; got {alpha!r}")
+    labels, clients = _vector("labels", labels), whole("clients", clients, 1)
+    minimum = whole("minimum", minimum, 0)
+    within("alpha", alpha, "(0, inf)")
     _enough(len(labels), clients, minimum)
     rng = np.random.default_rng(seed)
     parts: list[list] = [[] for _ in range(clients)]
@@ -162,7 +154,7 @@ def partition_shards(labels, clients: int, shards: int, seed: int) -> list[torch
     [[1, 3], [0, 2]]
     """
     labels = _vector("labels", labels)
-    clients, shards = _count("clients", clients, 1), _count("shards", shards, 1)
+    clients, shards = whole("clients", clients, 1), whole("shards", shards, 1)
     _enough(len(labels), clients, shards)
     pieces = np.array_split(np.argsort(labels, kind="stable"), clients * shards)
     dealt = np.random.default_rng(seed).permutation(clients * shards).reshape(clients, shards)

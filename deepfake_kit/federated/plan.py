@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from deepfake_kit.valid import one_of, require, whole, within
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -85,36 +87,24 @@ class Plan:
     validate: bool = True
 
     def __post_init__(self):
-        for name, least in (("rounds", 1), ("local_steps", 1), ("batch_size", 1), ("seed", 0), ("sampled", 1)):
-            value = getattr(self, name)
-            if name == "sampled" and value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} must be a whole number >= {least}; got {value!r}")
-        for name, valid in (
-            ("optimizer", ("adamw", "sgd")),
-            ("target", ("noise", "velocity")),
-            ("weighting", ("data", "uniform")),
-            ("rule", ("mean", "median")),
-            ("server", ("average", "adam")),
-        ):
-            if getattr(self, name) not in valid:
-                raise ValueError(f"{name} must be one of {', '.join(valid)}; got {getattr(self, name)!r}")
+        for name in ("rounds", "local_steps", "batch_size"):
+            whole(name, getattr(self, name), 1)
+        whole("seed", self.seed, 0)
+        whole("sampled", 1 if self.sampled is None else self.sampled, 1)
+        one_of("optimizer", self.optimizer, ("adamw", "sgd"))
+        one_of("target", self.target, ("noise", "velocity"))
+        one_of("weighting", self.weighting, ("data", "uniform"))
+        one_of("rule", self.rule, ("mean", "median"))
+        one_of("server", self.server, ("average", "adam"))
         for name in ("prox", "noise"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise ValueError(f"{name} must be a finite number >= 0; got {getattr(self, name)!r}")
-        if not 0 <= self.drop < 1:
-            raise ValueError(f"drop must lie in [0, 1); got {self.drop!r}")
+            within(name, getattr(self, name), "[0, inf)")
         for name in ("lr", "server_lr"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise ValueError(f"{name} must be a finite number > 0; got {getattr(self, name)!r}")
-        if self.clip is not None and not self.clip > 0:
-            raise ValueError(f"clip must be > 0 or None; got {self.clip!r}")
-        if self.noise and (self.clip is None or self.rule != "mean"):
-            raise ValueError(
-                f"noise={self.noise} needs clip, which bounds one client's influence, and rule='mean'; "
-                f"got clip={self.clip!r}, rule={self.rule!r}"
-            )
+            within(name, getattr(self, name), "(0, inf)")
+        within("drop", self.drop, "[0, 1)")
+        within("clip", 1 if self.clip is None else self.clip, "(0, inf]")
+        fits = not self.noise or (self.clip is not None and self.rule == "mean")
+        valid = "0, or a clip, which bounds one client's influence, and rule='mean'"
+        require(fits, "noise", f"{self.noise} with clip={self.clip!r}, rule={self.rule!r}", valid)
 
     def rate(self, round: int) -> float:
         r"""The clients' learning rate in a round, counted from 0: :math:`\frac{lr}2(1+\cos\frac{\pi\,round}{rounds})`.

@@ -15,6 +15,8 @@ import math
 
 import numpy as np
 
+from deepfake_kit.valid import whole, within
+
 
 def _orders() -> list[float]:
     """Orders of the Rényi divergence that are tried: the library's own, more near 1 (for a large epsilon) and
@@ -61,14 +63,10 @@ def privacy_spent(noise_multiplier: float, rounds: int, delta: float, share: flo
     >>> round(privacy_spent(noise_multiplier=1.0, rounds=1, delta=1e-5), 2)
     4.73
     """
-    if not (math.isfinite(noise_multiplier) and noise_multiplier >= 0):
-        raise ValueError(f"noise_multiplier must be a finite number >= 0; got {noise_multiplier!r}")
-    if isinstance(rounds, bool) or not isinstance(rounds, int | np.integer) or rounds < 1:
-        raise ValueError(f"rounds must be a whole number >= 1; got {rounds!r}")
-    if not 0 < delta < 1:
-        raise ValueError(f"delta must lie in (0, 1); got {delta!r}")
-    if not 0 < share <= 1:
-        raise ValueError(f"share must lie in (0, 1]; got {share!r}")
+    within("noise_multiplier", noise_multiplier, "[0, inf)")
+    whole("rounds", rounds, 1)
+    within("delta", delta, "(0, 1)")
+    within("share", share, "(0, 1]")
     if noise_multiplier == 0:
         return math.inf
     from opacus.accountants import RDPAccountant

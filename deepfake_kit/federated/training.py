@@ -27,7 +27,8 @@ from deepfake_kit.federated import aggregation
 from deepfake_kit.federated.batched import BatchedWorker
 from deepfake_kit.federated.client import FlatWeights, Worker, client_seed, load_vector
 from deepfake_kit.federated.plan import History, Plan
-from deepfake_kit.valid import one_of
+from deepfake_kit.training import save
+from deepfake_kit.valid import invalid, one_of, require, whole
 
 Updates = dict[int, Tensor]
 ENGINES = ("loop", "batched", "compiled")
@@ -80,11 +81,9 @@ def combine(
     """
     used, rejected = {}, {}
     for client, update in updates.items():
-        if not plan.validate and update.shape != reference.shape:
-            raise ValueError(
-                f"the update of client {client} has shape {tuple(update.shape)}; the model needs "
-                f"{tuple(reference.shape)}. With validate=True it would be rejected"
-            )
+        fits = plan.validate or update.shape == reference.shape
+        valid = f"{tuple(reference.shape)}; with validate=True it would be rejected"
+        require(fits, f"the update of client {client}", update, valid)
         reason = aggregation.reason_to_reject(update, reference, used) if plan.validate else None
         if reason is None:
             used[client] = update
@@ -226,30 +225,17 @@ def _engine(name: str, model: nn.Module, plan: Plan) -> Callable[..., tuple[Upda
 
 
 def _check(images: Tensor, parts: list[Tensor], plan: Plan, device: torch.device, conditions: Tensor | None) -> None:
-    if not parts:
-        raise ValueError("parts is empty; at least one client is needed")
-    if len(images) < len(parts):
-        raise ValueError(f"parts names {len(parts)} clients, but there are only {len(images)} images")
+    require(parts, "parts", "none", "at least one client")
+    require(len(images) >= len(parts), "parts", f"{len(parts)} clients", f"at most one an image, {len(images)}")
     for client, part in enumerate(parts):
-        if part.ndim != 1 or len(part) == 0:
-            raise ValueError(
-                f"parts[{client}] is empty; every client needs at least one image (leave it out, or "
-                "split with a larger alpha or minimum)"
-            )
-        if int(part.min()) < 0 or int(part.max()) >= len(images):
-            raise ValueError(
-                f"parts[{client}] runs from {int(part.min())} to {int(part.max())}; "
-                f"valid indices are 0 to {len(images) - 1}"
-            )
-    if plan.sampled is not None and plan.sampled > len(parts):
-        raise ValueError(f"sampled={plan.sampled} clients a round, but there are only {len(parts)}")
-    if images.device != device:
-        raise ValueError(f"images lie on {images.device}, the model on {device}; move one to the other")
-    if conditions is not None and (conditions.device != device or len(conditions) != len(images)):
-        raise ValueError(
-            f"conditions has shape {tuple(conditions.shape)} on {conditions.device}; one row for each of "
-            f"{len(images)} images is needed, on {device}"
-        )
+        valid = f"at least one index from 0 to {len(images) - 1} (a larger alpha or minimum leaves no client empty)"
+        inside = part.ndim == 1 and len(part) and 0 <= int(part.min()) and int(part.max()) < len(images)
+        require(inside, f"parts[{client}]", part.flatten().tolist()[:5], valid)
+    whole("sampled", 1 if plan.sampled is None else plan.sampled, 1, len(parts))
+    require(images.device == device, "images", f"those on {images.device}", f"on {device}, as the model")
+    if conditions is not None:
+        fits = conditions.device == device and len(conditions) == len(images)
+        require(fits, "conditions", conditions, f"one row for each of {len(images)} images, on {device}")
 
 
 def _participants(plan: Plan, round: int, clients: int) -> list[int]:
@@ -267,19 +253,15 @@ def _save(path: Path, identity: dict, weights: Tensor, server, history: History,
         "history": asdict(history),
         "done": done,
     }
-    beside = path.with_name(path.name + ".part")
-    torch.save(kept, beside)
-    os.replace(beside, path)  # a run killed while it writes leaves the round before, whole
+    save(path, kept)  # a run killed while it writes leaves the round before, whole
 
 
 def _resume(path: Path, identity: dict, device: torch.device):
     kept = torch.load(path, map_location=device, weights_only=True)
     different = [name for name, value in identity.items() if kept["identity"].get(name) != value]
     if different:
-        raise ValueError(
-            f"checkpoint {path.name} belongs to another run: {different[0]} was "
-            f"{kept['identity'].get(different[0])!r}, is {identity[different[0]]!r}"
-        )
+        then, now = kept["identity"].get(different[0]), identity[different[0]]
+        raise invalid(f"checkpoint {path.name}", f"one with {different[0]}={then!r}", f"one of this run, with {now!r}")
     server = None if kept["server"] is None else aggregation.AdamState(*kept["server"])
     history = History(**kept["history"])
     history.rejected = [tuple(row) for row in history.rejected]

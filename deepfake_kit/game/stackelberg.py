@@ -18,6 +18,8 @@ import sys
 
 import numpy as np
 
+from deepfake_kit.valid import invalid, require, whole
+
 INVERSE_LN2 = 1 / math.log(2)
 #: Above this cost the provider buys less than full quality: 1 / (8 ln 2). The paper prints 1/8.
 THRESHOLD = INVERSE_LN2 / 8
@@ -62,7 +64,7 @@ def _refuse_outside(name: str, values, offset: int | None = 0) -> None:
     bad = ~((flat >= low if closed else flat > low) & (flat <= high if math.isfinite(high) else flat < high))
     where = int(bad.nonzero()[0][0])
     position = f" at position {offset + where}" if values.ndim and offset is not None else ""
-    raise ValueError(f"{name} must be {words}; got {float(flat[where])!r}{position}")
+    raise invalid(name, f"{float(flat[where])!r}{position}", words)
 
 
 def _inputs(**arguments) -> tuple[list, bool]:
@@ -340,11 +342,9 @@ def draw_costs(
     >>> bool(0.0032 <= costs.min() and costs.max() <= 0.024)
     True
     """
-    if n_nodes < 1:
-        raise ValueError(f"n_nodes must be at least 1; got {n_nodes}")
+    whole("n_nodes", n_nodes, 1)
     for name, ends in (("data", data), ("cycles", cycles), ("frequency", frequency)):
-        if len(ends) != 2 or not 0 < ends[0] <= ends[1] < math.inf:
-            raise ValueError(f"{name} must be a pair with 0 < low <= high; got {tuple(ends)}")
+        require(len(ends) == 2 and 0 < ends[0] <= ends[1] < math.inf, name, tuple(ends), "a pair with 0 < low <= high")
     volume = generator.uniform(*data, n_nodes)
     work = generator.uniform(*cycles, n_nodes)
     return volume * work * generator.uniform(*frequency, n_nodes) ** 2

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from deepfake_kit.game.stackelberg import best_response, dsp_utility, equilibrium, leader_utility, node_utility
+from deepfake_kit.valid import invalid, require, within
 
 
 class BudgetOutcome(NamedTuple):
@@ -40,13 +41,6 @@ class Menu(NamedTuple):
     quality: np.ndarray
     payment: np.ndarray
     virtual_cost: np.ndarray
-
-
-def _positive(name: str, value: float, zero: bool = False) -> float:
-    value = float(value)
-    if not (math.isfinite(value) and (value >= 0 if zero else value > 0)):
-        raise ValueError(f"{name} must be a finite number {'>= 0' if zero else '> 0'}; got {value!r}")
-    return value
 
 
 def _buy(cost: np.ndarray, multiplier: float, outside: float):
@@ -100,7 +94,7 @@ def budget_equilibrium(cost, budget: float, outside: float = 0.0) -> BudgetOutco
     0.3
     """
     cost = np.atleast_1d(np.asarray(cost, dtype=np.float64))
-    budget, outside = _positive("budget", budget), _positive("outside", outside, zero=True)
+    budget, outside = within("budget", float(budget), "(0, inf)"), within("outside", float(outside), "[0, inf)")
 
     def spending(multiplier: float) -> float:
         price, quality, _ = _buy(cost, multiplier, outside)
@@ -172,10 +166,9 @@ def _weights(probability, shape) -> np.ndarray:
     if probability is None:
         return np.full(shape, 1 / math.prod(shape))
     weight = np.atleast_1d(np.asarray(probability, dtype=np.float64))
-    if weight.shape != shape:
-        raise ValueError(f"probability must have the shape of cost, {shape}; got {weight.shape}")
+    require(weight.shape == shape, "probability", weight, f"the shape of cost, {shape}")
     if not (np.isfinite(weight).all() and (weight >= 0).all() and weight.sum() > 0):
-        raise ValueError(f"probability must hold finite weights >= 0 with a positive sum; got {weight}")
+        raise invalid("probability", weight, "finite weights >= 0 with a positive sum")
     return weight / weight.sum()
 
 
@@ -219,10 +212,8 @@ def contract_menu(cost, probability=None) -> Menu:
     weight = _weights(probability, cost.shape)
     node_utility(0.0, 0.0, cost)  # refuses a cost that is not > 0, and names the one that was given
     steps = np.diff(cost, prepend=cost[0])
-    if cost.size > 1 and not (steps[1:] > 0).all():
-        raise ValueError(f"cost must be strictly increasing; got {cost}")
-    if not (weight > 0).all():
-        raise ValueError(f"probability must be > 0 for every type of a menu; got {probability}")
+    require(cost.size <= 1 or (steps[1:] > 0).all(), "cost", cost, "strictly increasing")
+    require((weight > 0).all(), "probability", probability, "> 0 for every type of a menu")
     from sklearn.isotonic import isotonic_regression
 
     below = np.cumsum(weight) - weight

@@ -26,6 +26,7 @@ from deepfake_kit.diffusion.unet import time_embedding
 from deepfake_kit.generators.ddpm_pixels import PIXEL_DDIM_STEPS, PixelDenoiser, finish_pixels, fit_pixels
 from deepfake_kit.images import check_images, to_model, to_unit
 from deepfake_kit.training import check_steps, initialise, seeded
+from deepfake_kit.valid import invalid
 
 #: Steps of the plan's noise schedule, and of the strided sampler that stands in for all of them.
 SCHEDULE_STEPS, DDIM_STEPS = 1000, 50
@@ -129,9 +130,7 @@ def fit_plan(
     check_images(images, model.size)
     check_steps(steps, batch_size)
     if 2 * len(images) < model.components:
-        raise ValueError(
-            f"images: got {len(images)}; valid: at least {-(-model.components // 2)}, for {model.components} components"
-        )
+        raise invalid("images", len(images), f"at least {-(-model.components // 2)}, for {model.components} components")
     model.learn_code(images)
     codes = torch.cat([model.encode(images), model.encode(images.flip(-1))])
     log = train(

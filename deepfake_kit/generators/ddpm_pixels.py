@@ -19,6 +19,7 @@ from deepfake_kit.diffusion.steps import at_step
 from deepfake_kit.diffusion.velocity import velocity, velocity_to_noise
 from deepfake_kit.images import check_images, to_model
 from deepfake_kit.training import batch, check_steps, minimise
+from deepfake_kit.valid import invalid
 
 #: Steps of the noise schedule, and of the strided sampler that stands in for all of them.
 PIXEL_STEPS, PIXEL_DDIM_STEPS = 200, 20
@@ -43,7 +44,7 @@ def ratio_schedule(steps: int, low: float, high: float) -> NoiseSchedule:
     [0.1, 0.3, 0.9]
     """
     if steps < 2 or not 0 < low < high < math.inf:
-        raise ValueError(f"steps, low, high: got {steps}, {low}, {high}; valid: steps >= 2 and 0 < low < high")
+        raise invalid("steps, low, high", (steps, low, high), "steps >= 2 and 0 < low < high")
     ratio = torch.logspace(math.log10(low), math.log10(high), steps, dtype=torch.float64)
     alpha_bars = 1 / (1 + ratio.square())
     return NoiseSchedule(1 - alpha_bars / torch.cat([alpha_bars.new_ones(1), alpha_bars[:-1]]))

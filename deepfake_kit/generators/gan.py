@@ -17,11 +17,11 @@ from torch.nn import functional as F
 from deepfake_kit.diffusion import EMA
 from deepfake_kit.images import check_images, to_unit
 from deepfake_kit.training import batch, check_steps, descend, fast_arithmetic, initialise
+from deepfake_kit.valid import require, whole, within
 
 
 def _levels(size: int) -> int:
-    if size < 8 or size & (size - 1):
-        raise ValueError(f"size: got {size}; valid: a power of two, at least 8")
+    require(size >= 8 and not size & size - 1, "size", size, "a power of two, at least 8")
     return size.bit_length() - 3
 
 
@@ -52,10 +52,8 @@ def fade_in(old: Tensor, new: Tensor, alpha: float) -> Tensor:
     >>> fade_in(torch.tensor([0.0]), torch.tensor([8.0]), 0.25).tolist()
     [2.0]
     """
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha: got {alpha}; valid: 0 to 1")
-    if old.shape != new.shape:
-        raise ValueError(f"old, new: got shapes {tuple(old.shape)}, {tuple(new.shape)}; valid: equal shapes")
+    within("alpha", alpha, "[0, 1]")
+    require(old.shape == new.shape, "old, new", (old, new), "equal shapes")
     return torch.lerp(old, new, alpha)
 
 
@@ -70,8 +68,7 @@ def double(images: Tensor) -> Tensor:
 
 def _stage(level: int | None, levels: int) -> int:
     level = levels if level is None else level
-    if not 1 <= level <= levels:
-        raise ValueError(f"level: got {level}; valid: 1 (8 pixels) to {levels}")
+    whole("level", level, 1, levels)
     return level
 
 
@@ -340,8 +337,7 @@ def fit_gan(
     """
     check_images(images, g.size)
     check_steps(steps, batch_size)
-    if not 0 <= grow < 1:
-        raise ValueError(f"grow: got {grow}; valid: 0 up to but not 1")
+    within("grow", grow, "[0, 1)")
     shown = diary_steps(steps, g.levels, grow) if grow > 0 else []
     players = [torch.optim.Adam(net.parameters(), lr=lr, betas=(0.0, 0.99), fused=True) for net in (d, g)]
     schedules = [torch.optim.lr_scheduler.CosineAnnealingLR(player, steps, 0.05 * lr) for player in players]

@@ -20,24 +20,18 @@ from torch.nn import functional as F
 from deepfake_kit import _compat, faces
 from deepfake_kit.faces import studio
 from deepfake_kit.images import to_model
+from deepfake_kit.paths import beside
 from deepfake_kit.training import EMA, Checkpoint, check_steps, minimise, seeded
+from deepfake_kit.valid import invalid, within
 
-#: For each attribute the words of a caption and what is drawn for each; what is not there has no word.
-VALUES = {
-    "skin": {"light": 2, "medium": 5, "dark": 8},
-    "style": {"bald": "bald", "short": "short", "long": "long"},
-    "hair": {"black": "black", "brown": "brown", "blond": "blond", "red": "auburn", "white": "white"},
-    "hat": {"": "none", "hat": "fedora"},
-    "eyes": {"": "none", "glasses": "round", "sunglasses": "sunglasses"},
-    "beard": {"": "none", "beard": "beard"},
-    "mood": {"serious": (-0.6, 0.0), "laughing": (1.0, 1.0)},
-    "background": {"grey": 0.0, "green": 0.32, "blue": 0.655, "pink": 0.98},
-}
+_SET = beside(__file__)
+VALUES: dict[str, dict] = _SET["values"]  # for each attribute the words of a caption and what is drawn for each
 NAMES = tuple(VALUES)
 SIZES = tuple(len(values) for values in VALUES.values())
 GENERIC, REALISTIC = "a photo of human face", "a realistic photo of human face"
 SENTENCE = "this face image should be similar to the initial image ."
-LENGTH, CODES = 48, 8  # tokens a caption, channels of a code
+LENGTH = _SET["text"]["max_position_embeddings"]  # tokens a caption
+CODES = _SET["autoencoder"]["latent_channels"]
 
 
 def random_labels(n: int, seed: int) -> Tensor:
@@ -61,7 +55,7 @@ def labelled(labels: Tensor, seed: int, size: int = 32, **fixed) -> faces.Faces:
     """
     sizes = torch.tensor(SIZES)
     if labels.ndim != 2 or labels.shape[1] != len(sizes) or not ((labels >= 0) & (labels < sizes)).all():
-        raise ValueError(f"labels: got shape {tuple(labels.shape)}; valid: [N, {len(sizes)}], each below {SIZES}")
+        raise invalid("labels", labels, f"[N, {len(sizes)}], each below {SIZES}")
     drawn = {name: [list(VALUES[name].values())[k] for k in labels[:, i]] for i, name in enumerate(NAMES)}
     smile, mouth_open = zip(*drawn["mood"], strict=True) if len(labels) else ((), ())
     chosen = {
@@ -151,37 +145,19 @@ def pipeline(vae_widths=(8, 16, 32), unet_widths=(48, 96), seed: int = 0, size: 
 
     words_to_numbers, levels = tokenizer(words()), len(vae_widths)
     with seeded(seed):
-        vae = AutoencoderKL(
-            down_block_types=["DownEncoderBlock2D"] * levels,
-            up_block_types=["UpDecoderBlock2D"] * levels,
-            block_out_channels=vae_widths,
-            **{"sample_size": size, "norm_num_groups": 4, "layers_per_block": 1, "latent_channels": CODES},
-            mid_block_add_attention=False,
-            scaling_factor=1.0,
-        )
-        text = CLIPTextModel(
-            CLIPTextConfig(
-                vocab_size=len(words_to_numbers),
-                **{"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4},
-                **{"max_position_embeddings": LENGTH, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1},
-            )
-        )
+        down, up = ["DownEncoderBlock2D"] * levels, ["UpDecoderBlock2D"] * levels
+        blocks = {"down_block_types": down, "up_block_types": up, "block_out_channels": vae_widths}
+        vae = AutoencoderKL(sample_size=size, **blocks, **_SET["autoencoder"])
+        text = CLIPTextModel(CLIPTextConfig(vocab_size=len(words_to_numbers), **_SET["text"]))
         nn.init.normal_(text.get_input_embeddings().weight, std=0.3)
-        unet = UNet2DConditionModel(
-            **{"sample_size": size >> (levels - 1), "in_channels": CODES, "out_channels": CODES},
-            down_block_types=("DownBlock2D",) * (len(unet_widths) - 1) + ("CrossAttnDownBlock2D",),
-            up_block_types=("CrossAttnUpBlock2D",) + ("UpBlock2D",) * (len(unet_widths) - 1),
-            block_out_channels=unet_widths,
-            **{"layers_per_block": 1, "cross_attention_dim": 64, "norm_num_groups": 16, "attention_head_dim": 4},
-        )
+        down = ("DownBlock2D",) * (len(unet_widths) - 1) + ("CrossAttnDownBlock2D",)
+        up = ("CrossAttnUpBlock2D",) + ("UpBlock2D",) * (len(unet_widths) - 1)
+        blocks = {"down_block_types": down, "up_block_types": up, "block_out_channels": unet_widths}
+        unet = UNet2DConditionModel(sample_size=size >> (levels - 1), **blocks, **_SET["denoiser"])
     with torch.no_grad():  # little noise in the first codes
         vae.quant_conv.weight[CODES:] = 0
         vae.quant_conv.bias[CODES:] = -5
-    schedule = DDIMScheduler(
-        **{"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "clip_sample": False},
-        **{"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"},
-        steps_offset=1,
-    )
+    schedule = DDIMScheduler(**_SET["schedule"])
     parts = {"vae": vae, "text_encoder": text, "unet": unet, "tokenizer": words_to_numbers, "scheduler": schedule}
     whole = StableDiffusionPipeline(**parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False)
     whole.set_progress_bar_config(disable=True)
@@ -334,9 +310,8 @@ def make(pipe, captions: Sequence[str], seeds: Sequence[int], guidance: float = 
         If captions and seeds differ in number, there are none, or guidance is not finite.
     """
     if not len(captions) == len(seeds) > 0:
-        raise ValueError(f"captions, seeds: got {len(captions)} and {len(seeds)}; valid: equally many, at least one")
-    if not math.isfinite(guidance):
-        raise ValueError(f"guidance: got {guidance}; valid: a finite number")
+        raise invalid("captions, seeds", (len(captions), len(seeds)), "equally many, at least one")
+    within("guidance", guidance, "(-inf, inf)")
     check_steps(steps, 1)
     made, images = [], more.pop("image", None)
     for i in range(0, len(captions), 32):

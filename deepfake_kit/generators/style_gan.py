@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from deepfake_kit.generators.gan import Discriminator, PixelNorm, _levels
 from deepfake_kit.training import initialise
+from deepfake_kit.valid import invalid, whole
 
 
 def adain(x: Tensor, scale: Tensor, bias: Tensor, eps: float = 1e-8) -> Tensor:
@@ -46,7 +47,7 @@ def adain(x: Tensor, scale: Tensor, bias: Tensor, eps: float = 1e-8) -> Tensor:
     (5.0, 3.0)
     """
     if scale.shape != x.shape[:2] or bias.shape != x.shape[:2]:
-        raise ValueError(f"scale, bias: got {tuple(scale.shape)}, {tuple(bias.shape)}; valid: {tuple(x.shape[:2])}")
+        raise invalid("scale, bias", (scale, bias), f"{tuple(x.shape[:2])}")
     variance, mean = torch.var_mean(x, dim=(2, 3), unbiased=False, keepdim=True)
     return (x - mean) * torch.rsqrt(variance + eps) * scale[:, :, None, None] + bias[:, :, None, None]
 
@@ -151,7 +152,7 @@ class StyleGenerator(nn.Module):
     def synthesise(self, styles: Tensor, noise: list[Tensor]) -> Tensor:
         """Styles [N, n_styles, latent] and noise maps to images [N, 3, size, size] in about [-1, 1]."""
         if styles.ndim != 3 or styles.shape[1] != self.n_styles:
-            raise ValueError(f"styles: got shape {tuple(styles.shape)}; valid: [N, {self.n_styles}, {self.latent}]")
+            raise invalid("styles", styles, f"[N, {self.n_styles}, {self.latent}]")
         x = self.constant.expand(len(styles), -1, -1, -1)
         for i, layer in enumerate(self.layers):
             x = layer(x, styles[:, i], noise[i])
@@ -191,8 +192,7 @@ def mix_styles(w_a: Tensor, w_b: Tensor, n_styles: int, crossover: int) -> Tenso
     >>> mix_styles(torch.zeros(1, 1), torch.ones(1, 1), 4, 3).flatten().tolist()
     [0.0, 0.0, 0.0, 1.0]
     """
-    if not 0 <= crossover <= n_styles:
-        raise ValueError(f"crossover: got {crossover}; valid: 0 to {n_styles}")
+    whole("crossover", crossover, 0, n_styles)
     from_a = torch.arange(n_styles, device=w_a.device)[None, :, None] < crossover
     return torch.where(from_a, w_a[:, None], w_b[:, None])
 

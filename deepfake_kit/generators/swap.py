@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from deepfake_kit.images import check_images, to_model, to_unit
 from deepfake_kit.training import batch, check_steps, dense, fast_arithmetic, initialise, minimise
+from deepfake_kit.valid import whole
 
 
 class SwapModel(nn.Module):
@@ -72,8 +73,7 @@ class SwapModel(nn.Module):
         return self.average[self._known(target)] + self.decoders[target](self.encode(x, source)) / 3
 
     def _known(self, person: int) -> int:
-        if not 0 <= person < self.people:
-            raise ValueError(f"person: got {person}; valid: 0 to {self.people - 1}")
+        whole("person", person, 0, self.people - 1)
         return person
 
 
@@ -191,8 +191,7 @@ def fit_swap(
     ValueError
         If the number of people differs from the model's, or for images of another size.
     """
-    if len(images) != model.people:
-        raise ValueError(f"images: got faces of {len(images)} people; this model has {model.people} decoders")
+    whole("the number of people in images", len(images), model.people, model.people)
     for one in images:
         check_images(one, model.size)
     check_steps(steps, batch_size)

@@ -25,6 +25,7 @@ from deepfake_kit.cache import alone, write_whole
 from deepfake_kit.cache import cache_folder as user_cache
 from deepfake_kit.generators.kinds import KINDS, settings_of
 from deepfake_kit.images import check_images
+from deepfake_kit.valid import whole
 
 # Drawn faces enter by the data's own SHA-256; the others train nothing.
 NOT_CODE = ("", "faces", "valid", "provenance", "cache", "_compat")
@@ -58,8 +59,7 @@ class Forger:
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw fakes [n, 3, S, S] in [0, 1]; "swap" films its source anew and swaps each frame."""
-        if n < 1:
-            raise ValueError(f"n: got {n}; valid: at least 1")
+        whole("n", n, 1)
         return KINDS[self.kind].sample(self.model, n, generator)
 
 

@@ -12,14 +12,13 @@ from math import comb
 
 import numpy as np
 
-from deepfake_kit.valid import finite, numbers
+from deepfake_kit.valid import finite, invalid, numbers, whole, within
 
 REAL_SHARE = 70 / 150
 
 
 def _share(name: str, value: float) -> float:
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name}: got {value}; valid: 0 to 1")
+    within(name, value, "[0, 1]")
     return float(value)
 
 
@@ -71,8 +70,7 @@ def batch_f1(recall: float, false_positives: float, positives: float = REAL_SHAR
     """
     tpr, fpr = _share("recall", recall), _share("false_positives", false_positives)
     p = _share("positives", positives)
-    if batch < 1:
-        raise ValueError(f"batch: got {batch}; valid: at least 1")
+    whole("batch", batch, 1)
 
     def chance(k: int, n: int, q: float) -> float:
         return comb(n, k) * q**k * (1 - q) ** (n - k)
@@ -94,8 +92,7 @@ def batch_auc(auc: float, positives: float = REAL_SHARE, batch: int = 4) -> floa
     (0.8717, 0.4358)
     """
     p = _share("positives", positives)
-    if batch < 1:
-        raise ValueError(f"batch: got {batch}; valid: at least 1")
+    whole("batch", batch, 1)
     return _share("auc", auc) * (1 - p**batch - (1 - p) ** batch)
 
 
@@ -130,9 +127,7 @@ def batch_mean(metric: Callable, labels, scores, batch: int = 4) -> float:
     """
     labels, scores = np.asarray(labels), numbers(scores)
     if labels.shape != scores.shape or labels.ndim != 1 or len(labels) < batch or batch < 1:
-        raise ValueError(
-            f"labels, scores, batch: got {labels.shape}, {scores.shape}, {batch}; valid: equal [N], N >= batch"
-        )
+        raise invalid("labels, scores, batch", (labels, scores, batch), "equal [N], N >= batch")
     finite("labels", labels), finite("scores", scores)
     full = len(labels) // batch * batch
     pairs = zip(labels[:full].reshape(-1, batch), scores[:full].reshape(-1, batch))

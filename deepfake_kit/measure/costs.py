@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from deepfake_kit.valid import whole
+
 
 def count_parameters(model: nn.Module) -> int:
     """Numbers in all of a model's parameters, frozen ones too.
@@ -124,6 +126,5 @@ def feature_sides(model: nn.Module, resolution: int) -> list[int]:
 def _on_meta(model: nn.Module, resolution: int) -> tuple[nn.Module, Tensor]:
     from copy import deepcopy
 
-    if isinstance(resolution, bool) or not isinstance(resolution, int) or resolution < 1:
-        raise ValueError(f"resolution: got {resolution!r}; valid: a whole number of at least 1")
+    whole("resolution", resolution, 1)
     return deepcopy(model).to("meta").eval(), torch.empty(1, 3, resolution, resolution, device="meta")

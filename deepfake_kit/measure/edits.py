@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deepfake_kit.valid import finite
+from deepfake_kit.valid import finite, require
 
 #: The field's threshold of :func:`mean_square` above which an edit counts as broken; 28.5 grey levels RMS.
 BROKEN = 0.05
@@ -17,16 +17,14 @@ BROKEN = 0.05
 
 def _difference(a: Tensor, b: Tensor) -> Tensor:
     """a - b, in at least float32, of two finite batches of one shape."""
-    if a.ndim != 4 or a.shape != b.shape:
-        raise ValueError(f"images: got shapes {tuple(a.shape)} and {tuple(b.shape)}; valid: two equal [N, C, H, W]")
+    require(a.ndim == 4 and a.shape == b.shape, "images", (a, b), "two equal [N, C, H, W]")
     single = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
     return finite("images", a).to(single) - finite("images", b).to(single)
 
 
 def _mask(a: Tensor, mask: Tensor) -> Tensor:
     wanted = (len(a), *a.shape[2:])
-    if mask.dtype != torch.bool or mask.shape != wanted:
-        raise ValueError(f"mask: got {mask.dtype} {tuple(mask.shape)}; valid: torch.bool {wanted}")
+    require(mask.dtype == torch.bool and mask.shape == wanted, "mask", mask, f"torch.bool {wanted}")
     return mask[:, None].to(a.dtype)
 
 

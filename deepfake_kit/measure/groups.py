@@ -10,23 +10,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deepfake_kit.valid import one_of, whole
+from deepfake_kit.valid import invalid, one_of, require, whole
 
 
 def _counts(flags, groups, n_groups: int | None) -> tuple[np.ndarray, np.ndarray]:
     """How many pictures each group has and how many of them are flagged, [J] both."""
     f, g = np.asarray(flags), np.asarray(groups)
-    if f.ndim != 1 or g.shape != f.shape or not len(f):
-        raise ValueError(f"flags, groups: got shapes {f.shape} and {g.shape}; valid: [N] both, N >= 1")
+    require(f.ndim == 1 and g.shape == f.shape and len(f), "flags, groups", (f, g), "[N] both, N >= 1")
     if not np.isin(f, (0, 1)).all():
-        raise ValueError(f"flags: got {np.unique(f)[:5].tolist()}; valid: True and False")
+        raise invalid("flags", np.unique(f)[:5].tolist(), "True and False")
     if not np.issubdtype(g.dtype, np.integer) or g.min() < 0 or (n_groups is not None and g.max() >= n_groups):
-        raise ValueError(
-            f"groups: got {np.unique(g)[:5].tolist()}; valid: whole numbers from 0 to the number of groups - 1"
-        )
+        raise invalid("groups", np.unique(g)[:5].tolist(), "whole numbers from 0 to the number of groups - 1")
     sizes = np.bincount(g, minlength=n_groups or 0)
     if (empty := np.flatnonzero(sizes == 0)).size:
-        raise ValueError(f"groups: got no picture of group {empty.tolist()}; valid: at least one picture a group")
+        raise invalid("groups", f"no picture of group {empty.tolist()}", "at least one picture a group")
     return sizes, np.bincount(g, weights=f.astype(float), minlength=len(sizes)).round().astype(int)
 
 
@@ -91,8 +88,7 @@ def gap(flags, groups, statistic: str = "gap", repeats: int = 2000, seed: int = 
     """
     score = STATISTICS[one_of("statistic", statistic, STATISTICS)]
     sizes, flagged = _counts(flags, groups, n_groups)
-    if len(sizes) < 2:
-        raise ValueError("groups: got 1 group; valid: at least 2, a gap needs another one")
+    require(len(sizes) >= 2, "groups", "1 group", "at least 2, a gap needs another one")
     random = np.random.default_rng(whole("seed", seed, 0, 2**63))
     drawn = random.multivariate_hypergeometric(sizes, int(flagged.sum()), size=whole("repeats", repeats, 1, 10**7))
     value, null = float(score(flagged / sizes, sizes)), score(drawn / sizes, sizes)

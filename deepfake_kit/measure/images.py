@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from deepfake_kit.images import check_images
-from deepfake_kit.valid import finite
+from deepfake_kit.valid import finite, invalid, require
 
 
 def grain(images: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ def grain(images: Tensor) -> Tensor:
     0.0
     """
     if images.ndim != 4 or min(images.shape[-2:]) < 3:
-        raise ValueError(f"images has shape {tuple(images.shape)}; [N, C, H, W] from 3x3 pixels is needed")
+        raise invalid("images", images, "[N, C, H, W] of 3 x 3 pixels or more")
     x = finite("images", images).to(torch.promote_types(images.dtype, torch.float32))
     mask = x.new_tensor([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])
     response = torch.nn.functional.conv2d(x.flatten(0, 1)[:, None], mask[None, None])
@@ -50,10 +50,7 @@ def grain(images: Tensor) -> Tensor:
 def _check_pair(x: Tensor, y: Tensor, least: int) -> None:
     check_images(x, name="x", square=False)
     check_images(y, name="y", square=False)
-    if x.shape != y.shape or min(x.shape[2:]) < least:
-        raise ValueError(
-            f"x, y: got shapes {tuple(x.shape)} and {tuple(y.shape)}; valid: equal, sides of at least {least}"
-        )
+    require(x.shape == y.shape and min(x.shape[2:]) >= least, "x, y", (x, y), f"equal, sides of at least {least}")
 
 
 def psnr(x: Tensor, y: Tensor) -> Tensor:

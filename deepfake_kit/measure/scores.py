@@ -1,8 +1,8 @@
 r"""How well scores tell fakes from real images, with intervals.
 
 A score is any number that is higher for images held to be fake; the decision is ``score > threshold``. Intervals are
-95 %: DeLong's for the area under the ROC curve, Wilson's for shares, Student's t over trainings, bootstrap over images
-for the rest.
+95 %: DeLong's for the area under the ROC curve, Wilson's for shares, Student's t over trainings. Accuracy, F1 and the
+rest of what scikit-learn measures, chapters ask of scikit-learn.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from deepfake_kit.valid import numbers
+from deepfake_kit.valid import finite, invalid, numbers, require
 
 Z = 1.959963984540054  # 97.5 % point of the standard normal distribution
 
@@ -19,18 +19,11 @@ Z = 1.959963984540054  # 97.5 % point of the standard normal distribution
 def _both(scores, is_fake) -> tuple[np.ndarray, np.ndarray]:
     """Scores of fakes and of real images, float64, after checking that both exist."""
     s, y = numbers(scores), np.asarray(is_fake)
-    if s.ndim != 1 or y.shape != s.shape:
-        raise ValueError(f"scores, is_fake: got shapes {s.shape} and {y.shape}; valid: [N] both")
-    if not np.isfinite(s).all():
-        raise ValueError(f"scores: got {np.count_nonzero(~np.isfinite(s))} that are not finite; valid: finite numbers")
+    require(s.ndim == 1 and y.shape == s.shape, "scores, is_fake", (s, y), "[N] both")
+    finite("scores", s)
     if not np.isin(y, (0, 1)).all() or len(np.unique(y)) < 2:
-        raise ValueError(f"is_fake: got the values {np.unique(y).tolist()}; valid: 0 and 1, both present")
+        raise invalid("is_fake", f"the values {np.unique(y).tolist()}", "0 and 1, both present")
     return s[y == 1], s[y == 0]
-
-
-def _check_threshold(threshold: float) -> None:
-    if math.isnan(threshold):
-        raise ValueError("threshold: got nan; valid: a number")
 
 
 def placements(fakes: np.ndarray, reals: np.ndarray) -> np.ndarray:
@@ -74,7 +67,7 @@ def delong_interval(scores, is_fake) -> tuple[float, float]:
     Raises
     ------
     ValueError
-        As :func:`evaluate`, and for fewer than 2 images of a class.
+        As :func:`auc`, and for fewer than 2 images of a class.
 
     Examples
     --------
@@ -83,8 +76,7 @@ def delong_interval(scores, is_fake) -> tuple[float, float]:
     """
     fakes, reals = _both(scores, is_fake)
     m, n = len(fakes), len(reals)
-    if min(m, n) < 2:
-        raise ValueError(f"is_fake: got {m} fakes and {n} real; valid: at least 2 of each")
+    require(min(m, n) >= 2, "is_fake", f"{m} fakes and {n} real", "at least 2 of each")
     of_fakes, of_reals = placements(fakes, reals), placements(-reals, -fakes)
     area, half = float(of_fakes.mean()), Z * math.sqrt(of_fakes.var(ddof=1) / m + of_reals.var(ddof=1) / n)
     return max(0.0, area - half), min(1.0, area + half)
@@ -125,95 +117,10 @@ def wilson_interval(right: int, of: int) -> tuple[float, float]:
     >>> [round(x, 4) for x in wilson_interval(420, 500)]
     [0.8053, 0.8695]
     """
-    if not 0 <= right <= of or of < 1:
-        raise ValueError(f"right, of: got {right} of {of}; valid: 0 <= right <= of, of >= 1")
+    require(0 <= right <= of and of >= 1, "right, of", f"{right} of {of}", "0 <= right <= of, of >= 1")
     p, spread = right / of, Z * Z / of
     middle, half = p + spread / 2, math.sqrt(spread * p * (1 - p) + spread**2 / 4)
     return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
-
-
-def equal_error_rate(scores, is_fake) -> float:
-    """Where the ROC curve, straight between its corners, misses as many fakes as it accuses real images.
-
-    >>> equal_error_rate([0.9, 0.4, 0.6, 0.1], [1, 1, 0, 0])
-    0.5
-    """
-    from sklearn.metrics import roc_curve
-
-    _both(scores, is_fake)
-    false_alarms, found, _ = roc_curve(np.asarray(is_fake), numbers(scores))
-    gap = false_alarms + found - 1  # rises along the curve, from -1 to 1
-    i = int(np.flatnonzero(gap >= 0)[0])
-    if gap[i] == 0:
-        return float(false_alarms[i])
-    share = -gap[i - 1] / (gap[i] - gap[i - 1])
-    return float(false_alarms[i - 1] + share * (false_alarms[i] - false_alarms[i - 1]))
-
-
-def f1_score(scores, is_fake, threshold: float = 0.0) -> float:
-    """Harmonic mean of precision and recall of "fake"; 0 where no fake is found.
-
-    >>> f1_score([1.0, -1.0, 2.0, -2.0], [1, 1, 0, 0])
-    0.5
-    """
-    from sklearn.metrics import f1_score as f1
-
-    fakes, reals = _both(scores, is_fake)
-    _check_threshold(threshold)
-    called = np.concatenate([fakes, reals]) > threshold
-    return float(f1(np.repeat([1, 0], (len(fakes), len(reals))), called, zero_division=0))
-
-
-def evaluate(scores, is_fake, threshold: float = 0.0, repeats: int = 200, seed: int = 0) -> dict[str, float]:
-    """Area under the ROC curve, accuracy, F1 and equal error rate, each with a 95 % interval.
-
-    Parameters
-    ----------
-    scores : array [N]
-        Higher means fake.
-    is_fake : array [N]
-        1 for fake, 0 for real; both must occur at least twice.
-    threshold : float
-        Above it an image is called fake. It must not be chosen on these images.
-    repeats, seed : int
-        Of the bootstrap for F1 and the equal error rate: fakes and real images are drawn anew apart from each other.
-
-    Returns
-    -------
-    dict of str to float
-        ``auc``, ``accuracy``, ``f1``, ``eer``, each also with ``_low`` and ``_high``.
-
-    Raises
-    ------
-    ValueError
-        For shapes that differ, scores that are not finite, or a class that is missing.
-
-    Examples
-    --------
-    >>> found = evaluate([2.0, 1.0, -1.0, 0.5, -2.0, -0.5], [1, 1, 1, 0, 0, 0])
-    >>> round(found["auc"], 4), round(found["accuracy"], 4)
-    (0.7778, 0.6667)
-    """
-    fakes, reals = _both(scores, is_fake)
-    _check_threshold(threshold)
-    s, y = numbers(scores), np.asarray(is_fake)
-    right = int((fakes > threshold).sum() + (reals <= threshold).sum())
-    found = {
-        "auc": auc(s, y),
-        "accuracy": right / len(s),
-        "f1": f1_score(s, y, threshold),
-        "eer": equal_error_rate(s, y),
-    }
-    found["auc_low"], found["auc_high"] = delong_interval(s, y)
-    found["accuracy_low"], found["accuracy_high"] = wilson_interval(right, len(s))
-    random = np.random.default_rng(seed)
-    labels = np.repeat([1, 0], (len(fakes), len(reals)))
-    drawn = [
-        np.concatenate([random.choice(fakes, len(fakes)), random.choice(reals, len(reals))]) for _ in range(repeats)
-    ]
-    for name, of in (("f1", lambda z: f1_score(z, labels, threshold)), ("eer", lambda z: equal_error_rate(z, labels))):
-        found[f"{name}_low"], found[f"{name}_high"] = np.quantile([of(z) for z in drawn], (0.025, 0.975)).tolist()
-    return found
 
 
 def t_interval(values) -> tuple[float, float, float]:
@@ -240,7 +147,7 @@ def t_interval(values) -> tuple[float, float, float]:
 
     x = numbers(values).ravel()
     if len(x) == 0 or not np.isfinite(x).all():
-        raise ValueError(f"values: got {x[:5].tolist()}; valid: finite numbers, at least one")
+        raise invalid("values", x[:5].tolist(), "finite numbers, at least one")
     half = stats.t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x)) if len(x) > 1 else math.nan
     return float(x.mean()), float(x.mean() - half), float(x.mean() + half)
 
@@ -269,7 +176,7 @@ def auc_difference(scores_a, scores_b, is_fake) -> tuple[float, float, float]:
     Raises
     ------
     ValueError
-        If the two differ in shape, or as :func:`evaluate`.
+        If the two differ in shape, or as :func:`auc`.
 
     Examples
     --------
@@ -280,8 +187,7 @@ def auc_difference(scores_a, scores_b, is_fake) -> tuple[float, float, float]:
     from scipy import stats
 
     a, b = np.atleast_2d(numbers(scores_a)), np.atleast_2d(numbers(scores_b))
-    if a.shape != b.shape:
-        raise ValueError(f"scores_a, scores_b: got shapes {a.shape} and {b.shape}; valid: equal, [runs, N]")
+    require(a.shape == b.shape, "scores_a, scores_b", (a, b), "equal, [runs, N]")
     pairs = [(_both(x, is_fake), _both(z, is_fake)) for x, z in zip(a, b)]
     of_fakes = np.stack([placements(*of_a) - placements(*of_b) for of_a, of_b in pairs])  # [R, fakes]
     of_reals = np.stack([placements(-ra, -fa) - placements(-rb, -fb) for (fa, ra), (fb, rb) in pairs])  # [R, reals]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from deepfake_kit.valid import finite
+from deepfake_kit.valid import finite, invalid, require, whole
 
 
 def coverage(real: Tensor, fake: Tensor, neighbours: int = 5) -> float:
@@ -37,9 +37,8 @@ def coverage(real: Tensor, fake: Tensor, neighbours: int = 5) -> float:
     (1.0, 0.0)
     """
     if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
-        raise ValueError(f"real, fake: got shapes {tuple(real.shape)}, {tuple(fake.shape)}; valid: [N, D] and [M, D]")
-    if not 1 <= neighbours < len(real):
-        raise ValueError(f"neighbours: got {neighbours}; valid: 1 to {len(real) - 1}")
+        raise invalid("real, fake", (real, fake), "[N, D] and [M, D]")
+    whole("neighbours", neighbours, 1, len(real) - 1)
     single = torch.promote_types(real.dtype, torch.float32)
     real, fake = finite("real", real).to(single), finite("fake", fake).to(single)
     # The nearest "neighbour" of each real sample among the real ones is itself, hence k + 1.
@@ -48,8 +47,7 @@ def coverage(real: Tensor, fake: Tensor, neighbours: int = 5) -> float:
 
 
 def _features(name: str, x: Tensor) -> Tensor:
-    if x.ndim != 2 or len(x) < 2:
-        raise ValueError(f"{name} has shape {tuple(x.shape)}; features [N, D] with N at least 2 are needed")
+    require(x.ndim == 2 and len(x) >= 2, name, x, "features [N, D] with N of at least 2")
     return finite(name, x).double()
 
 
@@ -91,8 +89,7 @@ def frechet_distance(features_a: Tensor, features_b: Tensor) -> Tensor:
     12.0
     """
     a, b = _features("features_a", features_a), _features("features_b", features_b)
-    if a.shape[1] != b.shape[1]:
-        raise ValueError(f"features_b has {b.shape[1]} columns, features_a {a.shape[1]}; they must be equal")
+    require(a.shape[1] == b.shape[1], "features_a, features_b", (a, b), "equally many columns")
     sigma_a, sigma_b = torch.cov(a.T).reshape(a.shape[1], -1), torch.cov(b.T).reshape(b.shape[1], -1)
     root = _square_root(sigma_a)
     cross = torch.linalg.eigvalsh(root @ sigma_b @ root).clamp(min=0).sqrt().sum()
@@ -138,8 +135,7 @@ def bootstrap(
     >>> bootstrap(torch.mean, torch.ones(10), repeats=5)
     Estimate(value=1.0, standard_error=0.0)
     """
-    if repeats < 2:
-        raise ValueError(f"repeats is {repeats}; a standard error needs at least 2")
+    whole("repeats", repeats, 2)
     finite("samples", samples)
     draws = [
         float(statistic(samples[torch.randint(len(samples), (len(samples),), generator=generator)]))

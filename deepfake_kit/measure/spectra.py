@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from deepfake_kit.valid import finite
+from deepfake_kit.valid import finite, invalid, require, whole
 
 
 def _check(images: Tensor) -> None:
     if images.ndim != 4 or images.shape[2] != images.shape[3] or len(images) == 0:
-        raise ValueError(f"images: got shape {tuple(images.shape)}; valid: [N, C, S, S] with N >= 1")
+        raise invalid("images", images, "[N, C, S, S] with N >= 1")
     finite("images", images)
 
 
@@ -110,12 +110,10 @@ def radial_average(power: Tensor, bins: int | None = None) -> tuple[Tensor, Tens
     >>> radial_average(torch.ones(8, 8))[1].unique().tolist()
     [1.0]
     """
-    if power.ndim != 2 or power.shape[0] != power.shape[1]:
-        raise ValueError(f"power: got shape {tuple(power.shape)}; valid: [S, S]")
+    require(power.ndim == 2 and power.shape[0] == power.shape[1], "power", power, "[S, S]")
     side = power.shape[0]
     bins = round(side * 0.5**0.5) if bins is None else bins
-    if bins < 1:
-        raise ValueError(f"bins: got {bins}; valid: at least 1")
+    whole("bins", bins, 1)
     finite("power", power)
     radius = frequencies(side).flatten()
     ring = (radius / 0.5**0.5 * bins).long().clamp(max=bins - 1)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from deepfake_kit.valid import finite, one_of
+from deepfake_kit.valid import finite, one_of, require
 
 
 def gram(features: Tensor) -> Tensor:
@@ -36,8 +36,7 @@ def gram(features: Tensor) -> Tensor:
     >>> gram(torch.tensor([[[1.0, 3.0], [0.0, 2.0]]])).tolist()
     [[[5.0, 3.0], [3.0, 2.0]]]
     """
-    if features.ndim < 3 or not features.numel():
-        raise ValueError(f"features: got shape {tuple(features.shape)}; valid: [N, C, ...] with at least one position")
+    require(features.ndim >= 3 and features.numel(), "features", features, "[N, C, ...] with at least one position")
     f = finite("features", features).flatten(2)
     return f @ f.transpose(1, 2) / f.shape[2]
 
@@ -53,8 +52,7 @@ def gram_distance(a: Sequence[Tensor], b: Sequence[Tensor], norm: str = "l1") ->
     [0.0, 0.0]
     """
     one_of("norm", norm, ("l1", "l2"))
-    if len(a) != len(b) or not len(a):
-        raise ValueError(f"a, b: got {len(a)} and {len(b)} layers; valid: equally many, at least one")
+    require(len(a) == len(b) and len(a), "a, b", f"{len(a)} and {len(b)} layers", "equally many, at least one")
     layers = []
     for one, other in zip(a, b):
         left, right = gram(one), gram(other)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from deepfake_kit.valid import one_of
+from deepfake_kit.valid import one_of, require
 
 FOLDER = Path(__file__).parents[1] / "papers"
 SIGNS = {
@@ -169,8 +169,8 @@ def compare(claim_id: str, value, interval=None, empty=None, empty_interval=None
     claim = find(claim_id)
     if claim.evidence == "reading":
         raise ValueError(f"claim {claim_id!r} is judged by reading: nothing may be measured for it; {value!r} given")
-    if interval is None and claim.random:
-        raise ValueError(f"claim {claim_id!r} is about a random quantity: interval is missing; valid: (low, high)")
+    known = interval is not None or not claim.random
+    require(known, f"interval of claim {claim_id!r}", None, "(low, high), as it is about a random quantity")
     if (empty is None) != (claim.empty is None):
         raise ValueError(f"claim {claim_id!r}: its row says empty: {claim.empty!r}, the run gives empty={empty!r}")
     measured = np.atleast_1d(np.asarray(value, dtype=float))

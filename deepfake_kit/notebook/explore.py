@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from deepfake_kit.notebook import style
+from deepfake_kit.valid import require, whole
 
 MAXIMUM_FRAMES = 60
 
@@ -46,10 +47,9 @@ def slider(frames: Sequence, labels: Sequence[str], name: str, alts: Sequence[st
     """
     import ipywidgets
 
-    if not len(frames) == len(labels) == len(alts):
-        raise ValueError(f"frames, labels and alts must be equally long; got {len(frames)}, {len(labels)}, {len(alts)}")
-    if not 2 <= len(frames) <= MAXIMUM_FRAMES:
-        raise ValueError(f"frames must hold 2 to {MAXIMUM_FRAMES} pictures; got {len(frames)}")
+    counts = (len(frames), len(labels), len(alts))
+    require(len({*counts}) == 1, "frames, labels, alts", counts, "equally many")
+    whole("the number of frames", len(frames), 2, MAXIMUM_FRAMES)
     pages = []
     for frame, label, alt in zip(frames, labels, alts, strict=True):
         pictures = _pictures(frame)

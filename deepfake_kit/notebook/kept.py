@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 from deepfake_kit import paths, provenance
 from deepfake_kit.notebook.settings import KEPT
+from deepfake_kit.valid import invalid
 
 LARGEST_NETWORK = 4_000_000  # bytes
 FOLDER = "DEEPFAKE_KIT_KEEP"  # names the folder that a run leaves its networks in
@@ -99,9 +100,9 @@ def network_bytes(name: str, state: dict) -> bytes:
 
     halves = {key: x.detach().cpu().to(torch.float16).contiguous() for key, x in state.items()}
     if wrong := [key for key, x in halves.items() if not x.isfinite().all()]:
-        raise ValueError(f"network {name!r}: {', '.join(wrong)} do not fit into float16; valid: numbers up to 65504")
+        raise invalid(f"network {name!r}", f"{', '.join(wrong)} too large for float16", "numbers up to 65504")
     content = save(halves)
     if len(content) > LARGEST_NETWORK:
         size = f"{len(content) / 1e6:.2f} MB as float16"
-        raise ValueError(f"network {name!r}: got {size}; valid: at most {LARGEST_NETWORK / 1e6:g} MB")
+        raise invalid(f"network {name!r}", size, f"at most {LARGEST_NETWORK / 1e6:g} MB")
     return content

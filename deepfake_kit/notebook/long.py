@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import os
 import time
@@ -53,6 +52,8 @@ class LongWork(Opened):
         """
         import torch
 
+        from deepfake_kit.training import save
+
         file = self._resumable(name)
         if file is None:
             return work()
@@ -61,9 +62,8 @@ class LongWork(Opened):
             self._began -= kept_work["seconds"]
             return kept_work["value"]
         began = time.perf_counter()
-        value, content = work(), io.BytesIO()
-        torch.save({"value": value, "seconds": time.perf_counter() - began}, content)
-        write_whole(file, content.getvalue())
+        value = work()
+        save(file, {"value": value, "seconds": time.perf_counter() - began})
         return value
 
     def _resumable(self, name: str) -> Path | None:

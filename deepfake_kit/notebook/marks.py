@@ -7,6 +7,8 @@ import html
 import math
 import re
 
+from deepfake_kit.valid import require
+
 # How a table's heads spell the keys of the kit.
 NAMED = {x.lower(): x for x in ("GAN", "VAE", "DDPM", "Facebook", "Telegram", "Twitter")}
 NUMBERED = {"figure": "Fig.", "explorable": "Fig.", "table": "Table"}  # counted through a chapter, under these names
@@ -120,8 +122,8 @@ def compare_words(a: float, b: float, interval=None, words=("below", "about equa
     'not told from'
     """
     low, high = interval or (a, a)
-    if len(words) != 3 or any(math.isnan(x) for x in (a, b, low, high)):
-        raise ValueError(f"compare_words needs three words and numbers that are not NaN; got {words!r}, {a}, {b}")
+    good = len(words) == 3 and not any(math.isnan(x) for x in (a, b, low, high))
+    require(good, "words, a, b", (repr(words), a, b), "three words, and numbers that are not NaN")
     below, above = high < b - within, low > b + within
     return words[0 if below else 2 if above else 1]
 
@@ -132,8 +134,7 @@ def scalar(id: str, x):
         x = x.item()
     if isinstance(x, float) and not math.isfinite(x):
         return repr(x)
-    if not isinstance(x, bool | int | float | str):
-        raise ValueError(f"value {id!r} must be one number or a short text; got {type(x).__name__}")
+    require(isinstance(x, bool | int | float | str), f"value {id!r}", type(x).__name__, "one number or a short text")
     return x
 
 

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from deepfake_kit import provenance
 from deepfake_kit.notebook import bands, marks, settings, style
 from deepfake_kit.notebook.long import LongWork
+from deepfake_kit.valid import require, whole
 
 NIGHT_KEY = "deepfake_kit_night"  # the same picture for a dark page
 GLUE_MIME = "application/papermill.record/text/plain"
@@ -50,8 +51,7 @@ def start(chapter: str, profile: str = "book", seed: int = 0, **parameters) -> R
 
     found = settings.load(chapter)
     values = found.at(profile)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"seed must be a whole number >= 0; {seed!r} given")
+    whole("seed", seed, 0)
     provenance.seed_everything(seed)
     style.use()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -158,16 +158,11 @@ class Run(LongWork):
 
         import matplotlib.pyplot as plt
 
-        if len(alt.strip()) < 40:
-            raise ValueError(f"alt of figure {id!r} must say what it shows in at least 40 characters; got {alt!r}")
+        require(len(alt.strip()) >= 40, f"alt of figure {id!r}", alt, "what it shows, in at least 40 characters")
         marked = sorted({row["name"] for row in self.data if row["photographs_of_people"]})
-        if marked and show_photographs is None:
-            raise ValueError(
-                f"{', '.join(marked)} holds photographs of people: say show_photographs=False if figure "
-                f"{id!r} shows aggregates only; single photographs are never printed"
-            )
-        if not caption.strip():
-            raise ValueError(f"figure {id!r} needs a caption that states its finding")
+        valid = f"False, if it shows aggregates of {', '.join(marked)} only; single photographs are never printed"
+        require(not marked or show_photographs is not None, f"show_photographs of figure {id!r}", None, valid)
+        require(caption.strip(), f"caption of figure {id!r}", caption, "a finding")
         day, night = io.BytesIO(), io.BytesIO()
         fig.savefig(day, format="png", dpi=150)
         width, height = (fig.get_size_inches() * 110).round().astype(int).tolist()

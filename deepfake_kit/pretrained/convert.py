@@ -1,7 +1,6 @@
 """Weights as published, turned into tensors under the names of our networks. Nothing of a package is ever run.
 
-Each converter takes the published files, {name: bytes}, and returns {name: tensor}. ONNX is read from its bytes:
-only the stored arrays and the operators' names are wanted, for which the format's library would be a dependency more.
+Each converter takes the published files, {name: bytes}, and returns {name: tensor}.
 """
 
 from __future__ import annotations
@@ -10,41 +9,11 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 import numpy as np
 import torch
 from torch import Tensor
-
-_TYPES = {1: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8", 10: "<f2", 11: "<f8"}  # TensorProto.DataType
-
-
-def _varints(packed: memoryview) -> Iterator[tuple[int, int]]:
-    """Whole numbers of seven bits a byte, the last byte of each below 128, and where each ends."""
-    value = shift = 0
-    for at, byte in enumerate(packed, 1):
-        value, shift = value | (byte & 127) << shift, shift + 7
-        if byte < 128:
-            yield value, at
-            value = shift = 0
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Number and content of each field of a protobuf message: a whole number, or the bytes."""
-    at = 0
-    while at < len(message):
-        key, used = next(_varints(message[at : at + 10]))
-        at, (number, kind) = at + used, divmod(key, 8)
-        size, used = (8, 0) if kind == 1 else (4, 0) if kind == 5 else next(_varints(message[at : at + 10]))
-        at += used
-        if kind == 0:
-            yield number, size
-            continue
-        if kind not in (1, 2, 5) or at + size > len(message):
-            raise ValueError(f"field {number} at byte {at} of {len(message)} is cut or of an unknown kind")
-        yield number, message[at : at + size]
-        at += size
 
 
 def read_onnx(data: bytes) -> tuple[dict[str, np.ndarray], list[tuple[str, str, list[str]]]]:
@@ -55,25 +24,17 @@ def read_onnx(data: bytes) -> tuple[dict[str, np.ndarray], list[tuple[str, str, 
     ValueError
         If the bytes are no such model, or cut short.
     """
-    arrays, nodes = {}, []
+    import onnx
+    from google.protobuf.message import DecodeError
+
     try:
-        graph = next(value for number, value in _fields(memoryview(data)) if number == 7)
-        for number, value in _fields(graph):
-            parts = list(_fields(value)) if number in (1, 5) else []
-            one = dict(parts)
-            if number == 1:
-                inputs = [bytes(v).decode() for n, v in parts if n == 1]
-                nodes.append((bytes(one[4]).decode(), bytes(one.get(3, b"")).decode(), inputs))
-            elif number == 5:
-                kind, dims = np.dtype(_TYPES[one[2]]), [v for n, v in parts if n == 1]
-                if 9 in one or 4 in one:  # raw bytes, or packed numbers of four bytes
-                    array = np.frombuffer(one.get(9, one.get(4)), kind)
-                else:
-                    array = np.array([v - (v >> 63 << 64) for v, _ in _varints(one.get(5, one.get(7)))]).astype(kind)
-                arrays[bytes(one[8]).decode()] = array.reshape(dims)
-    except (LookupError, RuntimeError, StopIteration, TypeError, ValueError) as error:
+        graph = onnx.load_model_from_string(data).graph
+        arrays = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
+    except (DecodeError, TypeError, ValueError) as error:
         raise ValueError(f"not a whole ONNX model ({type(error).__name__}: {error})") from error
-    return arrays, nodes
+    if not graph.node:
+        raise ValueError("not a whole ONNX model: it holds no operator")
+    return arrays, [(node.op_type, node.name, list(node.input)) for node in graph.node]
 
 
 def clip_int8(files: dict[str, bytes]) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepfake_kit.pretrained import small
-from deepfake_kit.valid import one_of
+from deepfake_kit.valid import one_of, require
 
 
 def build(name: str, **options) -> nn.Module:
@@ -51,8 +51,7 @@ def clip_vit_b16(image_side: int = 224, head: bool = False) -> nn.Module:
     head : bool
         Whether the projection follows.
     """
-    if image_side < 16 or image_side % 16:
-        raise ValueError(f"image_side: got {image_side}; valid: a multiple of 16")
+    require(image_side >= 16 and not image_side % 16, "image_side", image_side, "a multiple of 16")
     return _timm("vit_base_patch16_clip_quickgelu_224", img_size=image_side, num_classes=512 if head else 0)
 
 

@@ -127,7 +127,7 @@ def load(name: str, download: bool | None = None) -> Weights:
     --------
     >>> load("clip-vit-b61", download=False)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    ValueError: unknown weights 'clip-vit-b61'; did you mean 'clip-vit-b16'? valid: clip-vit-b16, ...
+    ValueError: weights: got 'clip-vit-b61'; did you mean 'clip-vit-b16'? valid: clip-vit-b16, ...
     """
     _about(name)
     path = _lies(name) or _fetched(name, download)

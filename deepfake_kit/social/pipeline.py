@@ -25,7 +25,7 @@ from PIL import Image
 from deepfake_kit.images import check_images, open_picture
 from deepfake_kit.measure.images import psnr, ssim
 from deepfake_kit.social.platforms import ALTERNATIVES, PLATFORMS, Platform, platform_table
-from deepfake_kit.valid import one_of, whole
+from deepfake_kit.valid import invalid, one_of, require, whole
 
 #: Side in pixels of the pictures that TrueFace uploaded (FFHQ and StyleGAN, 1024 x 1024).
 TRUEFACE_SIDE = 1024
@@ -175,7 +175,7 @@ def upload(file: bytes, platform: str, *, quality: int | None = None, side: int 
     quality = rule.quality[1] if quality is None else whole("quality", quality, 1, 100)
     side = max(rule.sides) if side is None else whole("side", side, 1, 65500)
     if not isinstance(file, bytes | bytearray | memoryview):
-        raise ValueError(f"file: got {type(file).__name__}; valid: the bytes of a JPEG or PNG file")
+        raise invalid("file", type(file).__name__, "the bytes of a JPEG or PNG file")
     picture = open_picture(file, "file")
     return _encode(picture, rule, _stored(picture.height, picture.width, side / max(picture.size)), quality)
 
@@ -241,8 +241,7 @@ def sensitivity(images: torch.Tensor, seed: int, *, upload_side: int = TRUEFACE_
 def _damage(images: torch.Tensor, platform: str, rule: Platform, seed: int, upload_side: int) -> dict[str, float]:
     """Means over a batch that went through `rule`."""
     check_images(images, square=False)
-    if min(images.shape[2:]) < 11:
-        raise ValueError(f"images: got shape {tuple(images.shape)}; valid: sides of at least 11 pixels")
+    require(min(images.shape[2:]) >= 11, "images", images, "sides of at least 11 pixels")
     shared, record = _pass(images, platform, rule, seed, upload_side, None)
     return {
         "quality": record.quality.mean(),

@@ -53,5 +53,5 @@ def test_right_wrong_and_raising(capsys):
 
 
 def test_unknown_exercise():
-    with pytest.raises(ValueError, match="unknown exercise '9.2'"):
+    with pytest.raises(ValueError, match="exercise: got '9.2'"):
         check.check("9.2", 1)

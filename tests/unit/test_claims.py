@@ -76,7 +76,7 @@ def test_an_interval_must_decide(row, about, value, interval, verdict):
 
 def test_a_random_quantity_needs_its_interval_around_it(row):
     row(random=True, printed=1)
-    with pytest.raises(ValueError, match="interval is missing"):
+    with pytest.raises(ValueError, match="interval of claim .*: got None"):
         claims.compare("x", 1.0)
     with pytest.raises(ValueError, match="does not hold the value"):
         claims.compare("x", 1.0, interval=(1.5, 0.5))
@@ -137,7 +137,7 @@ def test_compare_needs_as_many_numbers(row):
 def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match="did you mean 'ddtma'"):
         claims.load("dtma")
-    with pytest.raises(ValueError, match="unknown claim"):
+    with pytest.raises(ValueError, match="claim: got"):
         claims.find("ddtma-eq-99")
 
 

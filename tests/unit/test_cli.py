@@ -13,9 +13,9 @@ CHAPTER = settings.chapters()[0]
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["run", "02_difusion"], "unknown chapter"),
-        (["run", "99"], "unknown chapter '99'"),
-        (["run", str(int(CHAPTER[:2])), "-p", "sed=1"], f"unknown parameter of {CHAPTER}"),
+        (["run", "02_difusion"], "chapter: got '02_difusion'"),
+        (["run", "99"], "chapter: got '99'"),
+        (["run", str(int(CHAPTER[:2])), "-p", "sed=1"], f"parameter of {CHAPTER}: got 'sed'"),
         (["run", CHAPTER, "--profile", "boook"], "did you mean 'book'"),
         (["run", CHAPTER, "-p", "sed=1"], "did you mean 'seed'"),
         (["run", CHAPTER, "-p", "seed=one"], "must be int"),
@@ -24,7 +24,7 @@ CHAPTER = settings.chapters()[0]
         (["run", CHAPTER, "-p", f"seed={2**64}"], "valid: a whole number from 0 to 9007199254740992"),
         (["run", "02_diffusion_math", "-p", "dataset=fashon-mnist"], "did you mean 'fashion-mnist'"),
         (["run", "02_diffusion_math", "-p", "dataset=nope"], "valid: fashion-mnist, kmnist, emnist, "),
-        (["ledger", "nobody"], "unknown paper"),
+        (["ledger", "nobody"], "paper: got 'nobody'"),
         (["ledger", "DD-TMA"], "did you mean 'ddtma'"),
         (["reproduce", "eq-24"], "did you mean ddtma-eq-24?"),
         (["run", CHAPTER, "--keep"], "--keep: got --profile book with no parameters; valid: --profile long"),
@@ -72,7 +72,7 @@ def test_a_place_that_cannot_be_written_is_one_line_and_status_1(tmp_path, capsy
 
 
 def test_debug_shows_the_traceback():
-    with pytest.raises(ValueError, match="unknown paper"):
+    with pytest.raises(ValueError, match="paper: got"):
         main(["--debug", "ledger", "nobody"])
 
 

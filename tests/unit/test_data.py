@@ -215,7 +215,7 @@ def test_unknown_names_offer_the_nearest():
     with pytest.raises(ValueError, match="split of data set 'kmnist' 'tests'.*did you mean 'test'"):
         data.load("kmnist", "tests")
     for call in (data.fingerprint, data.locate, data.source, data.ensure):
-        with pytest.raises(ValueError, match="unknown data set"):
+        with pytest.raises(ValueError, match="data set: got"):
             call("nope")
 
 

@@ -282,7 +282,7 @@ def test_one_picture_scores_as_in_its_folder(folder, capsys):
         (["empty"], "valid: a picture's file, or a folder with pictures in it"),
         (["pictures", "--model", "clip-deeps"], "valid: clip-depths, drawn-spectrum, or the path"),
         (["pictures", "--model", SMALL, "--csv", "kept.csv"], "--csv: 'kept.csv' exists"),
-        (["pictures", "--model", SMALL, "--explain", "pictures"], "--explain: 'pictures' is not empty"),
+        (["pictures", "--model", SMALL, "--explain", "pictures"], "--explain: got 'pictures', which is not empty"),
         (["pictures", "--model", SMALL, "--explain", "kept.csv"], "kept.csv is no folder to write in"),
         (["pictures", "--model", SMALL, "--csv", "kept.csv/new/scores.csv"], "kept.csv is no folder to write in"),
         (["pictures", "--model", SMALL, "--csv", ""], "--csv: '' exists"),

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from scipy import stats
-from sklearn.metrics import accuracy_score, f1_score, roc_auc_score, roc_curve
+from sklearn.metrics import roc_auc_score
 
 from deepfake_kit import data, faces
 from deepfake_kit.detect import low_rank, pretraining, tail, vit
@@ -126,6 +126,18 @@ def test_weights_that_cannot_be_had_are_said_to_be_so(monkeypatch):
         vit.vit(pretrained=True)
     with pytest.raises(OSError, match="no network"):
         vit.vit(pretrained=False)
+
+
+def test_a_fault_that_is_none_of_the_network_is_told_as_it_is(monkeypatch):
+    vit.small_vit()
+    import timm
+
+    def full(*args, **kwargs):
+        raise MemoryError("no room for the model")
+
+    monkeypatch.setattr(timm, "create_model", full)
+    with pytest.raises(MemoryError, match="no room"):
+        vit.vit(pretrained=True)
 
 
 # -- training -----------------------------------------------------------------------------------------
@@ -261,32 +273,14 @@ def test_pretraining_reads_attributes_and_leaves_the_head(tiny):
 
 
 @pytest.mark.parametrize("ties", [False, True])
-def test_metrics_agree_with_scikit_learn(ties):
+def test_the_area_agrees_with_scikit_learn_and_lies_in_its_interval(ties):
     draw = np.random.default_rng(4)
     y = draw.integers(0, 2, 61)
     s = draw.normal(0.8 * y - 0.4)
     s = np.round(s) if ties else s
     assert dm.auc(s, y) == pytest.approx(roc_auc_score(y, s))
-    found = dm.evaluate(s, y, repeats=20)
-    assert found["accuracy"] == pytest.approx(accuracy_score(y, s > 0))
-    assert found["f1"] == pytest.approx(f1_score(y, s > 0))
-    alarms, hits, _ = roc_curve(y, s, drop_intermediate=False)
-    grid = np.linspace(0, 1, 20001)
-    crossing = grid[np.argmin(np.abs(np.interp(grid, alarms, hits) + grid - 1))] if not ties else None
-    if crossing is not None:
-        assert found["eer"] == pytest.approx(crossing, abs=0.02)
-    for name in ("auc", "accuracy", "f1", "eer"):
-        assert found[f"{name}_low"] <= found[name] <= found[f"{name}_high"]
-
-
-def test_equal_error_rate_in_closed_form():
-    assert dm.equal_error_rate([2.0, 1, -1, -2], [1, 1, 0, 0]) == 0
-    assert dm.equal_error_rate([-2.0, -1, 1, 2], [1, 1, 0, 0]) == 1
-    assert dm.equal_error_rate([0.0, 0, 0, 0], [1, 1, 0, 0]) == 0.5  # a straight line crosses in the middle
-    # Two normal curves two deviations apart: the rate is the tail beyond one.
-    draw = np.random.default_rng(0)
-    s, y = np.concatenate([draw.normal(2, 1, 40000), draw.normal(0, 1, 40000)]), np.repeat([1, 0], 40000)
-    assert dm.equal_error_rate(s, y) == pytest.approx(0.5 * math.erfc(1 / math.sqrt(2)), abs=0.005)
+    low, high = dm.delong_interval(s, y)
+    assert low <= roc_auc_score(y, s) <= high
 
 
 def test_delong_variance_by_loops_and_coverage():
@@ -309,9 +303,10 @@ def test_delong_variance_by_loops_and_coverage():
 
 def test_wilson_is_where_the_score_test_turns():
     for right, of in ((420, 500), (0, 10), (10, 10), (3, 7)):
-        for end in dm.wilson_interval(right, of):
+        for side, end in zip(("low", "high"), dm.wilson_interval(right, of)):
             if 1e-9 < end < 1 - 1e-9:
                 assert abs(right / of - end) / math.sqrt(end * (1 - end) / of) == pytest.approx(1.959963984540054)
+            assert end == pytest.approx(getattr(stats.binomtest(right, of).proportion_ci(0.95, "wilson"), side))
     with pytest.raises(ValueError, match="right"):
         dm.wilson_interval(6, 5)
 
@@ -349,7 +344,7 @@ def test_difference_of_runs_covers_both_kinds_of_luck():
 )
 def test_scores_that_cannot_be_judged_are_refused(scores, labels, name):
     with pytest.raises(ValueError, match=name):
-        dm.evaluate(scores, labels)
+        dm.delong_interval(scores, labels)
 
 
 # -- pictures -------------------------------------------------------------------------------------------

@@ -125,12 +125,12 @@ def test_predict_x0_inverts_q_sample():
 
 @pytest.mark.parametrize("t", [-1, T, torch.tensor([0, T])])
 def test_a_step_outside_the_schedule_is_an_error(t):
-    with pytest.raises(ValueError, match="t runs from"):
+    with pytest.raises(ValueError, match="t: got"):
         d.q_sample(torch.zeros(2), t, torch.zeros(2), LINEAR)
 
 
 def test_a_noise_of_the_wrong_shape_is_an_error():
-    with pytest.raises(ValueError, match="noise has shape"):
+    with pytest.raises(ValueError, match="noise: got"):
         d.q_sample(torch.zeros(2, 1), 0, torch.zeros(2), LINEAR)
 
 
@@ -355,11 +355,11 @@ def test_samples_depend_on_the_generator_alone():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sampler": "euler"}, "unknown sampler 'euler'"),
-        ({"spacing": "cubic"}, "unknown spacing 'cubic'"),
-        ({"steps": 0}, "steps is 0"),
-        ({"steps": 1001}, "steps is 1001"),
-        ({"variance": "learned"}, "variance is 'learned'"),
+        ({"sampler": "euler"}, "sampler: got 'euler'"),
+        ({"spacing": "cubic"}, "spacing: got 'cubic'"),
+        ({"steps": 0}, "steps: got 0"),
+        ({"steps": 1001}, "steps: got 1001"),
+        ({"variance": "learned"}, "variance: got 'learned'"),
     ],
 )
 def test_bad_sampler_settings_are_named(options, message):
@@ -442,9 +442,9 @@ def test_uint8_images_are_scaled_to_minus_one_to_one():
 
 
 def test_bad_training_settings_are_named():
-    with pytest.raises(ValueError, match="images is empty"):
+    with pytest.raises(ValueError, match="images: got none"):
         d.train(Tiny(), torch.zeros(0, 1, 2, 2), d.NoiseSchedule.linear(4), 1)
-    with pytest.raises(ValueError, match="decay is 1"):
+    with pytest.raises(ValueError, match="decay: got 1"):
         d.EMA(Tiny(), 1.0)
 
 
@@ -504,11 +504,11 @@ def test_unet_in_bfloat16_stays_near_float32_and_keeps_the_output_type():
 def test_unet_names_bad_input():
     with pytest.raises(ValueError, match="multiples of 4"):
         small_net()(torch.zeros(1, 1, 30, 30), torch.tensor([0]))
-    with pytest.raises(ValueError, match=r"shape \(1, 3, 28, 28\); this network takes \[N, 1, H, W\]"):
+    with pytest.raises(ValueError, match=r"x: got torch.float32 \(1, 3, 28, 28\); valid: \[N, 1, H, W\]"):
         small_net()(torch.zeros(1, 3, 28, 28), torch.tensor([0]))
-    with pytest.raises(ValueError, match="precision is 'half'"):
+    with pytest.raises(ValueError, match="precision: got 'half'"):
         d.UNet(precision="half")
-    with pytest.raises(ValueError, match="channels starts with 15"):
+    with pytest.raises(ValueError, match=r"channels: got \(15, 32\)"):
         d.UNet(channels=(15, 32))
     with pytest.raises(ValueError, match="condition"):
         small_net()(torch.zeros(1, 1, 28, 28), torch.tensor([0]), torch.zeros(1, 3))

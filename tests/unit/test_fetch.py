@@ -311,4 +311,4 @@ def test_bad_usage_exits_with_two_and_no_traceback(tmp_path):
     for arguments in ([], ["nope"], ["verify", "nope"], ["kmnist", "--nope"]):
         done = subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, cwd=tmp_path)
         assert done.returncode == 2 and "Traceback" not in done.stderr and "usage" in done.stderr
-        assert "verify" not in arguments or "unknown data set 'nope'; valid: fashion-mnist, " in done.stderr
+        assert "verify" not in arguments or "data set: got 'nope'; valid: fashion-mnist, " in done.stderr

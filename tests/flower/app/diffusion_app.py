@@ -88,7 +88,7 @@ def setup(config: dict, clients: int) -> Setup:
     --------
     >>> setup({"alhpa": 1}, 2)
     Traceback (most recent call last):
-    ValueError: unknown run setting 'alhpa'; did you mean 'alpha'? valid: ...
+    ValueError: run setting: got 'alhpa'; did you mean 'alpha'? valid: ...
     """
     from deepfake_kit import data
 
