@@ -11,6 +11,7 @@ import yaml
 
 from deepfake_kit.notebook import claims, settings
 from deepfake_kit.notebook.page import METADATA_KEY
+from deepfake_kit.notebook.run import NIGHT_KEY
 from press import report, templates
 
 FILE = Path(__file__).resolve().parents[1] / "atlas.yml"
@@ -46,10 +47,8 @@ def rows_of_works() -> list[tuple[dict, claims.Claim]]:
     return [(about, row) for about, rows in map(claims.load, claims.papers()) for row in rows if row.kind in KINDS]
 
 
-def pictures(notebook) -> dict[str, bytes]:
-    """Small pictures of an executed notebook's figures, by chapter/fig/name; on white, as they are shown."""
-    from PIL import Image
-
+def pictures(notebook) -> dict[str, tuple[bytes, bytes]]:
+    """Small pictures of an executed notebook's figures, for a light page and for a dark one, by chapter/fig/name."""
     found = {}
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
@@ -57,21 +56,37 @@ def pictures(notebook) -> dict[str, bytes]:
             png = output.get("data", {}).get("image/png")
             if record.get("type") != "figure" or png is None or record.get("photographs_of_people"):
                 continue
-            image = Image.open(io.BytesIO(base64.b64decode("".join(png)))).convert("RGBA")
-            flat = Image.new("RGB", image.size, "white")
-            flat.paste(image, mask=image.getchannel("A"))
-            flat.thumbnail((WIDTH, WIDTH))
-            small = io.BytesIO()
-            flat.save(small, "webp", quality=70, method=6)
-            found[f"{record['chapter'][:2]}/fig/{record['id']}"] = small.getvalue()
+            night = output.metadata.get(NIGHT_KEY)
+            day = _small("".join(png), "white")
+            found[f"{record['chapter'][:2]}/fig/{record['id']}"] = day, _small(night) if night else day
     return found
 
 
-def write(folder: Path, thumbnails: dict[str, bytes]) -> None:
+def _small(source: str, ground: str | None = None) -> bytes:
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(base64.b64decode(source))).convert("RGBA")
+    if ground:
+        flat = Image.new("RGB", image.size, ground)
+        flat.paste(image, mask=image.getchannel("A"))
+        image = flat
+    image.thumbnail((WIDTH, WIDTH))
+    small = io.BytesIO()
+    image.save(small, "webp", quality=70, method=6)
+    return small.getvalue()
+
+
+def write(folder: Path, thumbnails: dict[str, tuple[bytes, bytes]]) -> None:
     """Write into `folder` the thumbnails that a tile shows."""
     folder.mkdir(parents=True, exist_ok=True)
     for twin in {twin for entry in load().values() for twin in entry["twins"]} & set(thumbnails):
-        (folder / file_name(twin)).write_bytes(thumbnails[twin])
+        for name, picture in zip((file_name(twin), night_name(file_name(twin))), thumbnails[twin], strict=True):
+            (folder / name).write_bytes(picture)
+
+
+def night_name(picture: str) -> str:
+    """The file of the same thumbnail for a dark page."""
+    return picture.removesuffix(".webp") + "-night.webp"
 
 
 def file_name(twin: str) -> str:
@@ -97,7 +112,7 @@ def tiles(results: list[dict]) -> str:
         if listed:
             sections.append((paper, about, listed))
     every = sum(len(listed) for _, _, listed in sections)
-    return templates.render("atlas.html", sections=sections, every=every, missing=missing)
+    return templates.render("atlas.html", sections=sections, every=every, missing=missing, night=night_name)
 
 
 def twins(results: list[dict]) -> dict[str, dict]:

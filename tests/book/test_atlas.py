@@ -15,6 +15,7 @@ from PIL import Image
 from press import atlas
 
 from deepfake_kit.notebook.page import METADATA_KEY
+from deepfake_kit.notebook.run import NIGHT_KEY
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -89,14 +90,17 @@ def shows(photographs: bool):
     Image.new("RGBA", (1200, 600), (255, 0, 0, 0)).save(png, "png")
     record = {"type": "figure", "id": "loss-by-round", "chapter": "06_x", "photographs_of_people": photographs}
     data = {"image/png": base64.b64encode(png.getvalue()).decode()}
-    output = new_output("display_data", data=data, metadata={METADATA_KEY: record})
+    output = new_output("display_data", data=data, metadata={METADATA_KEY: record, NIGHT_KEY: data["image/png"]})
     return new_notebook(cells=[new_code_cell("x", outputs=[output])])
 
 
 def test_a_thumbnail_is_small_and_on_white_and_never_of_photographs(tmp_path):
     found = atlas.pictures(shows(False))
-    image = Image.open(io.BytesIO(found["06/fig/loss-by-round"]))
-    assert image.size == (400, 200) and image.convert("RGB").getpixel((5, 5)) == (255, 255, 255)
+    day, night = (Image.open(io.BytesIO(picture)) for picture in found["06/fig/loss-by-round"])
+    assert day.size == night.size == (400, 200)
+    assert day.convert("RGB").getpixel((5, 5)) == (255, 255, 255)
+    assert night.mode == "RGBA" and night.getpixel((5, 5))[3] == 0  # a dark page shows through
     assert atlas.pictures(shows(True)) == {}
-    atlas.write(tmp_path, {**found, "06/fig/other": b""})
-    assert [path.name for path in tmp_path.iterdir()] == ["06-loss-by-round.webp"]
+    atlas.write(tmp_path, {**found, "06/fig/other": (b"", b"")})
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["06-loss-by-round-night.webp", "06-loss-by-round.webp"]
