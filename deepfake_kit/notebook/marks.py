@@ -28,13 +28,16 @@ def plain(text: str) -> str:
 
 
 def ranges(text: str) -> str:
-    """A range whose ends are printed alike is one number; an interval in brackets stays one.
+    """A range whose ends are printed alike is one number; an interval in brackets stays one. Nothing has no sign.
 
     Examples
     --------
     >>> ranges("in 100% to 100% of the frames, 0.91 (0.91 to 0.91), from 1 to 1")
     'in 100% of the frames, 0.91 (0.91 to 0.91), from 1 to 1'
+    >>> ranges("-0% and -0.00 (-0.05 to 10-0.0)")
+    '0% and 0.00 (-0.05 to 10-0.0)'
     """
+    text = re.sub(r"(?<![\w.)-])-(?=0(?:\.0+)?(?!\.?\d))", "", text)
     return re.sub(r"(?<![(\[\w.])(?<!from )(-?[\d.]+(?: ?%)?) to \1(?!\.?\w|%)", r"\1", text)
 
 
@@ -55,13 +58,25 @@ def table(df, anchor: str, label: str, digits: int) -> str:
     named = df.columns.nlevels == 1 and df.index.name is not None
     shown = df.rename_axis(index=None, columns=df.index.name) if named else df
     body = shown.to_html(
-        classes="kit-table", border=0, float_format=lambda x: f"{x:.{digits}g}", na_rep="–", escape=False
+        classes="kit-table", border=0, float_format=lambda x: printed(x, digits), na_rep="–", escape=False
     )
     body = re.sub(rf"(<th[^>]*>)({'|'.join(NAMED)})\b", lambda key: key[1] + NAMED[key[2]], body)
     return (
         f'<div class="kit-scroll" id="{anchor}" tabindex="0" role="region" '
         f'aria-label="{html.escape(label, quote=True)}">{inline(body, r"[^$<>]")}</div>'
     )
+
+
+def printed(x: float, digits: int) -> str:
+    """A number in a table's cell, with a power of ten as one writes it.
+
+    Examples
+    --------
+    >>> printed(-0.0, 3), printed(0.25, 3), printed(9.9e-05, 2)
+    ('0', '0.25', '9.9 · 10<sup>−5</sup>')
+    """
+    number, power, ten = f"{x + 0.0:.{digits}g}".partition("e")
+    return f"{number} · 10<sup>{int(ten)}</sup>".replace("-", "−") if power else number
 
 
 def made(what: str, number: str, caption: str, rows: dict[str, str], command: str, stand_ins: list[str]) -> str:

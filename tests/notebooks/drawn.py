@@ -12,6 +12,8 @@ import numpy as np
 
 SLACK = 1.5  # pixels at 100 an inch that two boxes may share: letters leave as much free at their box's edge
 
+NEAR = 5.5  # pixels between two trimmed boxes of labels in a row: less, and they read as one
+
 
 def words(fig) -> dict:
     """The visible texts of a figure with their boxes in pixels, trimmed by :data:`SLACK`."""
@@ -93,6 +95,13 @@ def faults(fig) -> list[str]:
     for (one, a), (other, b) in itertools.combinations(found.items(), 2):
         if a.overlaps(b):
             wrong.append(f"{short(one)} lies on {short(other)}")
+    for axis in (ax.xaxis for ax in fig.axes):
+        labels = sorted(
+            (found[text].x0, found[text].x1, short(text)) for text in axis.get_ticklabels() if text in found
+        )
+        for (_, end, one), (start, _, other) in itertools.pairwise(labels):
+            if 0 <= start - end < NEAR * fig.dpi / 100:
+                wrong.append(f"{one} runs into {other}")
     for ax in fig.axes:
         legend = ax.get_legend()
         named = [text for text in legend.get_texts() if text in found] if legend and legend.get_visible() else []

@@ -85,6 +85,7 @@ def on_an_interval(ax):
         (lambda ax: (ax.text(0.2, 0.5, "one thing"), ax.text(0.25, 0.5, "another")), "'one thing' lies on 'another'"),
         (lambda ax: ax.text(1, 0.97, "the highest point", ha="center", va="center"), "is crossed by loss"),
         (lambda ax: ax.figure.text(0.95, 0.5, "beyond the edge"), "is cut off at the edge"),
+        (lambda ax: ax.set_xticks([0, 0.225], ["StarGAN", "STGAN"]), "'StarGAN' runs into 'STGAN'"),
         (lambda ax: ax.set(xlabel="round"), "counts and has a tick at"),
         (lambda ax: ax.set(title="style-gan after facebook"), "says style-gan, a key"),
         (lambda ax: ax.set(title="n_nodes"), "says n_nodes, a key"),

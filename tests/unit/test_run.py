@@ -119,6 +119,15 @@ def test_row_numbers_are_not_shown(shown):
     assert about["deepfake_kit"]["cells"]["columns"] == ["attempt", "answer"]
 
 
+def test_no_number_is_a_program_s(shown):
+    """As `9.9e-05` and `-0` in chapter 1's tables."""
+    frame = pd.DataFrame({"share": [9.9e-05, -0.0]}, index=["hair", "facebook, eyes"])
+    (data, _), _ = shown[1](lambda: shown[0].table("t", frame, caption="c"))
+    found = BeautifulSoup(data["text/html"], "html.parser")
+    assert [cell.get_text() for cell in found.select("td")] == ["9.9 · 10−5", "0"]
+    assert found.select("tbody th")[1].get_text() == "Facebook, eyes"
+
+
 def test_value_can_be_glued(shown):
     opened, outputs = shown
     ((data, about),) = outputs(lambda: opened.value("x", torch.tensor(1.5)))
@@ -261,7 +270,7 @@ def test_two_prices_in_a_table_are_no_formula(shown):
     opened, outputs = shown
     frame = pd.DataFrame({"price": ["$3", "$4"], "symbol": ["$x_1$", "$x_2$"]})
     (data, _), *_ = outputs(lambda: opened.table("prices", frame, caption="c"))
-    assert data["text/html"].count('class="math') == 2 and "<td>$3</td>" in data["text/html"]
+    assert data["text/html"].count('class="math') == 2 and "<th>$3</th>" in data["text/html"]
 
 
 def test_a_chapters_generators_depend_on_seed_and_number_alone(shown):
