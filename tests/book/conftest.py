@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
 import pytest
+import small_book
 from press import assets, browser, places
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +47,23 @@ def third_party(tmp_path_factory) -> Path:
 def axe(third_party) -> str:
     """The source of axe-core."""
     return assets.axe_script(third_party).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory) -> Path:
+    """The small book, built once for all tests and all of pytest's processes; who changes it takes a copy."""
+    base = tmp_path_factory.getbasetemp()
+    # The processes of pytest-xdist have a folder each, side by side in the session's.
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "small"
+    shared.mkdir(exist_ok=True)
+    with (shared / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if not (folder := shared / "book").exists():
+            made = small_book.make_book(shared / "making")
+            done = small_book.press(made, "build")
+            assert done.returncode == 0, done.stdout + done.stderr
+            made.rename(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

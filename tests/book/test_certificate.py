@@ -16,9 +16,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def checked(tmp_path_factory) -> Path:
-    """A small book with its certificate."""
-    folder = small_book.make_book(tmp_path_factory.mktemp("book"))
+def checked(small, tmp_path_factory) -> Path:
+    """A small book with its certificate: the built one beside a second, from nothing."""
+    folder = shutil.copytree(small, tmp_path_factory.mktemp("book") / "book", symlinks=True)
     done = small_book.press(folder, "certificate", timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder

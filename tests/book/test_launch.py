@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -18,9 +19,9 @@ ADDRESS = "https://github.com/someone/deepfakes-book"
 
 
 @pytest.fixture(scope="module")
-def launched(tmp_path_factory):
-    """The small book, built with a repository."""
-    folder = small_book.make_book(tmp_path_factory.mktemp("book"))
+def launched(small, tmp_path_factory):
+    """The small book, its pages made anew with a repository."""
+    folder = shutil.copytree(small, tmp_path_factory.mktemp("book") / "book", symlinks=True)
     config = folder / "_config.yml"
     config.write_text(config.read_text().replace('url: ""', f"url: {ADDRESS}"))
     environment = {
