@@ -22,18 +22,13 @@ def git_revision(folder: Path | None = None) -> str:
 
     ``"unversioned"`` where the package was installed from a wheel or git is absent.
     """
-    folder = folder or PACKAGE
+
+    def git(*words: str) -> subprocess.CompletedProcess:
+        return subprocess.run(["git", "-C", folder or PACKAGE, *words], capture_output=True, text=True, timeout=10)
+
     try:
-        command = ["git", "-C", str(folder), "describe", "--always", "--dirty=+", "--exclude=*"]
-        inside = subprocess.run(
-            ["git", "-C", str(folder), "ls-files", "--error-unmatch", "__init__.py"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
-        if inside.returncode:
-            return "unversioned"
-        return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip() or "unversioned"
+        inside = not git("ls-files", "--error-unmatch", "__init__.py").returncode
+        return inside and git("describe", "--always", "--dirty=+", "--exclude=*").stdout.strip() or "unversioned"
     except (OSError, subprocess.TimeoutExpired):
         return "unversioned"
 
@@ -117,10 +112,8 @@ def module_file(name: str, package: Path = PACKAGE) -> Path | None:
 
 def imported(tree: ast.AST, package: Path = PACKAGE) -> set[str]:
     """Dotted names of the kit's modules that a syntax tree imports, or reaches through an alias of the package."""
-    aliases, found = (
-        {"deepfake_kit", "kit"},
-        set(),
-    )  # a notebook makes the alias `kit` in one cell and uses it in others
+    # A notebook makes the alias `kit` in one cell and uses it in others.
+    aliases, found = {"deepfake_kit", "kit"}, set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for name in node.names:

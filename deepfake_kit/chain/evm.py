@@ -337,11 +337,8 @@ def _argument(name: str, kind: str, x):
 
 def _types(entries: list[dict]) -> str:
     """Types of arguments or results as the encoding rules write them, ``(uint256,address)``; structs nest."""
-    return (
-        "("
-        + ",".join(_types(entry["components"]) if "components" in entry else entry["type"] for entry in entries)
-        + ")"
-    )
+    kinds = (_types(entry["components"]) if "components" in entry else entry["type"] for entry in entries)
+    return f"({','.join(kinds)})"
 
 
 @cache

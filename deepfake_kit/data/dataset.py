@@ -327,12 +327,8 @@ def _digits(split: str, name: str) -> readers.Parsed:
     small = np.rint(bunch.images[chosen] * (255 / 16)).astype(np.uint8)
     images = readers.resize(small[:, None], 28)
     labels = bunch.target[chosen].astype(np.int64)
-    return readers.Parsed(
-        images,
-        labels,
-        tuple("0123456789"),
-        f"stand-in for {name}: scikit-learn digits scaled to 28x28, {split}, {len(labels):,} images",
-    )
+    title = f"stand-in for {name}: scikit-learn digits scaled to 28x28, {split}, {len(labels):,} images"
+    return readers.Parsed(images, labels, tuple("0123456789"), title)
 
 
 def _as_dataset(

@@ -125,17 +125,9 @@ class ResumingDownloader:
                 )
             length = answer.headers.get("Content-Length")
             total = have + int(length) if length else None
-            with (
-                self.part.open("ab" if resumed else "wb") as part,
-                tqdm(
-                    total=total,
-                    initial=have,
-                    unit="B",
-                    unit_scale=True,
-                    desc=url.rpartition("/")[2],
-                    disable=not self.progress,
-                ) as bar,
-            ):
+            name = url.rpartition("/")[2]
+            bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=name, disable=not self.progress)
+            with self.part.open("ab" if resumed else "wb") as part, bar:
                 try:
                     for block in chain([first], blocks):
                         part.write(block)

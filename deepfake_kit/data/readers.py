@@ -19,14 +19,7 @@ from typing import Any
 
 import numpy as np
 
-_IDX_TYPES = {
-    0x08: np.dtype("u1"),
-    0x09: np.dtype("i1"),
-    0x0B: np.dtype(">i2"),
-    0x0C: np.dtype(">i4"),
-    0x0D: np.dtype(">f4"),
-    0x0E: np.dtype(">f8"),
-}
+_IDX_TYPES = dict(zip((8, 9, 11, 12, 13, 14), map(np.dtype, ("u1", "i1", ">i2", ">i4", ">f4", ">f8"))))
 
 
 @dataclass(frozen=True)
@@ -136,14 +129,9 @@ def read_emnist_npz(path: str | Path, split: str, classes: Sequence[str], data: 
         )
     _check_codes(path, labels, len(classes))
     upright = np.ascontiguousarray(images.transpose(0, 2, 1))[:, None]
-    return Parsed(
-        upright,
-        labels.astype(np.int64),
-        tuple(classes),
-        f'EMNIST "balanced" split, first {len(labels):,} {split} images, 47 classes, '
-        f"{len(np.unique(writers)):,} writers",
-        {"writer_ids": writers.astype(np.int64)},
-    )
+    rows, people = f"first {len(labels):,} {split} images", f"{len(np.unique(writers)):,} writers"
+    title = f'EMNIST "balanced" split, {rows}, 47 classes, {people}'
+    return Parsed(upright, labels.astype(np.int64), tuple(classes), title, {"writer_ids": writers.astype(np.int64)})
 
 
 def _check_codes(path: str | Path, codes: np.ndarray, n_classes: int) -> None:
@@ -222,30 +210,14 @@ def read_ffhq_stylegan(path: str | Path, split: str, data: bytes | None = None) 
         "psi": np.array([float(row["psi"] or "nan") for row in rows], np.float32),
         "seed": np.array([int(row["seed"] or -1) for row in rows], np.int64),
     }
-    return Parsed(
-        stack(path, images),
-        labels,
-        ("real", "fake"),
-        f"FFHQ against StyleGAN2 and StyleGAN3, {split}, {int((labels == 0).sum())} real and "
-        f"{int(labels.sum())} fake images, 128x128",
-        extra,
-    )
+    counts = f"{int((labels == 0).sum())} real and {int(labels.sum())} fake images"
+    title = f"FFHQ against StyleGAN2 and StyleGAN3, {split}, {counts}, 128x128"
+    return Parsed(stack(path, images), labels, ("real", "fake"), title, extra)
 
 
 def read_fairface_npz(path: str | Path, split: str, data: bytes | None = None) -> Parsed:
     """Read the 64x64 FairFace subset; labels are the race codes, all three attributes are in `extra`."""
-    keys = (
-        "images",
-        "gender",
-        "age",
-        "race",
-        "split",
-        "filename",
-        "gender_names",
-        "age_names",
-        "race_names",
-        "split_names",
-    )
+    keys = "images gender age race split filename gender_names age_names race_names split_names".split()
     table = read_npz(path, keys, data)
     if table["images"].ndim != 4 or len({len(table[key]) for key in keys[:6]}) != 1:
         raise ValueError(f"{path}: the arrays differ in length: { {key: table[key].shape for key in keys[:6]} }")
@@ -257,14 +229,10 @@ def read_fairface_npz(path: str | Path, split: str, data: bytes | None = None) -
     named = {f"{key}_names": table[f"{key}_names"].tolist() for key in codes}
     for key, values in codes.items():
         _check_codes(path, values, len(named[f"{key}_names"]))
-    return Parsed(
-        np.ascontiguousarray(table["images"][keep].transpose(0, 3, 1, 2)),
-        codes["race"],
-        tuple(named["race_names"]),
-        f"FairFace subset, {split}, {int(keep.sum()):,} images, 64x64",
-        {**codes, "filename": table["filename"][keep].tolist()},
-        named,
-    )
+    images = np.ascontiguousarray(table["images"][keep].transpose(0, 3, 1, 2))
+    title = f"FairFace subset, {split}, {int(keep.sum()):,} images, 64x64"
+    extra = {**codes, "filename": table["filename"][keep].tolist()}
+    return Parsed(images, codes["race"], tuple(named["race_names"]), title, extra, named)
 
 
 def table_rows(name: str, text: str, columns: Sequence[str]) -> list[dict[str, str]]:

@@ -69,6 +69,7 @@ def trajectory(
     """
     one_of("sampler", sampler, ("ddpm", "ddim", "dpm"))
     times, before = sampling_times(schedule, steps, spacing), None
+    how = {"variance": variance, "clip": clip, "noise_at_last_step": noise_at_last_step}
     for t, t_prev in zip(times, [*times[1:], -1], strict=True):
         eps = model(x, torch.full((len(x),), t, device=x.device, dtype=torch.long))
         if sampler == "ddim":
@@ -78,17 +79,7 @@ def trajectory(
             before = x0, t
         else:
             noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-            x = ddpm_step(
-                x,
-                eps,
-                t,
-                schedule,
-                noise,
-                t_prev=t_prev,
-                variance=variance,
-                clip=clip,
-                noise_at_last_step=noise_at_last_step,
-            )
+            x = ddpm_step(x, eps, t, schedule, noise, t_prev=t_prev, **how)
         yield t_prev, x
 
 

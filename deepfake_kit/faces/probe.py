@@ -38,14 +38,9 @@ class FaceProbe(nn.Module):
     def __init__(self, features: int = 48):
         super().__init__()
         self.size = 32
-        self.trunk = nn.Sequential(
-            nn.Conv2d(3, 24, 4, 2, 1),
-            nn.LeakyReLU(0.1),
-            nn.Conv2d(24, 48, 4, 2, 1),
-            nn.LeakyReLU(0.1),
-            nn.Conv2d(48, 64, 4, 2, 1),
-            nn.LeakyReLU(0.1),
-        )
+        steps = ((nn.Conv2d(a, b, 4, 2, 1), nn.LeakyReLU(0.1)) for a, b in ((3, 24), (24, 48), (48, 64)))
+        layers = [layer for step in steps for layer in step]
+        self.trunk = nn.Sequential(*layers)
         self.hidden = nn.Linear(64 * 16, features)
         self.out = nn.Linear(features, len(TARGET_NAMES))
         self.register_buffer("mean", torch.zeros(len(TARGET_NAMES)))

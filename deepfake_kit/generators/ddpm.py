@@ -133,18 +133,8 @@ def fit_plan(
         raise invalid("images", len(images), f"at least {-(-model.components // 2)}, for {model.components} components")
     model.learn_code(images)
     codes = torch.cat([model.encode(images), model.encode(images.flip(-1))])
-    log = train(
-        model,
-        codes,
-        NoiseSchedule.linear(SCHEDULE_STEPS),
-        steps,
-        batch_size,
-        lr,
-        ema_decay,
-        generator,
-        warmup=min(50, steps // 4),
-        decay=True,
-    )
+    schedule, slow = NoiseSchedule.linear(SCHEDULE_STEPS), {"warmup": min(50, steps // 4), "decay": True}
+    log = train(model, codes, schedule, steps, batch_size, lr, ema_decay, generator, **slow)
     return log.ema, log.losses
 
 
@@ -171,9 +161,8 @@ def fit_ddpm(
     plan, plan_losses = fit_plan(model.plan, images, steps, batch_size, lr, ema_decay, generator)
     model.pixels.learn_covariance(images, plan.basis)
     # The pixels take fewer steps, so their average forgets sooner.
-    pixels, pixel_losses = fit_pixels(
-        model.pixels, images, pixel_steps, pixel_batch_size, pixel_lr, min(ema_decay, 0.99), generator
-    )
+    rest = (pixel_steps, pixel_batch_size, pixel_lr, min(ema_decay, 0.99), generator)
+    pixels, pixel_losses = fit_pixels(model.pixels, images, *rest)
     return TwoStages(plan, pixels), plan_losses, pixel_losses
 
 
@@ -187,16 +176,8 @@ def sample_plan(
 ) -> Tensor:
     """The first stage's pictures [n, 3, S, S], about [-1, 1]."""
     # Codes have unit variance and end near 4 deviations; early, rough guesses would leave that range by far.
-    codes = sample(
-        model.plan,
-        (n, model.plan.components, 1, 1),
-        NoiseSchedule.linear(SCHEDULE_STEPS),
-        sampler,
-        steps,
-        4.0,
-        generator=generator,
-        device=model.plan.average.device,
-    )
+    schedule, shape = NoiseSchedule.linear(SCHEDULE_STEPS), (n, model.plan.components, 1, 1)
+    codes = sample(model.plan, shape, schedule, sampler, steps, 4.0, generator, device=model.plan.average.device)
     return model.plan.decode(codes)
 
 
@@ -209,9 +190,8 @@ def sample_ddpm(
 ) -> Tensor:
     """Images [n, 3, S, S] in [0, 1]: DDIM in a few steps, or ``sampler="ddpm", steps=None`` for both full chains."""
     pixel_steps = None if steps is None else PIXEL_DDIM_STEPS
-    return to_unit(
-        finish_pixels(model.pixels, sample_plan(model, n, generator, sampler, steps), generator, sampler, pixel_steps)
-    )
+    planned = sample_plan(model, n, generator, sampler, steps)
+    return to_unit(finish_pixels(model.pixels, planned, generator, sampler, pixel_steps))
 
 
 def new_ddpm(
@@ -227,13 +207,8 @@ def new_ddpm(
     model = TwoStages(CodeDenoiser(size, components, width, depth), PixelDenoiser(size, channels, blocks, components))
     initialise(model, generator, gain=1.0)
     plan, unet = model.plan, model.pixels.unet
-    for layer in (
-        plan.last,
-        plan.gate,
-        *plan.outer,
-        *plan.steps,
-        unet.out,
-        *(block.conv2 for block in unet.modules() if hasattr(block, "conv2")),
-    ):
+    zeroed = [plan.last, plan.gate, *plan.outer, *plan.steps, unet.out]
+    zeroed += [block.conv2 for block in unet.modules() if hasattr(block, "conv2")]
+    for layer in zeroed:
         nn.init.zeros_(layer.weight)
     return model

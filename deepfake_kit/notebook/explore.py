@@ -63,15 +63,8 @@ def slider(frames: Sequence, labels: Sequence[str], name: str, alts: Sequence[st
         title = f"<p><strong>{html.escape(name)}: {html.escape(str(label))}</strong></p>"
         pages.append(ipywidgets.HTML(f'<div class="kit-frame">{title}{shown}</div>'))
     stack = ipywidgets.Stack(pages, selected_index=0)
-    handle = ipywidgets.IntSlider(
-        min=0,
-        max=len(pages) - 1,
-        value=0,
-        readout=False,
-        description=name,
-        style={"description_width": "initial"},
-        layout=ipywidgets.Layout(width="100%", max_width=f"{width}px"),
-    )
+    look = {"style": {"description_width": "initial"}, "layout": {"width": "100%", "max_width": f"{width}px"}}
+    handle = ipywidgets.IntSlider(min=0, max=len(pages) - 1, value=0, readout=False, description=name, **look)
     ipywidgets.jslink((handle, "value"), (stack, "selected_index"))
     box = ipywidgets.VBox([handle, stack])
     box.add_class("kit-explorable")

@@ -18,5 +18,3 @@ from deepfake_kit.pretrained.store import (
     names,
     read,
 )
-
-__all__ = ["MISSING", "Missing", "Weights", "ensure", "find", "fingerprint", "load", "locate", "names", "read"]

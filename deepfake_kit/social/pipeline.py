@@ -30,11 +30,6 @@ from deepfake_kit.valid import invalid, one_of, require, whole
 #: Side in pixels of the pictures that TrueFace uploaded (FFHQ and StyleGAN, 1024 x 1024).
 TRUEFACE_SIDE = 1024
 _SUBSAMPLING = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
-_FILTERS = {
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
 
 
 def share(
@@ -261,7 +256,7 @@ def _stored(height: int, width: int, share_of_side: float) -> tuple[int, int]:
 def _encode(picture: Image.Image, rule: Platform, stored: tuple[int, int], quality: int) -> bytes:
     """Shrink to `stored` = (height, width) and write a JPEG that carries the pixels and nothing else."""
     if stored != (picture.height, picture.width):
-        picture = picture.resize((stored[1], stored[0]), _FILTERS[rule.filter])
+        picture = picture.resize((stored[1], stored[0]), Image.Resampling[rule.filter.upper()])
     clean = Image.frombytes("RGB", picture.size, picture.tobytes())
     buffer = io.BytesIO()
     clean.save(
