@@ -62,9 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     ledger.set_defaults(command=_ledger)
 
     for name, what in OF_THE_PRESS.items():
-        one = commands.add_parser(
-            name, help=what, add_help=False, prefix_chars="\0"
-        )  # its words are the press's to read
+        # Its words are the press's to read.
+        one = commands.add_parser(name, help=what, add_help=False, prefix_chars="\0")
         one.add_argument("words", nargs="*")
         one.set_defaults(command=_press, name=name)
     on_pictures.add(commands)

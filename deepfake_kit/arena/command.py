@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from deepfake_kit.valid import seconds, whole
+from deepfake_kit.valid import require, seconds, whole
 
 
 def add(commands) -> None:
@@ -29,8 +29,7 @@ def _entry(options):
     from deepfake_kit import paths
 
     entry = paths.absolute(options.entry)
-    if not entry.is_file():
-        raise ValueError(f"entry: got {options.entry!r}; valid: a Python file with one class")
+    require(entry.is_file(), "entry", options.entry, "a Python file with one class")
     return entry
 
 

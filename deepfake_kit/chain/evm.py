@@ -326,6 +326,18 @@ class Contract:
         return self._result(function, computation)
 
 
+class Market(Chain):
+    """A chain of its own for one of the kit's contracts, or for Vyper source given in its place."""
+
+    contract: str  # the name of its source
+
+    def __init__(self, code: str | None = None):
+        super().__init__()
+        name = self.contract.title().replace("_", "")
+        self._contract = self.deploy(source(self.contract) if code is None else code, name)
+        self.address = self._contract.address
+
+
 def _argument(name: str, kind: str, x):
     """An argument as a contract takes it: a whole number, 32 bytes (also as hex digits), else what was given."""
     if kind == "bytes32":

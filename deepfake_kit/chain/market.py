@@ -14,7 +14,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import NamedTuple
 
-from deepfake_kit.chain.evm import Chain, source, whole
+from deepfake_kit.chain.evm import Market, whole
 from deepfake_kit.valid import require
 
 WAD = 10**18  # one, in the contract's fixed point
@@ -63,7 +63,7 @@ def _cost(x) -> int:
     return wad
 
 
-class TaskMarket(Chain):
+class TaskMarket(Market):
     """The task market on a :class:`~deepfake_kit.chain.evm.Chain` of its own.
 
     Parameters
@@ -90,10 +90,7 @@ class TaskMarket(Chain):
     (0.25, 1.0, 125000000000000000)
     """
 
-    def __init__(self, code: str | None = None):
-        super().__init__()
-        self._contract = self.deploy(source() if code is None else code, "TaskMarket")
-        self.address = self._contract.address
+    contract = "task_market"
 
     # -- the life of a task ------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from deepfake_kit.chain.evm import Chain, Event, source
+from deepfake_kit.chain.evm import Event, Market
 from deepfake_kit.chain.merkle import Tree
 
 #: Order of the terms in `publish`.
@@ -33,7 +33,7 @@ def sealed(node: str, salt: bytes, root: bytes) -> bytes:
     return sha256(bytes.fromhex(node[2:]) + salt + root).digest()
 
 
-class RepairedMarket(Chain):
+class RepairedMarket(Market):
     """The repaired contract on a :class:`~deepfake_kit.chain.evm.Chain` of its own.
 
     Parameters
@@ -51,10 +51,7 @@ class RepairedMarket(Chain):
     500
     """
 
-    def __init__(self, code: str | None = None):
-        super().__init__()
-        self._contract = self.deploy(source("repaired_market") if code is None else code, "RepairedMarket")
-        self.address = self._contract.address
+    contract = "repaired_market"
 
     def send(self, sender: str, function: str, *args, value: int = 0):
         """Send a transaction and return the function's result.

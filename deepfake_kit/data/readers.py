@@ -193,11 +193,8 @@ def read_ffhq_stylegan(path: str | Path, split: str, data: bytes | None = None) 
     try:
         with zipfile.ZipFile(io.BytesIO(data) if data is not None else path) as archive:
             table = archive.read("index.csv").decode("utf-8-sig")
-            rows = [
-                row
-                for row in table_rows(f"{path}!index.csv", table, ("file", "label", "source", "psi", "seed", "split"))
-                if row["split"] == split
-            ]
+            columns = ("file", "label", "source", "psi", "seed", "split")
+            rows = [row for row in table_rows(f"{path}!index.csv", table, columns) if row["split"] == split]
             images = [read_image(f"{path}!{row['file']}", None, archive.read(row["file"])) for row in rows]
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, UnicodeDecodeError) as error:
         if isinstance(error, FileNotFoundError):

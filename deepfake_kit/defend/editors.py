@@ -24,7 +24,7 @@ from deepfake_kit.faces.attributes import HAIR_STYLES
 from deepfake_kit.faces.studio import portraits
 from deepfake_kit.images import check_images, to_model, to_unit
 from deepfake_kit.training import check_steps, fast_arithmetic, minimise, seeded
-from deepfake_kit.valid import one_of
+from deepfake_kit.valid import invalid, one_of
 
 #: What each edit sets. Every face of :func:`pairs` begins young, dark-haired and without glasses.
 EDITS = {
@@ -125,7 +125,7 @@ def check_side(images: Tensor, least: int = 8) -> None:
     """Refuse anything but float images [N, 3, S, S] in [0, 1] whose side three halvings divide."""
     check_images(images)
     if images.shape[-1] % 8 or images.shape[-1] < least:
-        raise ValueError(f"images: got side {images.shape[-1]}; valid: a multiple of 8 from {least} on")
+        raise invalid("images", f"side {images.shape[-1]}", f"a multiple of 8 from {least} on")
 
 
 def condition(attribute: str, n: int) -> Tensor:

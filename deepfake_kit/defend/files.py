@@ -20,7 +20,7 @@ from deepfake_kit.images import open_picture
 from deepfake_kit.measure.edits import mean_square
 from deepfake_kit.measure.images import psnr
 from deepfake_kit.paths import said
-from deepfake_kit.valid import one_of
+from deepfake_kit.valid import invalid, one_of, require
 
 #: The book's own method, which looks at the face as platforms leave it, and the same ascent without them.
 METHODS = {"robust": ROADS, "pgd": ()}
@@ -73,8 +73,7 @@ def plan(source: Path, budget: float, method: str, out: Path | None = None) -> l
         raise FileNotFoundError(f"{source}: no such picture or folder")
     here = sorted(source.iterdir()) if source.is_dir() else [source]
     pictures = [p for p in here if p.suffix.lower() in SUFFIXES and not p.name.endswith(ENDING) and p.is_file()]
-    if not pictures:
-        raise ValueError(f"{source}: got no picture; valid: files ending in {', '.join(SUFFIXES)}, not in {ENDING}")
+    require(pictures, source, "no picture", f"files ending in {', '.join(SUFFIXES)}, not in {ENDING}")
     targets = [(out or p.parent) / f"{p.stem}{ENDING}" for p in pictures]
     if twice := [t for t in targets if targets.count(t) > 1 or t.exists()]:
         raise ValueError(f"{said(twice[0])}: exists or would be written twice; nothing is ever overwritten")
@@ -100,7 +99,7 @@ def copies(
     for (path, _), picture in zip(planned, opened, strict=True):
         high, wide = picture.shape[:2]
         if high != wide or high % 16 or not 32 <= high <= 512:
-            raise ValueError(f"{said(path)}: got {wide} x {high} pixels; valid: a square of 32 to 512 that 16 divides")
+            raise invalid(said(path), f"{wide} x {high} pixels", "a square of 32 to 512 that 16 divides")
     known = edits()
     for (path, target), picture in zip(planned, opened, strict=True):
         x = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None] / 255

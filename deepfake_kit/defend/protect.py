@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from deepfake_kit.defend.editors import Residual, check_side, stage
 from deepfake_kit.images import check_images, to_model
 from deepfake_kit.training import NotFinite, check_steps, descend, seeded
-from deepfake_kit.valid import one_of
+from deepfake_kit.valid import invalid, one_of, within
 
 Editor = Callable[[Tensor], Tensor]
 OBJECTIVES = ("dadfi", "without second recogniser", "direct")
@@ -24,17 +24,17 @@ OBJECTIVES = ("dadfi", "without second recogniser", "direct")
 
 def _share(name: str, value: float) -> None:
     """Refuse a size that is no share of the pixel range; 6.4 grey levels are 0.025."""
-    if not 0 < value <= 1:
-        raise ValueError(f"{name}: got {value!r}; valid: above 0, at most 1, in units of [0, 1]")
+    within(name, value, "(0, 1]")
 
 
 def _edits(editor: Editor, images: Tensor) -> Tensor:
     """One finite output an image, or a ValueError."""
     out = editor(images)
     if len(out) != len(images) or not out.isfinite().all():
-        raise ValueError(
-            f"editor: got shape {tuple(out.shape)}, {(~out.isfinite()).sum()} values not finite, for {len(images)} "
-            "images; valid: one finite output for each"
+        raise invalid(
+            "editor",
+            f"shape {tuple(out.shape)}, {(~out.isfinite()).sum()} values not finite, for {len(images)} images",
+            "one finite output for each",
         )
     return out
 
@@ -132,9 +132,8 @@ def pgd(
     editors = [editor] if callable(editor) else list(editor)
     weights = [1.0] * len(editors) if weights is None else list(weights)
     if len(weights) != len(editors) or not editors:
-        raise ValueError(f"weights: got {len(weights)} for {len(editors)} editors; valid: one for each, at least one")
-    if not 0 <= momentum < 1:
-        raise ValueError(f"momentum: got {momentum!r}; valid: from 0 to below 1")
+        raise invalid("weights", f"{len(weights)} for {len(editors)} editors", "one for each, at least one")
+    within("momentum", momentum, "[0, 1)")
     _share("last", last := step if last is None else last)
     roads = list(through) or [lambda images: images]
     with torch.no_grad():
@@ -376,7 +375,7 @@ def _weights(editors, images: Tensor, taught: Sequence[Tensor], weights: Sequenc
         lengths = f"{len(editors)}, {len(taught)} and {len(weights)}"
         raise ValueError(f"editors, taught and weights: got lengths {lengths}; valid: equal and at least 1")
     if wrong := [tuple(z.shape) for z in taught if z.shape != images.shape]:
-        raise ValueError(f"taught: got shape {wrong[0]}; valid: that of images, {tuple(images.shape)}")
+        raise invalid("taught", f"shape {wrong[0]}", f"that of images, {tuple(images.shape)}")
     return weights
 
 

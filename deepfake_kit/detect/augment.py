@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from deepfake_kit.images import check_images
-from deepfake_kit.valid import one_of
+from deepfake_kit.valid import invalid, one_of, require, within
 
 GREY = (0.299, 0.587, 0.114)
 
@@ -67,13 +67,10 @@ class Augment:
 
     def __post_init__(self):
         for name in ("flip", "grey", "cutout", "probability", "colour"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}: got {getattr(self, name)}; valid: 0 to 1")
+            within(name, getattr(self, name), "[0, 1]")
         for name in ("blur", "noise", "crop"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name}: got {getattr(self, name)}; valid: 0 or more")
-        if self.jpeg and not 1 <= self.jpeg <= 95:
-            raise ValueError(f"jpeg: got {self.jpeg}; valid: 0, or a quality from 1 to 95")
+            within(name, getattr(self, name), "[0, inf]")
+        require(not self.jpeg or 1 <= self.jpeg <= 95, "jpeg", self.jpeg, "0, or a quality from 1 to 95")
 
     def only(self, *names: str) -> Augment:
         """The same alterations with all but the named ones off, and the named ones always on.
@@ -103,7 +100,7 @@ class Augment:
         """
         check_images(images)
         if self.crop > min(images.shape[2:]):
-            raise ValueError(f"crop: got {self.crop}; valid: at most the images' side {min(images.shape[2:])}")
+            raise invalid("crop", self.crop, f"at most the images' side {min(images.shape[2:])}")
         x = random_crop(images, self.crop, generator) if self.crop else images
         x = torch.where(_chosen(x, self.flip, generator), x.flip(-1), x) if self.flip else x
         for name in ("colour", "blur", "noise", "cutout"):
@@ -147,8 +144,7 @@ def jpeg(images: Tensor, qualities: list[int]) -> Tensor:
     >>> jpeg(torch.full((1, 3, 16, 16), 0.5), [50]).shape
     torch.Size([1, 3, 16, 16])
     """
-    if len(qualities) != len(images):
-        raise ValueError(f"qualities: got {len(qualities)}; valid: one for each of the {len(images)} images")
+    require(len(qualities) == len(images), "qualities", len(qualities), f"one for each of the {len(images)} images")
     pixels = (images.detach().cpu() * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     out = np.empty_like(pixels)
     for i, quality in enumerate(qualities):
@@ -165,8 +161,7 @@ def gaussian_blur(images: Tensor, sigma: Tensor) -> Tensor:
     True
     """
     reach = max(1, int(np.ceil(3 * float(sigma.max()))))
-    if min(images.shape[2:]) <= reach:
-        raise ValueError(f"images: got {tuple(images.shape)}; valid: sides above {reach} pixels, three deviations")
+    require(min(images.shape[2:]) > reach, "images", images, f"sides above {reach} pixels, three deviations")
     offsets = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
     sigma = sigma.to(images).clamp(min=1e-3)[:, None]
     # Each image's window ends at its own three deviations, whatever its neighbours in the batch need.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deepfake_kit.valid import one_of
+from deepfake_kit.valid import one_of, require, within
 
 
 def expansion(block: int, layers: int, t0: float = 5.0, beta: float = 0.75) -> float:
@@ -32,8 +32,7 @@ def expansion(block: int, layers: int, t0: float = 5.0, beta: float = 0.75) -> f
     >>> [expansion(n, 8) for n in (0, 1, 8)]
     [5.0, 4.84375, 3.75]
     """
-    if layers < 1 or not 0 <= block <= layers:
-        raise ValueError(f"block: got {block} of {layers} layers; valid: 0 to {max(layers, 1)}")
+    require(layers >= 1 and 0 <= block <= layers, "block", f"{block} of {layers} layers", f"0 to {max(layers, 1)}")
     return t0 * ((beta - 1) * block + layers) / layers
 
 
@@ -45,8 +44,7 @@ def make_divisible(channels: float, divisor: int = 8) -> int:
     >>> make_divisible(26), make_divisible(18), make_divisible(2)
     (24, 24, 8)
     """
-    if divisor < 1 or channels <= 0:
-        raise ValueError(f"channels, divisor: got {channels}, {divisor}; valid: more than 0, at least 1")
+    require(divisor >= 1 and channels > 0, "channels, divisor", (channels, divisor), "more than 0, at least 1")
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded
 
@@ -144,8 +142,7 @@ class PhiNet(nn.Module):
     def __init__(self, alpha: float = 1.1, beta: float = 0.75, t0: float = 5, layers: int = 8, *, divisor: int = 8):
         super().__init__()
         for name, value in (("alpha", alpha), ("beta", beta), ("t0", t0), ("layers", layers)):
-            if not value > 0:
-                raise ValueError(f"{name}: got {value}; valid: more than 0")
+            within(name, value, "(0, inf]")
 
         def wide(base: int) -> int:
             return make_divisible(int(alpha * base), divisor)
@@ -178,8 +175,7 @@ class PhiNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images float [N, 3, H, W], normalised as the caller likes, at least 2 pixels wide and high, to [N, width]."""
-        if min(images.shape[2:]) < 2:
-            raise ValueError(f"images: got {tuple(images.shape)}; valid: [N, 3, H, W] of at least 2 x 2 pixels")
+        require(min(images.shape[2:]) >= 2, "images", images, "[N, 3, H, W] of at least 2 x 2 pixels")
         return self.blocks(self.first(self.stem(images))).mean((2, 3))
 
 
@@ -192,8 +188,7 @@ def shift_channels(x: Tensor, groups: int) -> Tensor:
     [4.0, 5.0, 3.0, 1.0, 2.0, 0.0]
     """
     n, c, h, w = x.shape
-    if groups < 1 or c % groups:
-        raise ValueError(f"groups: got {groups}; valid: a divisor of the {c} channels")
+    require(groups >= 1 and not c % groups, "groups", groups, f"a divisor of the {c} channels")
     return x.reshape(n, groups, c // groups, h, w).roll((-1, -1), (1, 2)).reshape(n, c, h, w)
 
 

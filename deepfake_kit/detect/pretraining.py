@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from deepfake_kit.detect.vit import _random_crops, features, side_of
 from deepfake_kit.faces import ATTRIBUTES, Faces
 from deepfake_kit.training import minimise, seeded
+from deepfake_kit.valid import invalid
 
 KINDS = ("hair_colour", "hat", "glasses", "facial_hair", "background")
 
@@ -93,9 +94,10 @@ def pretrain(
     """
     learn = len(faces.images) - test
     if steps < 0 or learn < 1 or test < 0:
-        raise ValueError(
-            f"steps, test: got {steps} and {test} of {len(faces.images)} faces; valid: 0 or more, and at "
-            "least one face to train on"
+        raise invalid(
+            "steps, test",
+            f"{steps} and {test} of {len(faces.images)} faces",
+            "0 or more, and at least one face to train on",
         )
     if steps == 0:
         return {}

@@ -17,6 +17,7 @@ from deepfake_kit.detect.augment import Augment
 from deepfake_kit.detect.losses import nt_xent
 from deepfake_kit.images import check_images
 from deepfake_kit.training import NotFinite, minimise
+from deepfake_kit.valid import invalid, require, whole
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -93,10 +94,8 @@ def pretrain(
     2
     """
     check_images(images)
-    if not 2 <= batch_size <= len(images):
-        raise ValueError(f"batch_size: got {batch_size}; valid: 2 to the number of images, {len(images)}")
-    if steps < 1:
-        raise ValueError(f"steps: got {steps}; valid: at least 1")
+    whole("batch_size", batch_size, 2, len(images))
+    whole("steps", steps, 1)
     head = projection_head(net.width, hidden).to(images.device)
     optimiser = torch.optim.Adam([*net.parameters(), *head.parameters()], lr=lr, weight_decay=1e-6)
 
@@ -218,11 +217,9 @@ def linear_probe(features: Tensor, labels: Tensor, strength: float = 0.1) -> Pro
     """
     from sklearn.linear_model import LogisticRegression
 
-    if features.ndim != 2 or not bool(torch.isfinite(features).all()):
-        raise ValueError(f"features: got shape {tuple(features.shape)}; valid: finite numbers [N, D]")
+    require(features.ndim == 2 and bool(torch.isfinite(features).all()), "features", features, "finite numbers [N, D]")
     _check_labels(labels, len(features))
-    if len(labels.unique()) < 2:
-        raise ValueError("labels: got one class; valid: both 0 and 1")
+    require(len(labels.unique()) >= 2, "labels", "one class", "both 0 and 1")
     x = features.double().cpu()
     mean, scale = x.mean(0), x.std(0, correction=0)
     scale = torch.where(scale > 1e-9, scale, 1.0)
@@ -232,4 +229,4 @@ def linear_probe(features: Tensor, labels: Tensor, strength: float = 0.1) -> Pro
 
 def _check_labels(labels: Tensor, n: int) -> None:
     if labels.shape != (n,) or not bool(((labels == 0) | (labels == 1)).all()):
-        raise ValueError(f"labels: got shape {tuple(labels.shape)}; valid: {n} numbers, each 0 or 1")
+        raise invalid("labels", labels, f"{n} numbers, each 0 or 1")

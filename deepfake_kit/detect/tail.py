@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepfake_kit.training import fast_arithmetic, fast_dtype
+from deepfake_kit.valid import invalid, require
 
 
 @torch.no_grad()
@@ -48,8 +49,7 @@ def tokens(model: nn.Module, images: Tensor, keep: tuple[int, ...] = (), batch_s
     >>> cls.shape, kept[2].shape
     (torch.Size([2, 4, 64]), torch.Size([2, 17, 64]))
     """
-    if not set(keep) <= set(range(len(model.blocks) + 1)):
-        raise ValueError(f"keep: got {keep}; valid: numbers from 0 to {len(model.blocks)}")
+    require(set(keep) <= set(range(len(model.blocks) + 1)), "keep", keep, f"numbers from 0 to {len(model.blocks)}")
     classes, kept = [], {k: [] for k in keep}
     device = next(model.parameters()).device
     for part in images.split(batch_size):
@@ -103,9 +103,10 @@ class Tail(nn.Module):
     def __init__(self, model, first, last, rank=16, alpha=32.0, dropout=0.1, full=False, generator=None):
         super().__init__()
         if not 0 <= first < last <= len(model.blocks) or rank < 0 or not 0 <= dropout < 1:
-            raise ValueError(
-                f"first, last, rank, dropout: got {first}, {last}, {rank}, {dropout}; valid: 0 <= first < last <= "
-                f"{len(model.blocks)}, rank >= 0, 0 <= dropout < 1"
+            raise invalid(
+                "first, last, rank, dropout",
+                (first, last, rank, dropout),
+                f"0 <= first < last <= {len(model.blocks)}, rank >= 0, 0 <= dropout < 1",
             )
         self.blocks = copy.deepcopy(model.blocks[first:last])
         self.norm = copy.deepcopy(model.norm) if last == len(model.blocks) else nn.Identity()

@@ -246,13 +246,8 @@ def _participants(plan: Plan, round: int, clients: int) -> list[int]:
 
 
 def _save(path: Path, identity: dict, weights: Tensor, server, history: History, done: int) -> None:
-    kept = {
-        "identity": identity,
-        "weights": weights,
-        "server": None if server is None else list(server),
-        "history": asdict(history),
-        "done": done,
-    }
+    kept = {"identity": identity, "weights": weights, "history": asdict(history), "done": done}
+    kept["server"] = None if server is None else list(server)
     save(path, kept)  # a run killed while it writes leaves the round before, whole
 
 

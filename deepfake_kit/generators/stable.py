@@ -318,12 +318,6 @@ def make(pipe, captions: Sequence[str], seeds: Sequence[int], guidance: float = 
         part = slice(i, i + 32)
         given = {} if images is None else {"image": images[part]}
         generators = [torch.Generator(pipe.device).manual_seed(int(seed)) for seed in seeds[part]]
-        made.append(
-            pipe(
-                list(captions[part]),
-                **{"num_inference_steps": steps, "guidance_scale": guidance, "output_type": "pt"},
-                **(given | more),
-                generator=generators,
-            ).images
-        )
+        how = {"num_inference_steps": steps, "guidance_scale": guidance, "output_type": "pt", **given, **more}
+        made.append(pipe(list(captions[part]), generator=generators, **how).images)
     return torch.cat(made).float().cpu()

@@ -16,16 +16,8 @@ import yaml
 from deepfake_kit.valid import one_of, require
 
 FOLDER = Path(__file__).parents[1] / "papers"
-SIGNS = {
-    "reproduced": "✓",
-    "direction-holds": "≈",
-    "contradicted": "✗",
-    "undecided": "?",
-    "adds-up": "=",
-    "does-not-add-up": "≠",
-    "not-comparable": "∅",
-    "not-attempted": "…",
-}
+_VERDICTS = "reproduced direction-holds contradicted undecided adds-up does-not-add-up not-comparable not-attempted"
+SIGNS = dict(zip(_VERDICTS.split(), "✓≈✗?=≠∅…", strict=True))
 VERDICTS = tuple(SIGNS)
 OPEN = VERDICTS[-2:]  # no run speaks: a reason does
 # How we know, and how a page says it.

@@ -25,17 +25,9 @@ class Opened(Page):
 
         For a set that was not opened by :meth:`load`, such as a chapter's own stand-in.
         """
-        self.data.append(
-            {
-                "name": found.name,
-                "split": found.split,
-                "count": len(found.images),
-                "sha256": found.sha256,
-                "stand_in": bool(found.stand_in),
-                "description": found.description,
-                "photographs_of_people": bool(getattr(found, "photographs_of_people", False)),
-            }
-        )
+        about = {"name": found.name, "split": found.split, "count": len(found.images), "sha256": found.sha256}
+        about |= {"stand_in": bool(found.stand_in), "description": found.description}
+        self.data.append({**about, "photographs_of_people": bool(getattr(found, "photographs_of_people", False))})
         shown = {"text/plain": ""}
         if found.stand_in:
             text = f"{found.name} ({found.split}) was not found on this machine. In its place: {found.description}."

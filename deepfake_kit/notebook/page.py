@@ -89,13 +89,10 @@ class Page:
     def _under(self, id: str, what: str, caption: str) -> None:
         """Show caption and provenance below a figure, table or explorable."""
         stand_ins = [row["name"] for row in self.data if row["stand_in"]]
-        data = (
-            "; ".join(
-                f"{row['name']} {row['split']}: {row['description']}, sha256 {row['sha256'][:12]}"
-                f"{' (stand-in)' if row['stand_in'] else ''}"
-                for row in self.data
-            )
-            or "none"
+        told = (
+            f"{row['name']} {row['split']}: {row['description']}, sha256 {row['sha256'][:12]}"
+            f"{' (stand-in)' if row['stand_in'] else ''}"
+            for row in self.data
         )
         machine = self.environment
         versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
@@ -103,7 +100,7 @@ class Page:
         command = f"deepfake-kit run {self.chapter.name} --profile {self.profile}{knobs}"
         rows = {
             "profile": f"{self.profile}, seed {self.seed}",
-            "data": data,
+            "data": "; ".join(told) or "none",
             "settings": ", ".join(f"{name} {value}" for name, value in vars(self.settings).items()),
             "code": f"git {machine['git']}",
             "libraries": versions,

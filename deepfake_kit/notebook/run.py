@@ -64,27 +64,15 @@ class Run(LongWork):
     def __init__(
         self, chapter: settings.Chapter, profile: str, seed: int, parameters: dict, values: SimpleNamespace, device
     ):
-        self.chapter = chapter
-        self.profile = profile
-        self.seed = seed
-        self.parameters = parameters
-        self.settings = values
-        self.device = device
+        self.chapter, self.profile, self.seed, self.parameters = chapter, profile, seed, parameters
+        self.settings, self.device = values, device
         self.environment = provenance.environment()
         self.data: list[dict] = []
         self.records: list[dict] = []
         self._began = time.perf_counter()
         self._checkpoints: list = []  # their trainings' seconds in killed runs count as this one's
-        self._publish(
-            {"text/plain": ""},
-            {
-                "type": "start",
-                "id": "start",
-                "environment": self.environment,
-                "settings": vars(values),
-                "parameters": parameters,
-            },
-        )
+        about = {"environment": self.environment, "settings": vars(values), "parameters": parameters}
+        self._publish({"text/plain": ""}, {"type": "start", "id": "start", **about})
 
     # -- what goes in ------------------------------------------------------------------
 
@@ -95,12 +83,9 @@ class Run(LongWork):
         rows = self.chapter.settings
         own = any(row[settings.KEPT] != row["book"] for row in rows.values())  # else the column says nothing
         profiles = [p for p in settings.PROFILES if own or p in (self.profile, "book") or p != settings.KEPT]
+        told = {"unit": "", "why": ""}
         rows = {
-            name.replace("_", " "): {
-                **{p: row[p] for p in profiles},
-                "unit": row.get("unit", ""),
-                "why": row.get("why", ""),
-            }
+            name.replace("_", " "): {p: row.get(p, told.get(p)) for p in (*profiles, *told)}
             for name, row in rows.items()
         }
         return self.table(
@@ -172,17 +157,10 @@ class Run(LongWork):
         plt.close(fig)
         day, night = (base64.b64encode(picture.getvalue()).decode() for picture in (day, night))
         caption = marks.ranges(caption)
-        self._publish(
-            {"image/png": day, "text/plain": alt},
-            {
-                "type": "figure",
-                "id": id,
-                "alt": alt,
-                "caption": caption,
-                "photographs_of_people": bool(show_photographs),
-            },
-            {"image/png": {"width": width, "height": height}, NIGHT_KEY: night},
-        )
+        record = {"type": "figure", "id": id, "alt": alt, "caption": caption}
+        record["photographs_of_people"] = bool(show_photographs)
+        look = {"image/png": {"width": width, "height": height}, NIGHT_KEY: night}
+        self._publish({"image/png": day, "text/plain": alt}, record, look)
         self._under(id, "figure", caption)
         self._beside("figure", id, kept)
 
@@ -214,12 +192,8 @@ class Run(LongWork):
     def value(self, id: str, x):
         """Record one number (or short text) under a name; shows nothing and returns `x`."""
         plain = marks.scalar(id, x)
-        record = {"type": "value", "id": id, "value": plain}
-        self._publish(
-            {GLUE_MIME: repr(plain)},
-            record,
-            {"scrapbook": {"name": id, "mime_prefix": "application/papermill.record/"}},
-        )
+        glue = {"scrapbook": {"name": id, "mime_prefix": "application/papermill.record/"}}
+        self._publish({GLUE_MIME: repr(plain)}, {"type": "value", "id": id, "value": plain}, glue)
         return x
 
     def say(self, sentence: str, kept: bool = False, **values):
@@ -292,19 +266,9 @@ class Run(LongWork):
         shown = marks.mark(
             f"check-{claim_id}", verdict, sign, row.label, verdict.replace("-", " "), html.escape(text, quote=False)
         )
-        self._publish(
-            {"text/html": shown, "text/plain": f"{sign} {text}"},
-            {
-                "type": "claim",
-                "id": claim_id,
-                "value": ours,
-                "interval": ends or None,
-                "empty": void,
-                "empty_interval": void_ends or None,
-                "verdict": verdict,
-                "note": note,
-            },
-        )
+        record = {"type": "claim", "id": claim_id, "value": ours, "interval": ends or None, "empty": void}
+        record |= {"empty_interval": void_ends or None, "verdict": verdict, "note": note}
+        self._publish({"text/html": shown, "text/plain": f"{sign} {text}"}, record)
 
     def verify(self, id: str, residual, tolerance: float = 0.0, how: str = ""):
         """Check an equation of this book by machine and show a mark where it passed.

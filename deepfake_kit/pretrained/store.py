@@ -253,10 +253,8 @@ def difference(name: str, tensors: dict[str, Tensor]) -> str:
     if odd := sorted(set(ours) ^ set(tensors)):
         return f"{len(odd)} arrays missing or too many, the first is {odd[0]}"
     for key, value in ours.items():
-        for what, given, valid in (
-            ("shape", list(tensors[key].shape), list(value.shape)),
-            ("type", tensors[key].dtype, value.dtype),
-        ):
+        found, wanted = ((list(x.shape), x.dtype) for x in (tensors[key], value))
+        for what, given, valid in zip(("shape", "type"), found, wanted):
             if given != valid:
                 return f"array {key} has {what} {given}, the network's has {valid}"
     return ""
