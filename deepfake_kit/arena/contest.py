@@ -36,6 +36,7 @@ from deepfake_kit.generators import kinds, zoo
 from deepfake_kit.measure import spectra
 from deepfake_kit.measure.edits import mean_square
 from deepfake_kit.measure.scores import Z, auc, delong_interval
+from deepfake_kit.valid import invalid
 
 SIDE, EPSILON = 32, 0.025
 TARGET = 16  # of the drawn population: whom the swap imitates
@@ -269,4 +270,4 @@ def read_board(board: Path) -> dict:
         rows = json.loads(board.read_text(encoding="utf-8")) if board.exists() else {}
         return {name: row | {} for name, row in rows.items()}
     except (ValueError, AttributeError, TypeError, OSError):
-        raise ValueError(f"leaderboard: got {board}; valid: a new file, or one that the arena wrote") from None
+        raise invalid("leaderboard", str(board), "a new file, or one that the arena wrote") from None

@@ -140,7 +140,7 @@ def pack(state: dict, dtype: str = "float32") -> bytes:
             array = tensor.double().numpy().astype(_format(dtype))
         if (np.isinf(array) & torch.isfinite(tensor).numpy()).any():
             largest = np.finfo(array.dtype).max
-            raise ValueError(f"state[{name!r}]: got {float(tensor.abs().max()):g}; valid in {dtype}: up to {largest:g}")
+            raise invalid(f"state[{name!r}]", f"{float(tensor.abs().max()):g}", f"in {dtype}, up to {largest:g}")
         packed.append(array.tobytes())
     return b"".join(packed)
 

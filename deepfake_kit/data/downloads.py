@@ -177,13 +177,8 @@ def fetch_file(url: str, folder: Path, name: str, expected: str, progress: bool 
             import pooch  # after the probe: with no network its imports would be the longest wait
 
             kind, _, digest = expected.rpartition(":")
-            pooch.retrieve(
-                url,
-                known_hash=f"{kind or 'sha256'}:{digest}",
-                fname=name,
-                path=folder,
-                downloader=ResumingDownloader(folder / f".{name}.part", progress),
-            )
+            downloader = ResumingDownloader(folder / f".{name}.part", progress)
+            pooch.retrieve(url, f"{kind or 'sha256'}:{digest}", name, folder, downloader=downloader)
     except Unreachable:
         raise
     except OSError as error:

@@ -68,7 +68,7 @@ def plan(source: Path, budget: float, method: str, out: Path | None = None) -> l
     one_of("method", method, METHODS)
     if not 1 / 255 <= budget <= 0.1:
         valid = "0.004 (one grey level) to 0.1 of the range from black to white; the field's 0.05 on [-1, 1] is 0.025"
-        raise ValueError(f"--budget: got {budget:g}; valid: {valid}")
+        raise invalid("--budget", f"{budget:g}", valid)
     if not source.exists():
         raise FileNotFoundError(f"{source}: no such picture or folder")
     here = sorted(source.iterdir()) if source.is_dir() else [source]

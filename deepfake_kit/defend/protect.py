@@ -373,7 +373,7 @@ def _weights(editors, images: Tensor, taught: Sequence[Tensor], weights: Sequenc
     weights = [1.0] * len(editors) if weights is None else list(weights)
     if not len(weights) == len(taught) == len(editors) > 0:
         lengths = f"{len(editors)}, {len(taught)} and {len(weights)}"
-        raise ValueError(f"editors, taught and weights: got lengths {lengths}; valid: equal and at least 1")
+        raise invalid("editors, taught and weights", f"lengths {lengths}", "equal and at least 1")
     if wrong := [tuple(z.shape) for z in taught if z.shape != images.shape]:
         raise invalid("taught", f"shape {wrong[0]}", f"that of images, {tuple(images.shape)}")
     return weights

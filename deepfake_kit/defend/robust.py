@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from deepfake_kit.defend import protect
 from deepfake_kit.images import check_images
 from deepfake_kit.training import fast_arithmetic
+from deepfake_kit.valid import invalid
 
 # Annex K of the JPEG standard, tables K.1 (brightness) and K.2 (colour), row by row.
 _BRIGHTNESS = """16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80 62
@@ -66,7 +67,7 @@ def soft_jpeg(images: Tensor, quality: int = 75) -> Tensor:
     check_images(images, square=False)
     if images.shape[2] % 16 or images.shape[3] % 16 or not 1 <= quality <= 100:
         got = f"{images.shape[2]} x {images.shape[3]} pixels at quality {quality}"
-        raise ValueError(f"images and quality: got {got}; valid: sides that 16 divides, 1 to 100")
+        raise invalid("images and quality", got, "sides that 16 divides, 1 to 100")
     tables, _, colours = (x.to(images) for x in _tables())
     scale = 5000 / quality if quality < 50 else 200 - 2 * quality
     bright, colour = ((tables * scale + 50) / 100).floor().clamp(1, 255)

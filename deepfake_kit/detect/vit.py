@@ -163,13 +163,8 @@ def vit_lora(
     base = vit(name, pretrained, classes, device) if isinstance(name, str) else copy.deepcopy(name)
     import peft
 
-    config = peft.LoraConfig(
-        r=rank,
-        lora_alpha=alpha,
-        lora_dropout=dropout,
-        target_modules=["qkv"],
-        modules_to_save=["head"] if train_head else None,
-    )
+    target, saved = {"target_modules": ["qkv"]}, ["head"] if train_head else None
+    config = peft.LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, modules_to_save=saved, **target)
     with _seeded(generator, device), torch.device(device):
         return peft.get_peft_model(base, config)
 

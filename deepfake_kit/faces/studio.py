@@ -91,14 +91,8 @@ def _film(people: list[int], entropy: list[int], seed: int, size: int, take: int
         "smile": rng.uniform(-0.5, 0.5, frames),
         "yaw": rng.normal(0, 2, frames).clip(-5, 5),
     }
-    return portraits(
-        frames,
-        seed,
-        size,
-        start=take * TAKE,
-        people=people,
-        **{**STILL, **(ALIGNED if aligned else {}), **played, **fixed},
-    )
+    fixed = {**STILL, **(ALIGNED if aligned else {}), **played, **fixed}
+    return portraits(frames, seed, size, start=take * TAKE, people=people, **fixed)
 
 
 def crop(images: Tensor, size: int = 32) -> Tensor:

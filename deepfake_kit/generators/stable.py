@@ -58,18 +58,8 @@ def labelled(labels: Tensor, seed: int, size: int = 32, **fixed) -> faces.Faces:
         raise invalid("labels", labels, f"[N, {len(sizes)}], each below {SIZES}")
     drawn = {name: [list(VALUES[name].values())[k] for k in labels[:, i]] for i, name in enumerate(NAMES)}
     smile, mouth_open = zip(*drawn["mood"], strict=True) if len(labels) else ((), ())
-    chosen = {
-        **{"noise": 0.0, "blur": 0.0, "zoom": 1.25, "background_level": 0.75},
-        "skin_level": drawn["skin"],
-        "hair_style": drawn["style"],
-        "hair_colour": drawn["hair"],
-        "hat": drawn["hat"],
-        "glasses": drawn["eyes"],
-        "facial_hair": drawn["beard"],
-        "smile": smile,
-        "mouth_open": mouth_open,
-        "background_hue": drawn["background"],
-    }
+    chosen = {attribute: drawn[name] for name, attribute in _SET["drawn as"].items()}
+    chosen |= {"smile": smile, "mouth_open": mouth_open, **_SET["still"]}
     return studio.portraits(len(labels), seed, size, **(chosen | fixed))
 
 
@@ -193,15 +183,9 @@ def _fit(model: nn.Module, loss, steps: int, lr: float, decay: float, checkpoint
     average = EMA(model, decay)
     if checkpoint:
         checkpoint.parts += [model, average]
-    losses = minimise(
-        loss,
-        optimizer,
-        steps,
-        schedule=torch.optim.lr_scheduler.LambdaLR(optimizer, rate),
-        clip=1.0,
-        after=lambda step, value: average.update(model),
-        checkpoint=checkpoint,
-    )
+    how = {"clip": 1.0, "after": lambda step, value: average.update(model), "checkpoint": checkpoint}
+    plan = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    losses = minimise(loss, optimizer, steps, schedule=plan, **how)
     model.load_state_dict(average.model.state_dict())
     model.requires_grad_(False).eval()
     return losses

@@ -110,8 +110,5 @@ class Page:
         }
         number = self.records[-1].get("number", "")
         shown = marks.made(what, number, caption, rows, command, stand_ins)
-        self._publish(
-            {"text/html": shown, "text/plain": f"{number} {marks.plain(caption)}".strip()},
-            None,
-            {"deepfake_kit_under": {"id": id, "what": what}},
-        )
+        words, under = f"{number} {marks.plain(caption)}".strip(), {"id": id, "what": what}
+        self._publish({"text/html": shown, "text/plain": words}, None, {"deepfake_kit_under": under})

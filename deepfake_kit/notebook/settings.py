@@ -78,12 +78,5 @@ def load(chapter: str) -> Chapter:
     weights = {KEPT: (text.get("weights") or {}).get("book", []), **(text.get("weights") or {})}
     for profile in weights:
         one_of(f"profile under weights: in chapter {chapter}", profile, PROFILES)
-    return Chapter(
-        chapter,
-        text["title"],
-        text["minutes"],
-        tuple(text.get("data") or ()),
-        settings,
-        tuple(text.get("shown") or ()),
-        weights,
-    )
+    data, shown = (tuple(text.get(key) or ()) for key in ("data", "shown"))
+    return Chapter(chapter, text["title"], text["minutes"], data, settings, shown, weights)

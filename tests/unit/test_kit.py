@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
 import statistics
 import subprocess
 import sys
+import tokenize
 import tomllib
 from pathlib import Path
 
@@ -181,3 +183,62 @@ def test_no_file_and_no_function_is_longer_than_a_reader_holds():
     assert too_long(f'def f():\n    """Told.\n\n    More.\n    """\n{body}', "a") == []
     assert too_long(f"def f():\n{body}    y = 1\n", "a") == [f"a, f: {CODE + 1} lines of code; at most {CODE}"]
     assert len(too_long("# x\n" * (LINES + 1), "a")) == 1 and too_long("# x\n" * LINES, "a") == []
+
+
+BUDGET = 10_000
+
+
+def code_of(source: str) -> int:
+    """Lines that hold code: without docstrings, comments and blank lines."""
+    told, held = set(), set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
+            node
+        ):
+            told |= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    silent = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in silent:
+            held |= set(range(token.start[0], token.end[0] + 1))
+    return len(held - told)
+
+
+def test_the_kit_keeps_to_its_budget():
+    """The graders in `exercises/`, which are content as the notebooks are, are counted apart."""
+    kit = ROOT / "deepfake_kit"
+    counts = {path.relative_to(kit): code_of(path.read_text()) for path in kit.rglob("*.py")}
+    assert counts and sum(n for path, n in counts.items() if path.parts[0] != "exercises") <= BUDGET
+    # What is counted: a statement over two lines twice, a docstring, a comment and a blank line not at all.
+    assert (
+        code_of('"""Told.\n\nMore."""\n\n# why\nx = [\n    1]  # one\n\n\ndef f():\n    """Told."""\n    return x\n')
+        == 4
+    )
+
+
+def test_files_are_put_in_place_by_one_function():
+    """Who renames a finished file over another one, besides `cache.write_whole`, has a reason that stands here."""
+    reasons = {
+        "deepfake_kit/cache.py": "write_whole itself",
+        "deepfake_kit/data/downloads.py": "what has arrived of a download stays for the next attempt",
+        "book/press/runs/execute.py": "papermill writes it, minutes long, under a lock",
+        "book/press/runs/keep.py": "a folder, whole",
+        "book/press/worker.py": "two files that were written into a folder of their own",
+        "book/press/stage.py": "folders and the link to the finished pages",
+    }
+    found = {
+        str(path.relative_to(ROOT))
+        for room in ("deepfake_kit", "book/press", "data_scripts")
+        for path in (ROOT / room).rglob("*.py")
+        if re.search(r"os\.replace\(|\.replace\(target\)|\.rename\(", path.read_text())
+    }
+    assert found == set(reasons)
+
+
+def test_arguments_are_refused_in_one_voice():
+    """Which argument, what was given, what is valid: no module words that itself."""
+    told = re.compile(r"raise ValueError\(\s*f?\"[^\"]*(?: must (?:be|lie|hold)|: got )")
+    found = [
+        str(path.relative_to(ROOT)) for path in (ROOT / "deepfake_kit").rglob("*.py") if told.search(path.read_text())
+    ]
+    assert found == ["deepfake_kit/valid.py"]  # where it is worded
+    assert told.search('raise ValueError(f"n must be 1; got {n}")')
