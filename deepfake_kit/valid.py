@@ -33,6 +33,10 @@ def _told(given) -> str:
     return given if isinstance(given, str) else repr(given.item() if hasattr(given, "item") else given)
 
 
+def _quoted(given):
+    return repr(given) if isinstance(given, str) else given  # '0' is no number
+
+
 def require(fits, argument: str, given, valid: str) -> None:
     """Refuse an argument unless it `fits`.
 
@@ -95,7 +99,7 @@ def whole(argument: str, given, low: int, high: int | None = None) -> int:
     """
     good = isinstance(given, Integral) and not isinstance(given, bool) and given >= low
     reach = f"from {low} to {high}" if high is not None else f"of at least {low}"
-    require(good and (high is None or given <= high), argument, given, f"a whole number {reach}")
+    require(good and (high is None or given <= high), argument, _quoted(given), f"a whole number {reach}")
     return int(given)
 
 
@@ -118,7 +122,7 @@ def within(argument: str, given, interval: str) -> float:
     low, high = map(float, interval[1:-1].split(","))
     good = isinstance(given, Real) and not isinstance(given, bool) and low <= given <= high
     open_end = good and (given == low and interval[0] == "(" or given == high and interval[-1] == ")")
-    require(good and not open_end, argument, given, f"a number in {interval}")
+    require(good and not open_end, argument, _quoted(given), f"a number in {interval}")
     return given
 
 
