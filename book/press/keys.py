@@ -54,14 +54,15 @@ def chapter_key(root: Path, chapter: str, profile: str, kit: Path = KIT) -> str:
         "data": {name: _fingerprint(name) for name in data_sets},
         "weights": {name: pretrained.ensure(name) for name in about.weights.get(profile, ())},
         "profile": profile,
-        "beside": [tree_key([path]) for path in _beside(root, chapter, kit) if path.exists()],
+        "beside": [tree_key([path]) for path in _beside(root, chapter, kit, code) if path.exists()],
     }
     return _digest(json.dumps(parts, sort_keys=True).encode())[:20]
 
 
-def _beside(root: Path, chapter: str, kit: Path) -> list[Path]:
-    """What a run is shown beside: the chapter's kept results, and its bands."""
-    return [root / "results" / settings.KEPT / chapter, kit / "chapters" / f"{chapter}.bands.json"]
+def _beside(root: Path, chapter: str, kit: Path, code: list[str]) -> list[Path]:
+    """What a run is shown beside: the kept results of the chapter and of those that its code names, and its bands."""
+    named = [name for name in settings.chapters() if name == chapter or any(f'load("{name}")' in cell for cell in code)]
+    return [*(root / "results" / settings.KEPT / name for name in named), kit / "chapters" / f"{chapter}.bands.json"]
 
 
 def reachable(code: list[str], kit: Path = KIT, number: str = "") -> list[Path]:

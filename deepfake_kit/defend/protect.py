@@ -329,11 +329,10 @@ def train_dadfi(
     check_steps(steps, batch_size)
     weights = _weights(editors, images, taught, weights)
     gen, ide_x, ide_y, opt_gen, opt_ide = new_players(epsilon, width, bounded, lr, seed)
-    random = torch.Generator().manual_seed(seed)
+    random, uses_y, history = torch.Generator().manual_seed(seed), objective == "dadfi", []
     with torch.no_grad():
-        clean = [_edits(edit, images) for edit in editors]
-        aims = [_edits(edit, z) for edit, z in zip(editors, taught, strict=True)]
-    uses_y, history = objective == "dadfi", []
+        clean = [_edits(edit, images) for edit in editors if objective == "direct"]
+        aims = [_edits(edit, z) for edit, z in zip(editors, taught, strict=True) if uses_y]
     for step in range(steps):
         who = torch.randint(len(images), (batch_size,), generator=random)
         x, delta = images[who], gen(images[who])
