@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from press import browser
@@ -179,3 +180,22 @@ def test_the_home_page_shows_a_picture_findings_cards_and_doors(site, results):
     cards = soup.select(".kit-cards > li")
     assert len(cards) == len(results) and all(card.img and card.a for card in cards)
     assert len(soup.select(".kit-doors li")) == 3
+
+
+@pytest.mark.parametrize(("theme", "shown"), [("", "only-light"), ("light", "only-light"), ("dark", "only-dark")])
+def test_each_figure_shows_once_also_without_scripts(chromium, tmp_path, theme, shown):
+    style = Path(__file__).resolve().parents[2] / "book" / "static" / "page.css"
+    pictures = "".join(
+        f'<img class="{kind}" style="width: 9px; height: 9px" src="data:image/gif;base64,R0lGODlhAQABAAAAACw=">'
+        for kind in ("only-light", "only-dark")
+    )
+    page = f'<html data-theme="{theme}"><style>{style.read_text()}</style><div class="bd-article">{pictures}</div>'
+    (tmp_path / "page.html").write_text(page if theme else page.replace(' data-theme=""', ""))
+    context = chromium.new_context(java_script_enabled=False)
+    try:
+        opened = context.new_page()
+        opened.goto((tmp_path / "page.html").as_uri())
+        seen = [kind for kind in ("only-light", "only-dark") if opened.locator(f"img.{kind}").is_visible()]
+        assert seen == [shown]
+    finally:
+        context.close()
