@@ -101,6 +101,11 @@ class Augment:
         check_images(images)
         if self.crop > min(images.shape[2:]):
             raise invalid("crop", self.crop, f"at most the images' side {min(images.shape[2:])}")
+        # The largest blur decides, so that no draw lets a picture pass that the next one would refuse.
+        reach = int(np.ceil(3 * self.blur))
+        require(
+            not reach or min(images.shape[2:]) > reach, "images", images, f"sides above {reach} pixels for the blur"
+        )
         x = random_crop(images, self.crop, generator) if self.crop else images
         x = torch.where(_chosen(x, self.flip, generator), x.flip(-1), x) if self.flip else x
         for name in ("colour", "blur", "noise", "cutout"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import io
 import json
@@ -46,9 +47,9 @@ def packed(files: dict[str, bytes], kind: str = "whl") -> bytes:
         }
         with zipfile.ZipFile(box, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, data in files.items():
-                archive.writestr(name, data)
+                archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)  # without the time of day
     else:
-        with tarfile.open(fileobj=box, mode="w:gz") as archive:
+        with gzip.GzipFile(fileobj=box, mode="wb", mtime=0) as whole, tarfile.open(fileobj=whole, mode="w") as archive:
             for name, data in files.items():
                 one = tarfile.TarInfo(name)
                 one.size = len(data)

@@ -156,7 +156,7 @@ def test_embedding_draws_nothing_and_does_not_depend_on_the_batch():
         (lambda: Augment(crop=40)(pictures()), "crop"),
         (lambda: Augment()(pictures() * 255), "values"),
         (lambda: Augment()(torch.zeros(2, 1, 8, 8)), "images"),
-        (lambda: Augment().only("blur")(pictures(2, 2)), "sides above 3 pixels"),
+        *[(lambda k=k: Augment().only("blur")(pictures(2, 3), random(k)), "sides above 3 pixels") for k in range(8)],
         (lambda: simclr.embed(edge.PhiNet(0.2), pictures() * 3), "values"),
         (lambda: simclr.pretrain(edge.PhiNet(0.2), pictures(), Augment(), steps=1, generator=random()), "batch_size"),
         (
