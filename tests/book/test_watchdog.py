@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
@@ -52,6 +53,19 @@ def test_one_that_is_only_slow_goes_on(process, code):
     one = process(code)
     dog = watched(one, 8, stall=3.0)
     assert one.poll() is None and dog.why == ""
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="this system does not say who waits for whom")
+@pytest.mark.parametrize("code, stopped", [(SLOW, False), (IDLE, True)], ids=["computes", "hangs"])
+def test_one_that_waits_for_another_goes_on_while_that_one_computes(process, tmp_path, code, stopped):
+    take = f"import fcntl\nfile = open({str(tmp_path / 'lock')!r}, 'a')\nfcntl.flock(file, fcntl.LOCK_EX)\n"
+    ready = tmp_path / "ready"
+    process(f"{take}open({str(ready)!r}, 'w')\n{code}")
+    while not ready.exists():
+        time.sleep(0.05)
+    one = process(take)
+    dog = watched(one, 20 if stopped else 8, stall=3.0)
+    assert (one.poll() is not None, bool(dog.why)) == (stopped, stopped)
 
 
 def test_a_finished_cell_is_progress(process):

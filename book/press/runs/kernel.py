@@ -53,7 +53,8 @@ class Watchdog:
             last = now
             work = _work(self._kernel)
             # A kernel that idles still beats its heart: a hundredth of the time counts as nothing.
-            if self.cell != cell or work - before > 0.01 * max(idle, 1.0):
+            # Less than before: what it waited for has ended.
+            if self.cell != cell or abs(work - before) > 0.01 * max(idle, 1.0):
                 idle, before, cell = 0.0, work, self.cell
             left = psutil.virtual_memory().available + psutil.swap_memory().free
             if now - began > self._limit:
@@ -111,18 +112,39 @@ def launch() -> None:
 
 
 def _work(kernel) -> float:
-    """Processor seconds of a process and its children so far; a hundred megabytes read or written count as one."""
+    """Processor seconds of a process and its children so far; a hundred megabytes read or written count as one.
+
+    Whoever holds a lock that they wait for works for them, too: what a chapter on another core trains, they need.
+    """
     import psutil
 
     done = 0.0
     with contextlib.suppress(psutil.Error, AttributeError):
-        for process in [kernel, *kernel.children(recursive=True)]:
+        mine = [kernel, *kernel.children(recursive=True)]
+        for process in [*mine, *_awaited({process.pid for process in mine})]:
             with contextlib.suppress(psutil.Error):
                 done += sum(process.cpu_times()[:2])
                 if hasattr(process, "io_counters"):
                     moved = process.io_counters()
                     done += (getattr(moved, "read_chars", 0) + getattr(moved, "write_chars", 0)) / 1e8
     return done
+
+
+def _awaited(pids: set[int]) -> list:
+    """The processes, with their children, that hold locks for which `pids` wait; none where the system does not say."""
+    import psutil
+
+    holder, found = {}, {}
+    with contextlib.suppress(OSError, ValueError, psutil.Error):
+        for line in Path("/proc/locks").read_text().splitlines():
+            number, *words = line.split()
+            pid = int(words[-4])
+            if "->" not in words:
+                holder[number] = pid
+            elif pid in pids and (other := holder.get(number)) not in pids:
+                top = psutil.Process(other)
+                found |= {one.pid: one for one in (top, *top.children(recursive=True))}
+    return list(found.values())
 
 
 def use_engine() -> None:
