@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import statistics
 import time
 
 import numpy as np
@@ -25,6 +26,11 @@ def _work() -> float:
         np.exp(sines, out=sines)
     sum(i * i for i in range(400_000))
     return time.perf_counter() - began
+
+
+def steady(looks: int = 41) -> float:
+    """How many times as long as stated a long run takes here: the middle look, where `factor` takes the best."""
+    return statistics.median(_work() for _ in range(looks)) / REFERENCE_SECONDS
 
 
 @functools.cache
