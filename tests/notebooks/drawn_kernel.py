@@ -30,5 +30,6 @@ def night(fig):
     return NIGHT(fig)
 
 
-run.Run.figure, style.night = figure, night
-kernelapp.launch_new_instance()
+if __name__ == "__main__":  # pytest imports this file to look for doctests
+    run.Run.figure, style.night = figure, night
+    kernelapp.launch_new_instance()
