@@ -117,7 +117,7 @@ def faults(fig) -> list[str]:
     return list(dict.fromkeys(wrong + halves(fig, found)))
 
 
-COUNTS = re.compile(r"\b(class|device|block|epoch|round|step|layer|passes|pictures)s?\b", re.IGNORECASE)
+COUNTS = re.compile(r"(\w+ )?(class(es)?|(device|block|epoch|round|step|layer)s?|passes|pictures)\b", re.IGNORECASE)
 
 
 def halves(fig, found: dict) -> list[str]:
@@ -126,7 +126,7 @@ def halves(fig, found: dict) -> list[str]:
     for axis in (axis for ax in fig.axes for axis in (ax.xaxis, ax.yaxis)):
         name = axis.label.get_text()
         ticks = [t.get_text() for t in axis.get_ticklabels() if t in found]
-        if COUNTS.search(name) and not re.search("share|mean|loss|per cent|%|relative", name):
+        if COUNTS.match(name) and not re.search("share|mean|loss|per cent|%|relative", name):
             wrong += [f"{name!r} counts and has a tick at {tick}" for tick in ticks if re.search(r"\d\.\d", tick)][:1]
     return wrong
 
