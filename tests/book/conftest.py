@@ -71,5 +71,7 @@ def site() -> Path:
     """The published site, or the one that BOOK_SITE names."""
     folder = Path(os.environ.get("BOOK_SITE", places.build(ROOT) / "html"))
     if not (folder / "index.html").is_file():
+        if os.environ.get("BOOK_LEFT_OUT"):  # by .ci/run, where a slow machine has no time for it
+            pytest.skip("the book was left out")
         missing("the book is not built: make book, then make site-test")
     return folder.resolve()
