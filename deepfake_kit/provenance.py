@@ -156,7 +156,7 @@ def reached(
     Examples
     --------
     >>> sorted(reached(["diffusion.velocity"]))
-    ['', 'diffusion', 'diffusion.steps', 'diffusion.velocity']
+    ['', 'diffusion', 'diffusion.steps', 'diffusion.velocity', 'valid']
     """
     waiting, found, opened = {*modules}, {}, set()
     while waiting:
