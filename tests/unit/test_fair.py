@@ -54,7 +54,7 @@ def test_a_real_gap_is_found_and_the_published_sum_is_that_of_its_code():
     [
         ([True], [0], "at least 2"),
         ([True, False], [0, 2], "no picture of group"),
-        ([True, False], [0], "shapes"),
+        ([True, False], [0], "flags, groups: got"),
         ([0.5, 1.0], [0, 1], "flags"),
         ([True, False], [-1, 0], "whole numbers"),
         ([True, False], [0.0, 1.0], "whole numbers"),

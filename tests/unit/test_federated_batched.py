@@ -166,7 +166,7 @@ def test_conditions_reach_the_model_image_by_image():
         train(net, images, parts, SCHEDULE, plan(), conditions=rows)
         ends.append(FlatWeights(net).read())
     assert (ends[0] - ends[1]).abs().max() > 1e-4  # other labels, other weights
-    with pytest.raises(ValueError, match=r"conditions: got torch.float32 \(21, 3\); valid: one row for each of 22"):
+    with pytest.raises(ValueError, match=r"conditions: got torch.float\d+ \(21, 3\); valid: one row for each of 22"):
         train(make().double(), images, parts, SCHEDULE, plan(), conditions=labels[:21])
 
 
@@ -258,7 +258,7 @@ def test_unknown_engine_and_images_elsewhere_are_refused():
     images, parts = toy()
     with pytest.raises(ValueError, match="engine: got 'batch'; did you mean 'batched'"):
         train(unet(), images, parts, SCHEDULE, plan(), engine="batch")
-    with pytest.raises(ValueError, match="images lie on cpu, the model on meta; move one to the other"):
+    with pytest.raises(ValueError, match="images: got those on cpu; valid: on meta, as the model"):
         train(unet().to("meta"), images, parts, SCHEDULE, plan())
 
 

@@ -68,5 +68,5 @@ def test_a_wrong_number_of_components_is_named(k):
 
 
 def test_data_that_do_not_vary_are_refused():
-    with pytest.raises(ValueError, match="vary along fewer directions"):
+    with pytest.raises(ValueError, match="directions along which the data vary"):
         Components.of(Moments.of(rows()[:3]), 5)

@@ -73,7 +73,7 @@ def test_fading_in_has_exact_ends_and_a_straight_line_between():
     assert torch.equal(gan.fade_in(old, new, 0.0), old) and torch.equal(gan.fade_in(old, new, 1.0), new)
     assert np.allclose(gan.fade_in(old, new, 0.3), 0.7 * old.numpy() + 0.3 * new.numpy(), atol=1e-6)
     for alpha in (-0.1, 1.5, float("nan")):
-        with pytest.raises(ValueError, match="alpha.*valid: 0 to 1"):
+        with pytest.raises(ValueError, match="alpha: got"):
             gan.fade_in(old, new, alpha)
     with pytest.raises(ValueError, match="old, new"):
         gan.fade_in(old, new[:1], 0.5)
@@ -115,7 +115,7 @@ def test_a_new_block_of_the_discriminator_fades_in(level):
         disturb(net.blocks[first])
         assert not torch.equal(net(x, level, 1.0), new)
     for bad in (0, 4):
-        with pytest.raises(ValueError, match="level.*valid: 1"):
+        with pytest.raises(ValueError, match="level.*from 1 to 3"):
             net(x, bad)
 
 
@@ -394,7 +394,7 @@ def test_sharing_means_one_encoder_and_the_swap_uses_the_other_decoder():
     assert torch.allclose(face_swap.swap(shared, x, 0, 1), to_unit(by_hand))
     with pytest.raises(ValueError, match="person"):
         face_swap.swap(shared, x, 0, 2)
-    with pytest.raises(ValueError, match="2 decoders"):
+    with pytest.raises(ValueError, match="people.*got 1;.*from 2 to 2"):
         face_swap.fit_swap(shared, [x], 1)
 
 

@@ -275,7 +275,7 @@ def test_refusal_names_the_value_and_its_place():
     cost[40_000] = -3.0
     with pytest.raises(ValueError, match=r"got -3\.0 at position 40000"):
         equilibrium(cost)
-    with pytest.raises(ValueError, match=r"got nan$"):
+    with pytest.raises(ValueError, match="got nan;"):
         equilibrium(math.nan)
 
 
@@ -353,7 +353,7 @@ def test_budget_against_slsqp(seed, n_nodes, share):
     ours = variants.budget_equilibrium(cost, budget)
     assert ours.spent == pytest.approx(budget, rel=1e-9)
     assert np.abs(ours.quality - found.x).max() < 1e-4
-    assert -loss(ours.quality) >= -found.fun - 1e-9
+    assert -loss(ours.quality) >= -found.fun - 1e-8  # SLSQP stops within a few 1e-9
 
 
 def test_multiplier_is_the_worth_of_one_more_unit_of_budget():
