@@ -96,18 +96,12 @@ def unlisted(found: dict) -> list[str]:
     from deepfake_kit.data import dataset
 
     chapter, profile = settings.load(found["chapter"]), found["profile"]
-    known = set(chapter.data_sets(found["parameters"])) | set(chapter.weights.get(profile, ()))
-    used = {row["name"] for row in found["data"]}
-    return [
-        *(
-            f"it read {name}, which stands not under data: in chapters/{found['chapter']}.yml"
-            for name in sorted(used & set(dataset.names()) - known)
-        ),
-        *(
-            f"it used {name}, not listed in chapters/{found['chapter']}.yml, weights: {profile}"
-            for name in sorted(used & set(pretrained.names()) - known)
-        ),
-    ]
+    known = {*chapter.data_sets(found["parameters"]), *chapter.weights.get(profile, ())}
+    strange = {row["name"] for row in found["data"]} - known
+    data, networks = sorted(strange & {*dataset.names()}), sorted(strange & {*pretrained.names()})
+    here = f"chapters/{found['chapter']}.yml"
+    wrong = [f"it read {name}, which stands not under data: in {here}" for name in data]
+    return wrong + [f"it used {name}, not listed in {here}, weights: {profile}" for name in networks]
 
 
 def fresh(folder: Path) -> bool:
