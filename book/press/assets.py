@@ -102,6 +102,12 @@ def find_npm() -> tuple[list[str], dict[str, str]]:
     return [str(binaries / "node"), str(script)], {**os.environ, "PATH": path}
 
 
+def node() -> str:
+    """Return the path of the Node that :func:`find_npm` starts npm with."""
+    npm, environment = find_npm()
+    return npm[0] if len(npm) > 1 else shutil.which("node", path=environment["PATH"])
+
+
 def fingerprint() -> str:
     """Return the SHA-256 of the files that pin the scripts."""
     digest = hashlib.sha256()

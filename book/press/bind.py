@@ -30,9 +30,10 @@ INTERACTIVE = re.compile(r"/_static/(?:exercise|predict|explore)\.js")
 FOLDED = "div.cell:not(.tag_solution) details.hide"
 DROPPED = (
     f"{FOLDED}:not(:has(.cell_output)), {FOLDED} > :is(summary, .cell_input), "
-    "script, style, link, .headerlink, .kit-preview, .kit-feedback, .kit-report-cell, .led-filter, .led-keys, "
-    ".led-files, .gloss-letters, button, form, .widget-subarea, .kit-explorable, .jupyter-widgets, "
-    "details.kit-provenance, [hidden], .only-dark, .kit-stored, iframe, input, svg, "
+    f"{FOLDED}:has([id^=tab-][id$=-settings]) .output:not(:has(.kit-stand-in)), "
+    "script, noscript, style, link, .headerlink, .kit-preview, .kit-feedback, .kit-report-cell, .led-filter, "
+    ".led-keys, .led-files, .gloss-letters, button, form, .widget-subarea, .kit-explorable, .jupyter-widgets, "
+    "details.kit-provenance, [hidden], .only-dark, .kit-stored, .kit-buttons, iframe, input, svg, "
     "summary > :is(.collapsed, .expanded)"
 )
 
@@ -110,7 +111,9 @@ h1, h2, h3, figcaption, caption, table { font-family: sans-serif; }
 pre, code { font-family: monospace; font-size: 0.85em; white-space: pre-wrap; overflow-wrap: anywhere; }
 img { max-width: 100%; height: auto; }
 figure { margin: 1em 0; }
-table { border-collapse: collapse; font-size: 0.85em; }
+table { display: block; max-width: 100%; overflow-x: auto; border-collapse: collapse; font-size: 0.85em; }
+div.math { overflow-x: auto; overflow-y: hidden; }
+h1, h2, h3, p, li, dt, dd, figcaption { overflow-wrap: break-word; }
 th, td { padding: 0.15em 0.4em; border-bottom: 1px solid #999; text-align: left; vertical-align: top; }
 .kit-mark > .kit-note { display: block; margin: 0.2em 0 0.4em 1.2em; font-size: 0.8em; }
 blockquote.kit-side { font-family: sans-serif; font-size: 0.85em; }

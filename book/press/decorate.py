@@ -12,12 +12,16 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from deepfake_kit.notebook import claims
 from deepfake_kit.notebook.run import NIGHT_KEY
-from press import guess, keys, live, margin, nets, numbers, opening, templates
+from press import guess, keys, live, margin, nets, night, numbers, opening, templates
 from press.course.notebooks import number_of
 from press.opening import record, tags
 
 CAPTION = re.compile(r'<p class="kit-caption">.*?</p>', re.DOTALL)
 SECTION = re.compile(r"^## ", re.MULTILINE)
+KEPT = re.compile(
+    r'<div class="kit-kept" id="(?P<id>[^"]+)">(?:(?!</div>).)*?<img src="data:image/png;base64,(?P<picture>[^"]+)"',
+    re.DOTALL,
+)
 
 
 def decorated(
@@ -302,7 +306,7 @@ def _figure(id: str, output, anchor: str, caption: str):
 
 
 def nights(notebook) -> dict[str, bytes]:
-    """The pictures for a dark page (WebP) by their figure's anchor; the opening's figure has one of its own."""
+    """The pictures for a dark page (WebP) by their figure's anchor; the opening's and a kept one have their own."""
     found = {}
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
@@ -310,6 +314,8 @@ def nights(notebook) -> dict[str, bytes]:
                 number, id = record(output)["chapter"][:2], record(output)["id"].replace("_", "-")
                 for anchor in (f"fig-{number}-{id}", *([f"hero-{number}"] if "hero" in tags(cell) else [])):
                     found[anchor] = base64.b64decode(output.metadata[NIGHT_KEY])
+            for kept in KEPT.finditer("".join(output.get("data", {}).get("text/html", ""))):
+                found[kept["id"]] = night.turned(base64.b64decode(kept["picture"]))
     return found
 
 

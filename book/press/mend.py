@@ -74,7 +74,9 @@ REPAIRS: tuple[tuple[str, re.Pattern, str], ...] = (
 
 NIGHT = "_images/night"  # pictures for a dark page, by their figure's id
 FIGURE = re.compile(
-    r'(<figure\b[^>]*\bid="(?P<id>(?:fig|hero)-[^"]+)"(?:(?!</figure>).)*?)(?P<img><img\b[^>]*>)', re.DOTALL
+    r'(<(?:figure\b[^>]*|div class="kit-kept") id="(?P<id>(?:fig|hero|kept)-[^"]+)"(?:(?!</figure>|</div>).)*?)'
+    r"(?P<img><img\b[^>]*>)",
+    re.DOTALL,
 )
 
 

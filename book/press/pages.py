@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bs4 import BeautifulSoup, Tag
 
+STILL = re.compile(r"<noscript>.*?</noscript>", re.DOTALL)  # the same again, for a page without scripts
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -50,7 +51,7 @@ def redirect(soup: BeautifulSoup) -> str | None:
 
 @functools.lru_cache(maxsize=256)
 def _parsed(path: str, changed: int, size: int) -> BeautifulSoup:
-    return BeautifulSoup(Path(path).read_text(encoding="utf-8"), "html.parser")
+    return BeautifulSoup(STILL.sub("", Path(path).read_text(encoding="utf-8")), "html.parser")
 
 
 def parse(site: Path, page: str) -> BeautifulSoup:

@@ -37,6 +37,7 @@ from press import (
     previews,
     report,
     sources,
+    still,
     verdicts,
 )
 from press.course import pages as course
@@ -86,7 +87,7 @@ def render(root: Path, plan: dict, site: str) -> int:
         os.replace(source / "_build" / "html", folder / "html")
         # A reader who downloads the page gets the executed notebook, not its dressed copy.
         shutil.copytree(folder / "downloads", folder / "html" / "_sources" / "notebooks", dirs_exist_ok=True)
-        finish(folder / "html", results, repository(root))
+        finish(folder / "html", results, places.build(root) / "third_party", repository(root))
         (folder / "html" / "results.json").write_text(json.dumps(results), encoding="utf-8")
         problems = gates.run(folder / "html", results, pages=pages.toc_pages(root / "_toc.yml"))
     if problems:
@@ -97,12 +98,13 @@ def render(root: Path, plan: dict, site: str) -> int:
     return 0
 
 
-def finish(site: Path, results: list[dict], address: str = "") -> None:
+def finish(site: Path, results: list[dict], third_party: Path, address: str = "") -> None:
     """What is done to the rendered pages before they are inspected."""
     mend.mend(site)
     feedback.write(site, results, address)
     code_links.link(site)
     previews.write(site)
+    still.write(site, third_party)
 
 
 def manifest(folder: Path) -> dict[str, str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
 
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 from press import decorate, margin, mend, opening
 
 from deepfake_kit.notebook import marks
@@ -123,6 +125,21 @@ def test_figures_have_a_picture_for_a_dark_page():
     page = mend.mend_page(html, frozenset({"fig-07-curve"}))
     assert page.count('alt="A curve."') == 2 and 'src="../_images/night/fig-07-curve.webp"' in page
     assert page == mend.mend_page(page, frozenset({"fig-07-curve"})) and mend.mend_page(html) == html
+
+
+def test_a_kept_figure_has_one_too():
+    picture = io.BytesIO()
+    Image.new("RGB", (60, 40), "white").save(picture, "png")
+    notebook = chapter()
+    record = {"alt": "A curve that was kept.", "caption": "It rises."}
+    shown = marks.kept("figure", record, picture.getvalue(), "kept-07-figure-curve", "an hour")
+    notebook.cells[-2].outputs.append(new_output("display_data", data={"text/html": shown}, metadata={}))
+    made = decorate.nights(notebook)
+    dark = Image.open(io.BytesIO(made["kept-07-figure-curve"])).convert("RGBA")
+    assert dark.size == (60, 40) and dark.getextrema()[3] == (0, 0)  # white paper is gone
+    page = mend.mend_page(shown, frozenset(made))
+    assert page.count('class="only-light"') == 1 and "../_images/night/kept-07-figure-curve.webp" in page
+    assert page == mend.mend_page(page, frozenset(made)) and mend.mend_page(shown) == shown
 
 
 def test_a_chapter_that_says_nothing_opens_all_the_same():

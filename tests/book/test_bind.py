@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from press import assets, bind
+from press import assets, bind, browser
 
 PIXEL = (
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\0\0\0\0:~\x9bU\0\0\0\nIDATx\x9cc\xf8\x0f\0\1\1\1\0\x1b\xb6\xeeV"
@@ -37,6 +37,17 @@ PAGES["notebooks/02_demo"] += (
 )
 # A picture of a kept run stands in the page itself.
 PAGES["notebooks/02_demo"] += f"<img alt='Kept.' src='data:image/png;base64,{base64.b64encode(PIXEL).decode()}'>"
+PAGES["notebooks/02_demo"] += (
+    "<table><tr>" + "<td>immeasurable</td>" * 12 + "</tr></table><p>" + "deepfake_kit.long" * 9 + "</p>"
+    f"<div class='math notranslate nohighlight'>\\[x = {' + '.join(['y_1'] * 40)}\\]</div>"
+)
+SETTINGS = "<div class='output'><div id=tab-02-settings>twenty rows</div></div><div class='output'>{}</div>".format(
+    "<p class=kit-stand-in>A stand-in.</p>"
+)
+PAGES["notebooks/02_demo"] += (
+    CELL.format("tag_hide-cell", "Set-up", "", f"<div class=cell_output>{SETTINGS}</div>")
+    + "<p class=kit-buttons><a href=../_sources/02.ipynb download>Download the notebook</a></p>"
+)
 TOC = "format: jb-book\nroot: book/index\nparts:\n- chapters:\n  - file: notebooks/02_demo\n"
 
 
@@ -94,6 +105,24 @@ def test_paper_has_no_folded_code_but_solutions_and_what_cells_show(bound, book)
     for text in (part(book, "notebooks/02_demo.xhtml"), bind._moved(bound[1], "notebooks/02_demo.html", {})):
         assert not re.search("plotted|imported|Code of|Set-up", text)
         assert "settings" in text and "solved" in text and "Solution" in text
+
+
+def test_a_table_of_settings_and_buttons_stay_on_the_screen(bound, book):
+    for text in (part(book, "notebooks/02_demo.xhtml"), bind._moved(bound[1], "notebooks/02_demo.html", {})):
+        assert "A stand-in." in text and not re.search("twenty rows|Download", text)
+
+
+def test_nothing_in_the_epub_is_wider_than_a_small_reader(book, chromium, tmp_path):
+    with zipfile.ZipFile(book) as archive:
+        archive.extractall(tmp_path)
+    page = browser.new_page(chromium, width=360)
+    for name in ("notebooks/02_demo", "book/index", "nav"):
+        page.goto((tmp_path / "EPUB" / f"{name}.xhtml").as_uri())
+        assert page.evaluate(browser.TOO_WIDE) <= 0, name
+    page.goto((tmp_path / "EPUB" / "notebooks/02_demo.xhtml").as_uri())
+    page.add_style_tag(content="table { display: table !important; }")
+    assert page.evaluate(browser.TOO_WIDE) > 0, "a table that does not scroll is told"
+    page.context.close()
 
 
 def test_the_same_book_gives_the_same_bytes(bound, book, chromium):

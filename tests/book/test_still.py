@@ -1,0 +1,54 @@
+"""Formulas on a page whose scripts do not run."""
+
+from __future__ import annotations
+
+import pytest
+from press import assets, pages, still
+
+BODY = (
+    '<p>Where <span class="math notranslate nohighlight">\\(x_i &lt; 2\\)</span>, so.</p>'
+    '<div class="math notranslate nohighlight" id="equation-eq-2-1">\n<span class="eqno">(2.1)</span>\\['
+    "\\mathbb{E}\\left[\\lVert x\\rVert^2\\right] = \\begin{cases}1 &amp; a\\\\[2pt] 2 &amp; b\\end{cases}\\]</div>"
+)
+PAGE = (
+    "<!doctype html><html lang=en><head><meta charset=utf-8><title>t</title><script defer "
+    "src=_static/mathjax/tex-mml-chtml.js></script></head><body><article>{}</article></body></html>"
+)
+SEEN = """() => ({text: document.body.innerText,
+  drawn: Array.from(document.querySelectorAll('math')).filter(one => !one.closest('mjx-container')).length})"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory, third_party):
+    folder = tmp_path_factory.mktemp("still")
+    assets.copy(folder, third_party)
+    folder = (folder / "_extra").rename(folder / "html")
+    (folder / "index.html").write_text(PAGE.format(BODY))
+    assert still.write(folder, third_party) == 2
+    return folder
+
+
+@pytest.mark.parametrize("scripts", [False, True])
+def test_each_formula_shows_once(site, chromium, scripts):
+    context = chromium.new_context(java_script_enabled=scripts)
+    page = context.new_page()
+    page.goto((site / "index.html").as_uri(), wait_until="load")
+    if scripts:
+        page.evaluate("() => MathJax.startup.promise")
+    seen = page.evaluate(SEEN)
+    context.close()
+    assert seen["drawn"] == (0 if scripts else 2)
+    assert "\\" not in seen["text"] and seen["text"].count("(2.1)") == 1
+    if not scripts:
+        assert "Where" in seen["text"] and "𝔼" in seen["text"] and seen["text"].count("𝑥") == 2
+
+
+def test_who_reads_a_page_sees_each_formula_once_and_again_changes_nothing(site, third_party):
+    assert pages.parse(site, "index.html").find("math") is None
+    before = (site / "index.html").read_text()
+    assert still.write(site, third_party) == 0 and (site / "index.html").read_text() == before
+
+
+def test_what_node_says_is_passed_on(tmp_path):
+    with pytest.raises(assets.AssetError, match="formulas as MathML failed"):
+        still.mathml([("x", False)], tmp_path)
