@@ -22,8 +22,8 @@ FORMULA = re.compile(
     re.DOTALL,
 )
 STYLE = (
-    "<noscript><style>span.math, .math > .kit-tex { display: none !important; } math { font-size: 1.05em; }"
-    "</style></noscript>"
+    "<noscript><style>span.math, .math > .kit-tex { display: none !important; }"
+    ".math > noscript { flex: 1; min-width: 0; overflow-x: auto; }</style></noscript>"
 )
 CONVERT = """
 let text = "";
@@ -115,7 +115,7 @@ def mathml(formulas: list[tuple[str, bool]], third_party: Path) -> list[str]:
 def write(site: Path, third_party: Path) -> int:
     """Give each formula of the pages in `site` its MathML for readers without scripts; returns how many there are."""
     texts = {path: path.read_text(encoding="utf-8") for path in sorted(Path(site).rglob("*.html"))}
-    texts = {path: text for path, text in texts.items() if "kit-tex" not in text}
+    texts = {path: text for path, text in texts.items() if STYLE not in text}
     asked = dict.fromkeys(key(found) for text in texts.values() for found in FORMULA.finditer(text))
     made = dict(zip(asked, mathml(list(asked), third_party), strict=True)) if asked else {}
     count = 0

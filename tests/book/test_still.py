@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import pytest
-from press import assets, pages, still
+from press import assets, browser, pages, still
 
 BODY = (
     '<p>Where <span class="math notranslate nohighlight">\\(x_i &lt; 2\\)</span>, so.</p>'
     '<div class="math notranslate nohighlight" id="equation-eq-2-1">\n<span class="eqno">(2.1)</span>\\['
     "\\mathbb{E}\\left[\\lVert x\\rVert^2\\right] = \\begin{cases}1 &amp; a\\\\[2pt] 2 &amp; b\\end{cases}\\]</div>"
 )
+SUM = " + ".join(["y_1"] * 40)
+WIDE = f'<div class="math notranslate nohighlight"><span class="eqno">(2.2)</span>\\[x = {SUM}\\]</div>'
+THEME = "<style>div.math { display: flex; flex-direction: row-reverse; }</style>"  # as the theme has it
 PAGE = (
     "<!doctype html><html lang=en><head><meta charset=utf-8><title>t</title><script defer "
     "src=_static/mathjax/tex-mml-chtml.js></script></head><body><article>{}</article></body></html>"
 )
+STYLES = ("book.css", "page.css")
 SEEN = """() => ({text: document.body.innerText,
   drawn: Array.from(document.querySelectorAll('math')).filter(one => !one.closest('mjx-container')).length})"""
 
@@ -24,7 +28,10 @@ def site(tmp_path_factory, third_party):
     assets.copy(folder, third_party)
     folder = (folder / "_extra").rename(folder / "html")
     (folder / "index.html").write_text(PAGE.format(BODY))
-    assert still.write(folder, third_party) == 2
+    styles = "".join(f"<style>{(folder.parent / 'static' / name).read_text()}</style>" for name in STYLES)
+    wide = styles + THEME + WIDE
+    (folder / "wide.html").write_text(PAGE.format(wide).replace("<article>", "<article class=bd-article>"))
+    assert still.write(folder, third_party) == 3
     return folder
 
 
@@ -41,6 +48,20 @@ def test_each_formula_shows_once(site, chromium, scripts):
     assert "\\" not in seen["text"] and seen["text"].count("(2.1)") == 1
     if not scripts:
         assert "Where" in seen["text"] and "𝔼" in seen["text"] and seen["text"].count("𝑥") == 2
+
+
+@pytest.mark.parametrize("scripts", [False, True])
+def test_a_wide_formula_scrolls_from_its_first_letter(site, chromium, scripts):
+    context = chromium.new_context(java_script_enabled=scripts, viewport={"width": 390, "height": 800})
+    page = context.new_page()
+    page.goto((site / "wide.html").as_uri(), wait_until="load")
+    if scripts:
+        page.evaluate("() => MathJax.startup.promise")
+    start, edge = page.evaluate("""() => [document.querySelector('mjx-math, noscript > math'),
+      document.querySelector('div.math')].map(node => node.getBoundingClientRect().left)""")
+    too_wide = page.evaluate(browser.TOO_WIDE)
+    context.close()
+    assert start >= edge and too_wide <= 0
 
 
 def test_who_reads_a_page_sees_each_formula_once_and_again_changes_nothing(site, third_party):
