@@ -354,19 +354,6 @@ def resnet50() -> nn.Module:
     return net
 
 
-def with_head(backbone: nn.Module, *hidden: int, outputs: int = 1) -> nn.Sequential:
-    """The backbone and a head: linear, or with hidden layers and ReLU between.
-
-    Examples
-    --------
-    >>> sum(p.numel() for p in with_head(PhiNet(), 512).parameters())
-    1147196
-    """
-    widths = [backbone.width, *hidden]
-    layers = [layer for a, b in zip(widths, widths[1:]) for layer in (nn.Linear(a, b), nn.ReLU())]
-    return nn.Sequential(backbone, *layers, nn.Linear(widths[-1], outputs))
-
-
 def _norm(channels: int) -> nn.BatchNorm2d:
     # Public code sets momentum 0.999 in torch's sense, which keeps a thousandth of the history; see the chapter.
     return nn.BatchNorm2d(channels, eps=1e-3)

@@ -127,7 +127,7 @@ def vit_lora(
     name : str or nn.Module
         A model of timm, or a transformer built and pre-trained already; that one is copied, not changed.
     rank, alpha, dropout : int, float, float
-        Of the adapters; see :mod:`deepfake_kit.detect.low_rank`.
+        Of the adapters: :math:`W+\frac{\alpha}{r}BA`.
     pretrained : bool
         Download ImageNet weights; only for a name.
     classes : int

@@ -94,46 +94,6 @@ def weighted_mean(updates: Tensor, weights) -> Tensor:
     return total.to(updates.dtype)
 
 
-def fedavg(states: list[State], weights=None) -> State:
-    r"""Federated averaging of state dicts: :math:`\sum_i \frac{n_i}{n}\,\theta_i`.
-
-    McMahan et al. (2017), Algorithm 1; DD-TMA, Eq. (6) with its missing sum.
-
-    Parameters
-    ----------
-    states : list of dict of str to Tensor
-        One a client, all with the same names and shapes; they are only read.
-    weights : vector [K], optional
-        Data sizes; equal by default (the mean of DD-TMA, Eq. 5).
-
-    Returns
-    -------
-    dict of str to Tensor
-        New tensors, with the types of the first state.
-
-    Raises
-    ------
-    ValueError
-        If there are no states, a name or a shape differs, or the weights do not fit.
-
-    Examples
-    --------
-    >>> fedavg([{"w": torch.zeros(1)}, {"w": torch.full((1,), 3.0)}], [1, 2])["w"].tolist()
-    [2.0]
-    """
-    states = list(states)
-    require(states, "states", "none", "at least one client's weights")
-    first = states[0]
-    for client, state in enumerate(states):
-        if different := first.keys() ^ state.keys():
-            raise invalid(f"states[{client}]", f"{sorted(different)[0]!r} here or in states[0] only", "equal names")
-        for name in first:
-            if state[name].shape != first[name].shape:
-                raise invalid(f"states[{client}][{name!r}]", state[name], f"as states[0], {tuple(first[name].shape)}")
-    rows = torch.stack([flatten({name: state[name] for name in first}) for state in states])
-    return unflatten(weighted_mean(rows, [1.0] * len(states) if weights is None else weights), first)
-
-
 def coordinate_median(updates: Tensor) -> Tensor:
     """Median of every weight over the clients, [K, P] -> [P]; the mean of the middle two where K is even.
 

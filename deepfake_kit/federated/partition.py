@@ -7,14 +7,11 @@ in its docstring.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import torch
 
+from deepfake_kit.draws import numpy_generator
 from deepfake_kit.valid import invalid, require, whole, within
-
-if TYPE_CHECKING:
-    import torch
 
 
 def _enough(n: int, clients: int, each: int) -> None:
@@ -30,12 +27,10 @@ def _vector(name: str, values) -> np.ndarray:
 
 
 def _as_tensors(parts) -> list[torch.Tensor]:
-    import torch
-
     return [torch.from_numpy(np.sort(np.asarray(part, dtype=np.int64))) for part in parts]
 
 
-def partition_iid(n: int, clients: int, seed: int) -> list[torch.Tensor]:
+def partition_iid(n: int, clients: int, generator: torch.Generator | None = None) -> list[torch.Tensor]:
     """Shuffle and cut into equal pieces: every client's images follow the same distribution.
 
     Parameters
@@ -44,8 +39,8 @@ def partition_iid(n: int, clients: int, seed: int) -> list[torch.Tensor]:
         Number of images, at least one a client.
     clients : int
         Number of clients, >= 1. Sizes differ by at most one.
-    seed : int
-        Seed of the shuffle, >= 0.
+    generator : torch.Generator, optional
+        Of the shuffle.
 
     Returns
     -------
@@ -59,15 +54,17 @@ def partition_iid(n: int, clients: int, seed: int) -> list[torch.Tensor]:
 
     Examples
     --------
-    >>> [part.tolist() for part in partition_iid(5, 2, seed=0)]
+    >>> [part.tolist() for part in partition_iid(5, 2, torch.Generator().manual_seed(0))]
     [[2, 3, 4], [0, 1]]
     """
     n, clients = whole("n", n, 0), whole("clients", clients, 1)
     _enough(n, clients, 1)
-    return _as_tensors(np.array_split(np.random.default_rng(seed).permutation(n), clients))
+    return _as_tensors(np.array_split(numpy_generator(generator).permutation(n), clients))
 
 
-def partition_dirichlet(labels, clients: int, alpha: float, seed: int, minimum: int = 1) -> list[torch.Tensor]:
+def partition_dirichlet(
+    labels, clients: int, alpha: float, generator: torch.Generator | None = None, minimum: int = 1
+) -> list[torch.Tensor]:
     r"""Share out each class in proportions drawn from a symmetric Dirichlet distribution.
 
     .. math:: p_c \sim \mathrm{Dir}(\alpha \mathbf 1_K), \qquad
@@ -84,8 +81,8 @@ def partition_dirichlet(labels, clients: int, alpha: float, seed: int, minimum: 
         Number of clients K, >= 1.
     alpha : float
         Concentration, finite and > 0.
-    seed : int
-        Seed of the draw, >= 0.
+    generator : torch.Generator, optional
+        Of the draw.
     minimum : int
         Fewest images a client may end with. Whoever has fewer is given single images by the largest client;
         with 0 clients may stay empty.
@@ -102,7 +99,7 @@ def partition_dirichlet(labels, clients: int, alpha: float, seed: int, minimum: 
 
     Examples
     --------
-    >>> parts = partition_dirichlet(np.repeat([0, 1], 10), clients=2, alpha=1e6, seed=0)
+    >>> parts = partition_dirichlet(np.repeat([0, 1], 10), clients=2, alpha=1e6)
     >>> [len(part) for part in parts]
     [10, 10]
     """
@@ -110,7 +107,7 @@ def partition_dirichlet(labels, clients: int, alpha: float, seed: int, minimum: 
     minimum = whole("minimum", minimum, 0)
     within("alpha", alpha, "(0, inf)")
     _enough(len(labels), clients, minimum)
-    rng = np.random.default_rng(seed)
+    rng = numpy_generator(generator)
     parts: list[list] = [[] for _ in range(clients)]
     for label in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == label))
@@ -123,7 +120,7 @@ def partition_dirichlet(labels, clients: int, alpha: float, seed: int, minimum: 
     return _as_tensors(parts)
 
 
-def partition_shards(labels, clients: int, shards: int, seed: int) -> list[torch.Tensor]:
+def partition_shards(labels, clients: int, shards: int, generator: torch.Generator | None = None) -> list[torch.Tensor]:
     """Sort by label, cut into equal shards, deal each client `shards` of them.
 
     McMahan et al. (2017), AISTATS, Sec. 3 (their "pathological non-IID": 2 shards). A client sees few
@@ -135,8 +132,8 @@ def partition_shards(labels, clients: int, shards: int, seed: int) -> list[torch
         Class of each image.
     clients, shards : int
         Number of clients, and of shards a client; each >= 1.
-    seed : int
-        Seed of the deal, >= 0.
+    generator : torch.Generator, optional
+        Of the deal.
 
     Returns
     -------
@@ -150,23 +147,12 @@ def partition_shards(labels, clients: int, shards: int, seed: int) -> list[torch
 
     Examples
     --------
-    >>> [part.tolist() for part in partition_shards(np.array([1, 0, 1, 0]), clients=2, shards=1, seed=0)]
-    [[1, 3], [0, 2]]
+    >>> sorted(part.tolist() for part in partition_shards(np.array([1, 0, 1, 0]), clients=2, shards=1))
+    [[0, 2], [1, 3]]
     """
     labels = _vector("labels", labels)
     clients, shards = whole("clients", clients, 1), whole("shards", shards, 1)
     _enough(len(labels), clients, shards)
     pieces = np.array_split(np.argsort(labels, kind="stable"), clients * shards)
-    dealt = np.random.default_rng(seed).permutation(clients * shards).reshape(clients, shards)
+    dealt = numpy_generator(generator).permutation(clients * shards).reshape(clients, shards)
     return _as_tensors(np.concatenate([pieces[i] for i in hand]) for hand in dealt)
-
-
-def class_counts(labels, parts) -> np.ndarray:
-    """Images of each class at each client, int [clients, classes].
-
-    >>> class_counts(np.array([0, 1, 1]), [[0, 1], [2]]).tolist()
-    [[1, 1], [0, 1]]
-    """
-    labels = _vector("labels", labels)
-    classes = int(labels.max()) + 1 if len(labels) else 0
-    return np.stack([np.bincount(labels[np.asarray(part)], minlength=classes) for part in parts])

@@ -162,7 +162,7 @@ def train(
     --------
     >>> from deepfake_kit.diffusion import UNet
     >>> from deepfake_kit.federated import partition_iid
-    >>> history = train(UNet(channels=(8,), blocks=1), torch.zeros(4, 1, 8, 8), partition_iid(4, 2, seed=0),
+    >>> history = train(UNet(channels=(8,), blocks=1), torch.zeros(4, 1, 8, 8), partition_iid(4, 2),
     ...                 NoiseSchedule.linear(), Plan(rounds=2, local_steps=1, batch_size=2, lr=1e-3))
     >>> len(history.losses)
     2

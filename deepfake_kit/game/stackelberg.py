@@ -274,39 +274,6 @@ def leader_utility(price, cost):
     return dsp_utility(best_response(price, cost), price)
 
 
-def first_best(cost):
-    r"""The quality that a planner would choose, maximising the sum of both utilities.
-
-    .. math:: \max_q\ \log_2(1 + q) - q^2 C
-
-    The payment cancels. The condition :math:`a/(1+q) = 2qC` is the provider's condition in the game with
-    half the cost, so this is the equilibrium quality of :math:`C/2`.
-
-    Parameters
-    ----------
-    cost : float, array or tensor
-        Cost of full quality, > 0.
-
-    Returns
-    -------
-    float, array or tensor
-        Quality in (0, 1].
-
-    Raises
-    ------
-    ValueError
-        If a cost is not a finite number > 0.
-
-    Examples
-    --------
-    >>> first_best(0.3)
-    1.0
-    """
-    (checked,), plain = _inputs(cost=cost)
-    quality = equilibrium(checked / 2)[1]
-    return _finish(quality, plain)
-
-
 def draw_costs(
     n_nodes: int,
     generator: np.random.Generator,

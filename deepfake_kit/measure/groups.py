@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
+from deepfake_kit.draws import numpy_generator
 from deepfake_kit.valid import invalid, one_of, require, whole
 
 
@@ -60,7 +62,14 @@ class Gap:
     p: float
 
 
-def gap(flags, groups, statistic: str = "gap", repeats: int = 2000, seed: int = 0, n_groups: int | None = None) -> Gap:
+def gap(
+    flags,
+    groups,
+    statistic: str = "gap",
+    repeats: int = 2000,
+    generator: torch.Generator | None = None,
+    n_groups: int | None = None,
+) -> Gap:
     """Measure how unequal the groups' shares are, beside a permutation null.
 
     Dealing N flags to groups of fixed sizes draws the numbers of flagged pictures from the multivariate hypergeometric
@@ -72,7 +81,8 @@ def gap(flags, groups, statistic: str = "gap", repeats: int = 2000, seed: int = 
         As in :func:`shares`; at least two groups.
     statistic : {"gap", "sum"}
         Largest share minus smallest; or the sum of the distances from the share of all pictures (Lin et al. 2024).
-    repeats, seed : int
+    repeats : int
+    generator : torch.Generator, optional
         Of the null.
 
     Raises
@@ -89,8 +99,9 @@ def gap(flags, groups, statistic: str = "gap", repeats: int = 2000, seed: int = 
     score = STATISTICS[one_of("statistic", statistic, STATISTICS)]
     sizes, flagged = _counts(flags, groups, n_groups)
     require(len(sizes) >= 2, "groups", "1 group", "at least 2, a gap needs another one")
-    random = np.random.default_rng(whole("seed", seed, 0, 2**63))
-    drawn = random.multivariate_hypergeometric(sizes, int(flagged.sum()), size=whole("repeats", repeats, 1, 10**7))
+    drawn = numpy_generator(generator).multivariate_hypergeometric(
+        sizes, int(flagged.sum()), size=whole("repeats", repeats, 1, 10**7)
+    )
     value, null = float(score(flagged / sizes, sizes)), score(drawn / sizes, sizes)
     upper, lower = np.quantile(null, (0.975, 0.025))
     p = (1 + np.count_nonzero(null >= value - 1e-12)) / (1 + repeats)

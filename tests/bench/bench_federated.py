@@ -117,7 +117,7 @@ def model(name: str) -> UNet:
 
 def data():
     images = torch.randint(0, 256, (IMAGES, 1, 28, 28), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    return images, federated.partition_iid(IMAGES, CLIENTS, 0)
+    return images, federated.partition_iid(IMAGES, CLIENTS, torch.Generator().manual_seed(0))
 
 
 def bare_steps(net, images, parts, plan: Plan) -> None:

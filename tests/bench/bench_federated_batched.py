@@ -39,7 +39,7 @@ def measure(size: str, precision: str, engine: str, device: str) -> dict:
     settings, plan = SIZES[size]
     net = UNet(stem=2, precision=precision, **settings).to(device)
     images = torch.randint(0, 256, (2000, 1, 28, 28), dtype=torch.uint8).to(device)
-    parts = federated.partition_iid(len(images), CLIENTS, 0)
+    parts = federated.partition_iid(len(images), CLIENTS, torch.Generator().manual_seed(0))
     if device != "cpu":
         torch.cuda.reset_peak_memory_stats()
     began = time.perf_counter()

@@ -9,20 +9,6 @@ from sklearn.metrics import f1_score, roc_auc_score
 from deepfake_kit.measure import batches as bm
 
 
-@pytest.mark.parametrize("positives", [3, 7, 12])
-@pytest.mark.parametrize("correct", [2, 8, 13, 15])
-def test_possible_f1_against_all_confusion_matrices(positives, correct):
-    """Fifteen test images, every way to be right on `correct` of them."""
-    found = [
-        2 * tp / (2 * tp + 15 - correct) if tp else 0.0
-        for tp in range(positives + 1)
-        for tn in range(15 - positives + 1)
-        if tp + tn == correct
-    ]
-    low, high = bm.possible_f1(correct / 15, positives / 15)
-    assert (min(found), max(found)) == pytest.approx((low, high))
-
-
 def auc(y, scores):
     """Share of pairs in the right order, counted one by one."""
     return np.mean([a > b for a in scores[y == 1] for b in scores[y == 0]])
@@ -58,7 +44,8 @@ def test_batch_measures_against_simulation():
     assert by_hand.mean() == pytest.approx(bm.batch_f1(0.8, 0.3), abs=0.01)
     scores = y + rng.normal(size=y.shape)
     whole = roc_auc_score(y.ravel(), scores.ravel())
-    assert bm.batch_mean(auc, y[:4000].ravel(), scores[:4000].ravel()) == pytest.approx(bm.batch_auc(whole), abs=0.02)
+    in_fours = [auc(a, b) if 0 < a.sum() < 4 else 0.0 for a, b in zip(y[:4000], scores)]
+    assert np.mean(in_fours) == pytest.approx(bm.batch_auc(whole), abs=0.02)
 
 
 def test_perfect_constant_and_blind_answers():
@@ -69,21 +56,14 @@ def test_perfect_constant_and_blind_answers():
     assert bm.batch_auc(1, 0.5, 1) == 0
 
 
-def test_possible_batch_f1_holds_its_own_ends():
-    low, high = bm.possible_batch_f1(0.8)
-    assert low <= bm.batch_f1(0.8, 0.2) <= high
-    assert bm.possible_batch_f1(1.0) == pytest.approx([bm.batch_f1(1, 0)] * 2)
-
-
 @pytest.mark.parametrize(
     "call, says",
     [
-        (lambda: bm.possible_f1(1.2), "accuracy"),
+        (lambda: bm.lowest_auc(1.2), "accuracy"),
         (lambda: bm.batch_f1(0.5, -1), "false_positives"),
         (lambda: bm.batch_f1(1, 0, batch=0), "batch"),
         (lambda: bm.batch_auc(0.5, 2), "positives"),
         (lambda: bm.lowest_auc(float("nan")), "accuracy"),
-        (lambda: bm.batch_mean(max, [0, 1], [0]), "labels"),
     ],
 )
 def test_bad_input_is_named(call, says):

@@ -41,10 +41,13 @@ def test_micronets_blocks_are_those_of_the_public_code():
 
 
 def test_heads_reproduce_the_printed_parameters(nets):
-    assert count_parameters(edge.with_head(nets["phinet"], 512)) == 1_147_196
-    assert count_parameters(edge.with_head(nets["micronet"], 2048)) == 1_442_492
-    assert count_parameters(edge.with_head(nets["micronet"], 512)) == 554_684
-    assert count_macs(edge.with_head(nets["micronet"], 2048), 1024) == 76_181_216
+    def with_head(net, hidden):
+        return nn.Sequential(net, nn.Linear(net.width, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+
+    assert count_parameters(with_head(nets["phinet"], 512)) == 1_147_196
+    assert count_parameters(with_head(nets["micronet"], 2048)) == 1_442_492
+    assert count_parameters(with_head(nets["micronet"], 512)) == 554_684
+    assert count_macs(with_head(nets["micronet"], 2048), 1024) == 76_181_216
 
 
 def test_networks_run_and_every_weight_gets_a_gradient():

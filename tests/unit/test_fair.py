@@ -23,7 +23,9 @@ def test_the_null_rings_in_five_per_cent_of_equal_groups(statistic, low):
     """A gap of shares of 30 has few values, so that it rings in less than 5 %; the sum has many."""
     random, group = np.random.default_rng(1), np.repeat(np.arange(14), 30)
     flags = random.random((2000, 420)) < 0.2
-    rang = np.mean([by_group.gap(f, group, statistic, repeats=300, seed=k).p <= 0.05 for k, f in enumerate(flags)])
+    rang = np.mean(
+        [by_group.gap(f, group, statistic, repeats=300, generator=generator(k)).p <= 0.05 for k, f in enumerate(flags)]
+    )
     assert low < rang < 0.06
 
 
@@ -31,7 +33,7 @@ def test_the_null_rings_in_five_per_cent_of_equal_groups(statistic, low):
 def test_the_null_is_that_of_permuted_pictures(statistic):
     random, group = np.random.default_rng(2), np.repeat(np.arange(4), [5, 9, 20, 6])
     flags = random.random(40) < 0.4
-    found = by_group.gap(flags, group, statistic, repeats=4000)
+    found = by_group.gap(flags, group, statistic, repeats=4000, generator=generator())
     dealt = [by_group.gap(flags, random.permutation(group), statistic, repeats=1).value for _ in range(4000)]
     spread = np.sqrt((np.var(dealt) + found.null.var()) / 4000)
     assert abs(np.mean(dealt) - found.null.mean()) < 4 * spread

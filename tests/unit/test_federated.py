@@ -21,7 +21,7 @@ from torch import nn
 
 from deepfake_kit import federated
 from deepfake_kit.diffusion import NoiseSchedule, UNet
-from deepfake_kit.federated import Plan, aggregation, fedavg, flatten, partition, train, unflatten
+from deepfake_kit.federated import Plan, aggregation, flatten, partition, train, unflatten
 from deepfake_kit.federated import client as federated_client
 from deepfake_kit.notebook import settings as chapters
 
@@ -181,7 +181,7 @@ def test_training_learns():
     history = train(
         net,
         images,
-        federated.partition_iid(40, 4, 0),
+        federated.partition_iid(40, 4, torch.Generator().manual_seed(0)),
         SCHEDULE,
         plan(rounds=6, local_steps=8, optimizer="adamw", lr=5e-3, batch_size=8),
     )
@@ -212,31 +212,23 @@ def test_weighted_mean_and_median_equal_numpy(rows, data):
     )
 
 
-def test_fedavg_of_small_integers():
-    states = [{"w": torch.full((2, 2), float(k)), "n": torch.tensor(k)} for k in (0, 3, 9)]
-    mean = fedavg(states, [1, 2, 1])
-    assert mean["w"].tolist() == [[3.75, 3.75], [3.75, 3.75]]
-    assert mean["n"].item() == 4 and mean["n"].dtype == torch.int64
-    assert fedavg(states)["w"][0, 0] == 4
-    mean["w"].fill_(-1)
-    assert states[0]["w"].sum() == 0  # results alias nothing
+def test_weighted_mean_of_small_integers():
+    rows = torch.tensor([[0.0], [3.0], [9.0]])
+    assert aggregation.weighted_mean(rows, [1, 2, 1]).tolist() == [3.75]
 
 
 @pytest.mark.parametrize(
-    ("states", "weights", "message"),
+    ("weights", "message"),
     [
-        ([], None, "states: got none"),
-        ([{"w": torch.ones(1)}, {"v": torch.ones(1)}], None, r"states\[1\]: got 'v' here or in states\[0\] only"),
-        ([{"w": torch.ones(1)}, {"w": torch.ones(2)}], None, r"states\[1\]\['w'\]: got torch.float32 \(2,\)"),
-        ([{"w": torch.ones(1)}], [1, 2], "one number for each of 1 clients"),
-        ([{"w": torch.ones(1)}], [-1], "finite, >= 0 and not all 0"),
-        ([{"w": torch.ones(1)}], [0], "finite, >= 0 and not all 0"),
-        ([{"w": torch.ones(1)}], [math.nan], "finite, >= 0 and not all 0"),
+        ([1, 2], "one number for each of 1 clients"),
+        ([-1], "finite, >= 0 and not all 0"),
+        ([0], "finite, >= 0 and not all 0"),
+        ([math.nan], "finite, >= 0 and not all 0"),
     ],
 )
-def test_fedavg_refuses(states, weights, message):
+def test_weighted_mean_refuses(weights, message):
     with pytest.raises(ValueError, match=message):
-        fedavg(states, weights)
+        aggregation.weighted_mean(torch.ones(1, 1), weights)
 
 
 @given(st.floats(0.1, 50))
@@ -431,10 +423,19 @@ def test_train_refuses(parts, more, message):
 
 # -- partitions ----------------------------------------------------------------------------------------------
 
+
+def draws(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def class_counts(parts):
+    return np.stack([np.bincount(LABELS[part], minlength=10) for part in parts])
+
+
 SPLITS = {
-    "iid": lambda clients, seed: partition.partition_iid(len(LABELS), clients, seed),
-    "dirichlet": lambda clients, seed: partition.partition_dirichlet(LABELS, clients, 0.3, seed),
-    "shards": lambda clients, seed: partition.partition_shards(torch.from_numpy(LABELS), clients, 2, seed),
+    "iid": lambda clients, seed: partition.partition_iid(len(LABELS), clients, draws(seed)),
+    "dirichlet": lambda clients, seed: partition.partition_dirichlet(LABELS, clients, 0.3, draws(seed)),
+    "shards": lambda clients, seed: partition.partition_shards(torch.from_numpy(LABELS), clients, 2, draws(seed)),
 }
 
 
@@ -449,7 +450,7 @@ def test_every_image_has_exactly_one_owner(name, clients, seed):
 
 
 def test_iid_is_like_the_whole():
-    counts = partition.class_counts(LABELS, SPLITS["iid"](20, 0))
+    counts = class_counts(SPLITS["iid"](20, 0))
     assert stats.chi2_contingency(counts).pvalue > 1e-3
     assert counts.sum(1).tolist() == [100] * 20
     assert not all(torch.equal(a, b) for a, b in zip(SPLITS["iid"](20, 0), SPLITS["iid"](20, 1)))
@@ -457,9 +458,9 @@ def test_iid_is_like_the_whole():
 
 @pytest.mark.parametrize("clients", [4, 20])
 def test_dirichlet_limits(clients):
-    even = partition.class_counts(LABELS, partition.partition_dirichlet(LABELS, clients, 1e9, 0))
+    even = class_counts(partition.partition_dirichlet(LABELS, clients, 1e9, draws(0)))
     assert np.abs(even - even.mean(0)).max() <= 1
-    alone = partition.class_counts(LABELS, partition.partition_dirichlet(LABELS, clients, 1e-4, 0, minimum=0))
+    alone = class_counts(partition.partition_dirichlet(LABELS, clients, 1e-4, draws(0), minimum=0))
     assert (alone.max(0) / alone.sum(0)).min() > 0.99
 
 
@@ -467,15 +468,15 @@ def test_dirichlet_has_the_moments_of_its_distribution():
     """Var of one share is (1/K)(1 - 1/K)/(K alpha + 1)."""
     labels, clients, alpha = np.zeros(10_000, dtype=int), 5, 0.8
     shares = np.array(
-        [[len(p) / 1e4 for p in partition.partition_dirichlet(labels, clients, alpha, s)] for s in range(800)]
+        [[len(p) / 1e4 for p in partition.partition_dirichlet(labels, clients, alpha, draws(s))] for s in range(800)]
     )
     assert shares.mean() == pytest.approx(1 / clients)
     assert shares.var() == pytest.approx((1 / clients) * (1 - 1 / clients) / (clients * alpha + 1), rel=0.06)
 
 
 def test_dirichlet_minimum_moves_as_little_as_it_can():
-    free = partition.partition_dirichlet(LABELS, 20, 0.02, 3, minimum=0)
-    kept = partition.partition_dirichlet(LABELS, 20, 0.02, 3, minimum=10)
+    free = partition.partition_dirichlet(LABELS, 20, 0.02, draws(3), minimum=0)
+    kept = partition.partition_dirichlet(LABELS, 20, 0.02, draws(3), minimum=10)
     assert min(map(len, free)) < 10 <= min(map(len, kept))
     owner = {p: np.empty(2000, dtype=int) for p in ("free", "kept")}
     for name, parts in (("free", free), ("kept", kept)):
@@ -485,22 +486,22 @@ def test_dirichlet_minimum_moves_as_little_as_it_can():
 
 
 def test_shards_hold_few_classes():
-    counts = partition.class_counts(LABELS, SPLITS["shards"](20, 0))
+    counts = class_counts(SPLITS["shards"](20, 0))
     assert (counts > 0).sum(1).max() <= 4 and counts.sum(1).tolist() == [100] * 20
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: partition.partition_iid(10, 0, 0), "clients: got 0; valid: a whole number of at least 1"),
-        (lambda: partition.partition_iid(10, 11, 0), "clients: got 11; valid: at most 10"),
-        (lambda: partition.partition_dirichlet(LABELS, 2, 0, 0), "alpha: got 0; valid: a number in"),
-        (lambda: partition.partition_dirichlet(LABELS, 2, -1, 0), "alpha: got"),
-        (lambda: partition.partition_dirichlet(LABELS, 2, math.inf, 0), "alpha: got"),
-        (lambda: partition.partition_dirichlet(LABELS, 0, 1.0, 0), "clients: got"),
-        (lambda: partition.partition_dirichlet(LABELS[:5], 6, 1.0, 0), "at most 5, as there are 5 images"),
-        (lambda: partition.partition_dirichlet(LABELS / 2, 6, 1.0, 0), "labels: got .*; valid: a vector of whole"),
-        (lambda: partition.partition_shards(LABELS[:5], 3, 2, 0), "there are 5 images"),
+        (lambda: partition.partition_iid(10, 0), "clients: got 0; valid: a whole number of at least 1"),
+        (lambda: partition.partition_iid(10, 11), "clients: got 11; valid: at most 10"),
+        (lambda: partition.partition_dirichlet(LABELS, 2, 0), "alpha: got 0; valid: a number in"),
+        (lambda: partition.partition_dirichlet(LABELS, 2, -1), "alpha: got"),
+        (lambda: partition.partition_dirichlet(LABELS, 2, math.inf), "alpha: got"),
+        (lambda: partition.partition_dirichlet(LABELS, 0, 1.0), "clients: got"),
+        (lambda: partition.partition_dirichlet(LABELS[:5], 6, 1.0), "at most 5, as there are 5 images"),
+        (lambda: partition.partition_dirichlet(LABELS / 2, 6, 1.0), "labels: got .*; valid: a vector of whole"),
+        (lambda: partition.partition_shards(LABELS[:5], 3, 2), "there are 5 images"),
     ],
 )
 def test_partitions_refuse(call, message):
@@ -649,7 +650,7 @@ def test_memory(clients, sampled, limit, engine):
         libraries = peak()
         images = torch.zeros({20 * clients if clients > 20 else s.n_images}, 1, 28, 28, dtype=torch.uint8)
         net = UNet(channels=(32,), blocks=1, stem=2, precision="float32")
-        train(net, images, partition_iid(len(images), {clients}, 0), NoiseSchedule.linear(),
+        train(net, images, partition_iid(len(images), {clients}), NoiseSchedule.linear(),
               Plan(2, 2, 16, 1e-3, sampled={sampled}), engine={engine!r})
         print((peak() - libraries) / 1e9)
     """)

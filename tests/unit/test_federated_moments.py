@@ -17,9 +17,9 @@ def rows():
 
 LABELS = torch.arange(300) % 10
 SPLITS = {
-    "iid": partition_iid(300, 20, 0),
-    "dirichlet": partition_dirichlet(LABELS, 20, 0.1, 0),
-    "shards": partition_shards(LABELS, 20, 2, 0),
+    "iid": partition_iid(300, 20, torch.Generator().manual_seed(0)),
+    "dirichlet": partition_dirichlet(LABELS, 20, 0.1, torch.Generator().manual_seed(0)),
+    "shards": partition_shards(LABELS, 20, 2, torch.Generator().manual_seed(0)),
     "one image a device": list(torch.arange(300).split(1)),
 }
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from deepfake_kit.chain.store import pack, unpack
-from deepfake_kit.detect import losses, low_rank
+from deepfake_kit.detect import losses
 from deepfake_kit.measure import batches, edits, images, scores, sets, spectra, textures
 
 
@@ -51,9 +51,8 @@ METRICS = {
     "delong_interval": (lambda s: scores.delong_interval(s, FAKE), [S]),
     "auc_difference": (lambda a, b: scores.auc_difference(a, b, FAKE), [S, S[::-1].copy()]),
     "t_interval": (scores.t_interval, [S]),
-    "batch_mean": (lambda s: batches.batch_mean(lambda y, z: z.mean(), FAKE.numpy(), s, 2), [S]),
 }
-NOT_HERE = {"wilson_interval", "possible_f1", "lowest_auc", "batch_f1", "batch_auc", "possible_batch_f1"}  # of numbers
+NOT_HERE = {"wilson_interval", "lowest_auc", "batch_f1", "batch_auc"}  # of numbers
 
 
 def as_list(value):
@@ -135,12 +134,9 @@ def test_numbers_that_are_no_tensors_are_checked_too(bad):
     calls = [
         (losses.nt_xent, (FEATURES[:3], FEATURES[3:], bad)),
         (losses.single_center_loss, (FEATURES, FAKE, CENTER, bad)),
-        (batches.possible_f1, (bad,)),
         (batches.lowest_auc, (bad,)),
         (batches.batch_f1, (bad, 0.1)),
         (batches.batch_auc, (bad,)),
-        (batches.possible_batch_f1, (bad,)),
-        (low_rank.adapted_weight, (torch.zeros(2, 2), torch.zeros(1, 2), torch.zeros(2, 1), bad)),
     ]
     for of, arguments in calls:
         with pytest.raises(ValueError):

@@ -18,7 +18,6 @@ from deepfake_kit.game.stackelberg import (
     draw_costs,
     dsp_utility,
     equilibrium,
-    first_best,
     leader_utility,
     node_utility,
 )
@@ -232,15 +231,6 @@ def test_printed_price_never_serves_the_leader_better(cost):
     assert node_utility(honest[1], honest[0], cost) >= node_utility(printed[1], printed[0], cost) - 1e-12
 
 
-@untimed
-@given(COSTS)
-def test_first_best_beats_every_quality(cost):
-    grid = np.linspace(0, 1, 501)
-    best = first_best(cost)
-    assert math.log2(1 + best) - best**2 * cost >= (np.log2(1 + grid) - grid**2 * cost).max() - 1e-12
-    assert best >= equilibrium(cost)[1]
-
-
 BAD = {
     "cost": [0.0, -1.0, math.nan, math.inf, -math.inf],
     "price": [-0.1, -1e-12, 1 + 1e-6, 2.0, math.nan, math.inf, -math.inf],
@@ -254,7 +244,6 @@ CALLS = [
     (best_response, ("price", "cost")),
     (leader_utility, ("price", "cost")),
     (equilibrium, ("cost",)),
-    (first_best, ("cost",)),
 ]
 
 

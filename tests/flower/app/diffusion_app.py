@@ -96,10 +96,11 @@ def setup(config: dict, clients: int) -> Setup:
         one_of("run setting", key, DEFAULTS)
     c = {**DEFAULTS, **config}
     found = data.load(c["data"], "train", limit=c["n-images"])
+    draws = torch.Generator().manual_seed(c["seed"])
     if c["alpha"]:
-        parts = federated.partition_dirichlet(found.labels, clients, c["alpha"], c["seed"])
+        parts = federated.partition_dirichlet(found.labels, clients, c["alpha"], draws)
     else:
-        parts = federated.partition_iid(len(found), clients, c["seed"])
+        parts = federated.partition_iid(len(found), clients, draws)
     with seeded(c["seed"]):
         model = UNet(channels=(c["width"],), blocks=1, stem=2, attention=False, precision="float32")
     plan = Plan(**{name: c[name.replace("_", "-")] for name in CHOICES})
