@@ -40,6 +40,9 @@ DROPPED = (
 # Runs in the page, after its formulas are set: the article without what needs a screen, each formula as MathML.
 ARTICLE = """(dropped) => {
   const article = document.querySelector("article.bd-article") || document.querySelector("article, main");
+  article.querySelectorAll("span.math").forEach((math) => { // too wide for a line of a small reader
+    if (math.getBoundingClientRect().width > 270) math.classList.add("kit-wide");
+  });
   const copy = article.cloneNode(true);
   copy.querySelectorAll("mjx-container").forEach((box) => {
     const math = box.querySelector("mjx-assistive-mml math");
@@ -113,6 +116,7 @@ img { max-width: 100%; height: auto; }
 figure { margin: 1em 0; }
 table { display: block; max-width: 100%; overflow-x: auto; border-collapse: collapse; font-size: 0.85em; }
 div.math { overflow-x: auto; overflow-y: hidden; }
+span.kit-wide { display: inline-block; max-width: 100%; overflow-x: auto; overflow-y: hidden; vertical-align: middle; }
 h1, h2, h3, p, li, dt, dd, figcaption { overflow-wrap: break-word; }
 th, td { padding: 0.15em 0.4em; border-bottom: 1px solid #999; text-align: left; vertical-align: top; }
 .kit-mark > .kit-note { display: block; margin: 0.2em 0 0.4em 1.2em; font-size: 0.8em; }

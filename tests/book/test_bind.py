@@ -39,6 +39,7 @@ PAGES["notebooks/02_demo"] += (
 PAGES["notebooks/02_demo"] += f"<img alt='Kept.' src='data:image/png;base64,{base64.b64encode(PIXEL).decode()}'>"
 PAGES["notebooks/02_demo"] += (
     "<table><tr>" + "<td>immeasurable</td>" * 12 + "</tr></table><p>" + "deepfake_kit.long" * 9 + "</p>"
+    f"<p>So <span class='math notranslate nohighlight'>\\(x = {' + '.join(['y_1'] * 20)}\\)</span>.</p>"
     f"<div class='math notranslate nohighlight'>\\[x = {' + '.join(['y_1'] * 40)}\\]</div>"
 )
 SETTINGS = "<div class='output'><div id=tab-02-settings>twenty rows</div></div><div class='output'>{}</div>".format(
