@@ -401,7 +401,10 @@ def _moved(site: Path, page: str, ids: dict[str, set[str]]) -> str:
     for tag in article.select(DROPPED):
         tag.decompose()
     for fold in article.select("details"):
-        if not fold.find_parent(class_="led-list"):
+        if fold.find("summary", recursive=False) is None:  # a browser would print "Details"
+            fold.name = "div"
+            fold["class"] = []
+        elif not fold.find_parent(class_="led-list"):
             fold["open"] = ""
     here = posixpath.dirname(page)
     for tag in article.find_all(["img", "source"], src=True):

@@ -111,6 +111,7 @@ def test_paper_has_no_folded_code_but_solutions_and_what_cells_show(bound, book)
 def test_a_table_of_settings_and_buttons_stay_on_the_screen(bound, book):
     for text in (part(book, "notebooks/02_demo.xhtml"), bind._moved(bound[1], "notebooks/02_demo.html", {})):
         assert "A stand-in." in text and not re.search("twenty rows|Download", text)
+        assert not re.search(r"<details[^>]*>(?!\s*<summary)", text), "a fold without a head prints 'Details'"
 
 
 def test_nothing_in_the_epub_is_wider_than_a_small_reader(book, chromium, tmp_path):
