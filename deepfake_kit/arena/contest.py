@@ -134,7 +134,7 @@ class World:
 
 def world(seed: int, n: int = 100) -> World:
     """The book's own contest: the forger zoo (kept once it is trained), spectrum and thumbnail, and a StarGAN."""
-    editor = editors.new_editor("StarGAN", 8, seed=1)
+    editor = editors.new_editor("StarGAN", 8, torch.Generator().manual_seed(1))
     editors.fit(editor, editors.pairs(400, seed=1), 240, generator=torch.Generator().manual_seed(1))
     makers = {kind: zoo.forger(kind, training_faces(kind)).sample for kind in kinds.KINDS}
     return World(

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepfake_kit import faces
+from deepfake_kit.draws import seed_of
 from deepfake_kit.faces.attributes import HAIR_STYLES
 from deepfake_kit.faces.studio import portraits
 from deepfake_kit.images import check_images, to_model, to_unit
@@ -292,14 +293,14 @@ class STGAN(_Editor):
 DESIGNS = {"StarGAN": StarGAN, "StarGANv2": StarGANv2, "STGAN": STGAN}
 
 
-def new_editor(design: str, width: int = 16, seed: int = 0) -> _Editor:
-    """A fresh editor whose weights come from `seed`; the global random state is left as it was.
+def new_editor(design: str, width: int = 16, generator: torch.Generator | None = None) -> _Editor:
+    """A fresh editor whose weights come from `generator`; the global random state is left as it was.
 
     >>> new_editor("STGAN", width=4).training
     True
     """
     one_of("design", design, DESIGNS)
-    with seeded(seed):
+    with seeded(seed_of(generator)):
         return DESIGNS[design](width)
 
 

@@ -40,7 +40,7 @@ def trained() -> list[Editor]:
     drawn, found = None, []
     for number, design in enumerate(editors.DESIGNS):
         file = cache / f"{design}-{provenance.module_code('defend.editors')[:16]}.pt"
-        editor = editors.new_editor(design, 8, seed=number)
+        editor = editors.new_editor(design, 8, torch.Generator().manual_seed(number))
         if file.is_file():
             editor.load_state_dict(torch.load(file, weights_only=True))
         else:

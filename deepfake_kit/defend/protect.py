@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepfake_kit.defend.editors import Residual, check_side, stage
+from deepfake_kit.draws import seed_of
 from deepfake_kit.images import check_images, to_model
 from deepfake_kit.training import NotFinite, check_steps, descend, seeded
 from deepfake_kit.valid import invalid, one_of, within
@@ -247,15 +248,15 @@ def hinge_loss(perturbation: Tensor, limit: float) -> Tensor:
     return (perturbation.abs().amax((1, 2, 3)) - limit).clamp(min=0).mean()
 
 
-def new_players(epsilon: float = 0.025, width: int = 8, bounded: bool = True, lr: float = 2e-3, seed: int = 0):
+def new_players(epsilon=0.025, width: int = 8, bounded=True, lr=2e-3, generator: torch.Generator | None = None):
     """A fresh generator, two recognisers and one Adam for each side, the recognisers' at half the rate.
 
-    Weights come from `seed`; the global random state is left as it was.
+    Weights come from `generator`; the global random state is left as it was.
 
     >>> [type(player).__name__ for player in new_players(width=4)]
     ['Generator', 'Recognizer', 'Recognizer', 'Adam', 'Adam']
     """
-    with seeded(seed):
+    with seeded(seed_of(generator)):
         gen, ide_x, ide_y = Generator(epsilon, width, bounded), Recognizer(width), Recognizer(width)
     fast = {"betas": (0.5, 0.99), "eps": 1e-6}
     opt_gen = torch.optim.Adam(gen.parameters(), lr=lr, **fast)
@@ -276,7 +277,7 @@ def train_dadfi(
     batch_size: int = 16,
     lr: float = 2e-3,
     width: int = 8,
-    seed: int = 0,
+    generator: torch.Generator | None = None,
     weights: Sequence[float] | None = None,
 ) -> tuple[Generator, list[dict[str, float]]]:
     r"""Train the generator and its two recognisers.
@@ -301,7 +302,8 @@ def train_dadfi(
     bounded : bool
         As in :class:`Generator`.
     epsilon, mu, lr : float
-    seed : int
+    generator : torch.Generator, optional
+        Of the weights and the batches.
     weights : sequence of float, optional
         One an editor; 1 by default.
 
@@ -328,8 +330,8 @@ def train_dadfi(
     check_side(images, 16)
     check_steps(steps, batch_size)
     weights = _weights(editors, images, taught, weights)
-    gen, ide_x, ide_y, opt_gen, opt_ide = new_players(epsilon, width, bounded, lr, seed)
-    random, uses_y, history = torch.Generator().manual_seed(seed), objective == "dadfi", []
+    random, uses_y, history = torch.Generator().manual_seed(seed_of(generator)), objective == "dadfi", []
+    gen, ide_x, ide_y, opt_gen, opt_ide = new_players(epsilon, width, bounded, lr, random.clone_state())
     with torch.no_grad():
         clean = [_edits(edit, images) for edit in editors if objective == "direct"]
         aims = [_edits(edit, z) for edit, z in zip(editors, taught, strict=True) if uses_y]

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepfake_kit import _compat, faces
+from deepfake_kit.draws import numpy_generator, seed_of
 from deepfake_kit.faces import studio
 from deepfake_kit.images import to_model
 from deepfake_kit.paths import beside
@@ -34,14 +35,16 @@ LENGTH = _SET["text"]["max_position_embeddings"]  # tokens a caption
 CODES = _SET["autoencoder"]["latent_channels"]
 
 
-def random_labels(n: int, seed: int) -> Tensor:
+def random_labels(n: int, generator: torch.Generator | None = None) -> Tensor:
     """Labels [n, 8], every value of every attribute equally likely and independent of the others."""
-    random = np.random.default_rng(seed)
+    random = numpy_generator(generator)
     return torch.from_numpy(np.stack([random.integers(size, size=n) for size in SIZES], 1))
 
 
 def labelled(labels: Tensor, seed: int, size: int = 32, **fixed) -> faces.Faces:
     """Draw portraits with these labels in the studio of :func:`deepfake_kit.faces.studio.portraits`, without noise.
+
+    The seed is the name of the pictures, as there.
 
     Raises
     ------
@@ -50,7 +53,7 @@ def labelled(labels: Tensor, seed: int, size: int = 32, **fixed) -> faces.Faces:
 
     Examples
     --------
-    >>> labelled(random_labels(2, 0), seed=0).images.shape
+    >>> labelled(random_labels(2), seed=0).images.shape
     torch.Size([2, 3, 32, 32])
     """
     sizes = torch.tensor(SIZES)
@@ -78,13 +81,13 @@ def person(label: Sequence[int]) -> str:
     return f"and the person has {word['skin']} skin{beard} and is {word['mood']} ."
 
 
-def training_captions(labels: Tensor, seed: int) -> list[str]:
+def training_captions(labels: Tensor, generator: torch.Generator | None = None) -> list[str]:
     """A caption for each portrait: mostly both sentences, else one, a generic one or none; the last one at times added.
 
     The sentence about the "initial image" stands beside a tenth of them and says nothing about the portrait, so the
     network knows its words and nothing by them.
     """
-    random, captions = np.random.default_rng(seed), []
+    random, captions = numpy_generator(generator), []
     for label in labels.tolist():
         kind, extra = random.random(2)
         both = [scene(label), person(label)]
@@ -120,11 +123,13 @@ def tokenizer(words: Sequence[str]):
 
 def words() -> list[str]:
     """Every word that a caption of this module may hold."""
-    said = [scene(one) + person(one) for one in [[0] * 8, *random_labels(200, 0).tolist()]]
+    said = [
+        scene(one) + person(one) for one in [[0] * 8, *random_labels(200, torch.Generator().manual_seed(0)).tolist()]
+    ]
     return sorted({word for text in [*said, GENERIC, REALISTIC, SENTENCE] for word in text.split()})
 
 
-def pipeline(vae_widths=(8, 16, 32), unet_widths=(48, 96), seed: int = 0, size: int = 32):
+def pipeline(vae_widths=(8, 16, 32), unet_widths=(48, 96), generator: torch.Generator | None = None, size: int = 32):
     """An untrained `StableDiffusionPipeline` for pictures of `size` pixels, halved by each VAE width but the first.
 
     Velocity is predicted, and the last step of the schedule is pure noise (Lin et al. 2024).
@@ -134,7 +139,7 @@ def pipeline(vae_widths=(8, 16, 32), unet_widths=(48, 96), seed: int = 0, size: 
     from transformers import CLIPTextConfig, CLIPTextModel
 
     words_to_numbers, levels = tokenizer(words()), len(vae_widths)
-    with seeded(seed):
+    with seeded(seed_of(generator)):
         down, up = ["DownEncoderBlock2D"] * levels, ["UpDecoderBlock2D"] * levels
         blocks = {"down_block_types": down, "up_block_types": up, "block_out_channels": vae_widths}
         vae = AutoencoderKL(sample_size=size, **blocks, **_SET["autoencoder"])

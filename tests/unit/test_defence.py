@@ -119,7 +119,7 @@ def smooth(images):
 
 def test_players_follow_their_seed_and_leave_the_global_state():
     state = torch.random.get_rng_state()
-    a, b, c = (protect.new_players(width=4, seed=seed)[0] for seed in (1, 1, 2))
+    a, b, c = (protect.new_players(width=4, generator=random(seed))[0] for seed in (1, 1, 2))
     assert torch.equal(torch.random.get_rng_state(), state)
     x = torch.rand(1, 3, 16, 16, generator=random())
     assert torch.equal(a(x), b(x)) and not torch.equal(a(x), c(x))
@@ -133,7 +133,9 @@ def lesson():
 
 def test_direct_training_breaks_an_editor_far_better_than_noise(lesson):
     x, z = lesson
-    net, history = protect.train_dadfi([smooth], x, [z], 60, objective="direct", epsilon=0.05, batch_size=8)
+    net, history = protect.train_dadfi(
+        [smooth], x, [z], 60, objective="direct", epsilon=0.05, batch_size=8, generator=random()
+    )
     harm = ed.mean_square(smooth(net.protect(x)), smooth(x)).mean()
     noise = ed.mean_square(smooth(protect.random_start(x, 0.05, random(7))), smooth(x)).mean()
     # Each output rises with every input, so no pixel can be moved further than by all of them at one end of the ball.
@@ -145,7 +147,10 @@ def test_direct_training_breaks_an_editor_far_better_than_noise(lesson):
 
 def test_dadfi_moves_both_recognisers_and_repeats(lesson):
     x, z = lesson
-    runs = [protect.train_dadfi([smooth], x, [z], 4, epsilon=0.05, batch_size=8, width=4, seed=3) for _ in range(2)]
+    runs = [
+        protect.train_dadfi([smooth], x, [z], 4, epsilon=0.05, batch_size=8, width=4, generator=random(3))
+        for _ in range(2)
+    ]
     assert runs[0][1] == runs[1][1]
     assert runs[0][1][0].keys() == {"largest", "x true", "x false", "y true", "y false"}
     a, b = (net.protect(x[:2]) for net, _ in runs)
@@ -160,7 +165,7 @@ def test_the_ablation_never_calls_an_editor_in_training(lesson):
         calls.append(len(images))
         return smooth(images)
 
-    protect.train_dadfi([counted], x, [z], 3, objective="without second recogniser", width=4)
+    protect.train_dadfi([counted], x, [z], 3, objective="without second recogniser", width=4, generator=random())
     assert calls == []
 
 

@@ -109,7 +109,7 @@ def _supervised(lr, break_it):
 
 
 def _editor(lr, break_it):
-    net = editors.new_editor("STGAN", 4, 5)
+    net = editors.new_editor("STGAN", 4, random(5))
     break_it(net)
     return [net], editors.fit(net, editors.pairs(4, seed=0), 4, 4, lr=lr, generator=random(1))
 
@@ -119,7 +119,16 @@ def _dadfi(lr, break_it, objective="dadfi"):
         return (x + 0.1).clamp(0, 1)
 
     net, history = protect.train_dadfi(
-        [edit], pictures(), [pictures(seed=3)], 4, objective=objective, batch_size=4, width=4, lr=lr, mu=1.0
+        [edit],
+        pictures(),
+        [pictures(seed=3)],
+        4,
+        objective=objective,
+        batch_size=4,
+        width=4,
+        lr=lr,
+        mu=1.0,
+        generator=random(),
     )
     return [net], [value for row in history for value in row.values()]
 
