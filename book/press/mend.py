@@ -115,7 +115,7 @@ def mend_page(html: str, nights: frozenset[str] = frozenset()) -> str:
 
 
 def lighten(site: Path) -> None:
-    """Give a palette to every picture that 256 colours can show: a plot weighs a third then. Faces stay as they are."""
+    """Give a palette to every picture that 256 colours can show: a plot weighs a third then. Faces keep each pixel."""
     import numpy as np
     from PIL import Image
 
@@ -128,6 +128,8 @@ def lighten(site: Path) -> None:
         off = np.abs(np.asarray(whole, int) - np.asarray(few.convert("RGB"), int)).max(2)
         if off.mean() < 0.1 and np.quantile(off, 0.999) < 16:  # grey levels
             few.save(path, "png", compress_level=9)
+        else:  # without the opaque fourth channel and at its smallest a picture of faces weighs a tenth less
+            whole.save(path, "png", optimize=True)
 
 
 def mend(site: Path) -> list[Path]:

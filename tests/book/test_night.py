@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from PIL import Image
-from press import night
+from press import mend, night
 
 from deepfake_kit.notebook import style
 
@@ -63,3 +63,13 @@ def test_a_picture_stays_and_the_words_around_it_turn():
     (part,) = night.pictures(before / 255)
     assert (before[part] == after[part]).all() and before[part].shape[0] > 300
     assert after[0, 0].tolist() == GROUND.tolist() and after[: part[0].start].max() > 200
+
+
+def test_a_picture_of_many_colours_weighs_less_and_keeps_each_pixel(tmp_path):
+    faces = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+    file = tmp_path / "_images" / "faces.png"
+    file.parent.mkdir()
+    Image.fromarray(faces).convert("RGBA").save(file)
+    before = file.stat().st_size
+    mend.lighten(tmp_path)
+    assert file.stat().st_size < before and (np.asarray(Image.open(file).convert("RGB")) == faces).all()
