@@ -17,15 +17,6 @@ from deepfake_kit.notebook import settings, style
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 matplotlib.use("Agg")
-TO_MEND = {
-    "01_how_deepfakes_are_made": "smoke's legend of `radial` lies on two lines; a table's heads say psnr and ssim",
-    "11_arms_race": "under the maps of `general` GAN runs into style-based GAN",
-}
-
-
-def to_mend(name: str):
-    """A chapter whose faults are known; once they are mended this fails, and its line goes."""
-    return pytest.param(name, marks=pytest.mark.xfail(reason=TO_MEND[name], strict=True))
 
 
 def heads(path: Path) -> list[str]:
@@ -37,7 +28,7 @@ def heads(path: Path) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name if name not in TO_MEND else to_mend(name) for name in NAMES])
+@pytest.mark.parametrize("name", NAMES)
 def test_the_words_of_a_chapter_can_be_read(executed, name):
     path = executed(name)
     seen = [json.loads(line) for line in path.with_suffix(".drawn").read_text(encoding="utf-8").splitlines()]
