@@ -68,6 +68,17 @@ def test_one_that_waits_for_another_goes_on_while_that_one_computes(process, tmp
     assert (one.poll() is not None, bool(dog.why)) == (stopped, stopped)
 
 
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="this system does not say who waits for a core")
+@pytest.mark.parametrize("code, stopped", [(SLOW, False), (IDLE, True)], ids=["computes", "hangs"])
+def test_one_that_hardly_gets_a_core_because_others_come_first_goes_on(process, code, stopped):
+    here = f"import os\nos.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}})\n"
+    for _ in range(8):
+        process(f"{here}while True: pass")
+    one = process(f"{here}os.nice(19)\n{code}")
+    dog = watched(one, 30 if stopped else 12, stall=5.0)
+    assert (one.poll() is not None, bool(dog.why)) == (stopped, stopped)
+
+
 def test_a_finished_cell_is_progress(process):
     one = process(IDLE)
     with kernel.Watchdog(None, stall=3.0, every=0.1) as dog:

@@ -114,7 +114,8 @@ def launch() -> None:
 def _work(kernel) -> float:
     """Processor seconds of a process and its children so far; a hundred megabytes read or written count as one.
 
-    Whoever holds a lock that they wait for works for them, too: what a chapter on another core trains, they need.
+    Whoever holds a lock that they wait for works for them, too: what a chapter on another core trains, they need. One
+    that is ready and waits for a core, on a machine where others come first, does not hang: of that time 3 % count.
     """
     import psutil
 
@@ -123,11 +124,20 @@ def _work(kernel) -> float:
         mine = [kernel, *kernel.children(recursive=True)]
         for process in [*mine, *_awaited({process.pid for process in mine})]:
             with contextlib.suppress(psutil.Error):
-                done += sum(process.cpu_times()[:2])
+                done += sum(process.cpu_times()[:2]) + 0.03 * _ready(process.pid)
                 if hasattr(process, "io_counters"):
                     moved = process.io_counters()
                     done += (getattr(moved, "read_chars", 0) + getattr(moved, "write_chars", 0)) / 1e8
     return done
+
+
+def _ready(pid: int) -> float:
+    """Seconds that a process was ready and waited for a core, over its threads; zero where the system does not say."""
+    waited = 0
+    for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            waited += int(thread.read_text().split()[1])
+    return waited / 1e9
 
 
 def _awaited(pids: set[int]) -> list:
