@@ -118,7 +118,7 @@ def vit_lora(
     device: str | torch.device = "cpu",
     generator: torch.Generator | None = None,
 ) -> nn.Module:
-    """A transformer whose attention layers are adapted by LoRA while its own weights stay frozen.
+    r"""A transformer whose attention layers are adapted by LoRA while its own weights stay frozen.
 
     The defaults are the Hanyang report's (Sec. 3.2.2); the adapted layer is ``qkv``, the one that report names.
 

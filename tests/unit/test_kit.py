@@ -242,3 +242,18 @@ def test_arguments_are_refused_in_one_voice():
     ]
     assert found == ["deepfake_kit/valid.py"]  # where it is worded
     assert told.search('raise ValueError(f"n must be 1; got {n}")')
+
+
+def with_control_characters(text: str) -> list[str]:
+    """The functions, classes and modules of a source whose docstring holds a control character: a formula not raw."""
+    kinds = ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef
+    found = [node for node in ast.walk(ast.parse(text)) if isinstance(node, kinds)]
+    told = {getattr(node, "name", "module"): ast.get_docstring(node, clean=False) or "" for node in found}
+    return [name for name, words in told.items() if re.search(r"[^\S\n ]|[\x00-\x08\x0e-\x1f]", words)]
+
+
+def test_formulas_in_docstrings_are_raw():
+    wrong = {path.name: with_control_characters(path.read_text()) for path in (ROOT / "deepfake_kit").rglob("*.py")}
+    assert {name: found for name, found in wrong.items() if found} == {}
+    assert with_control_characters('def lora():\n    """:math:`\\frac{a}{b}`"""') == ["lora"]
+    assert with_control_characters('def lora():\n    r""":math:`\\frac{a}{b}`"""') == []
