@@ -1,7 +1,7 @@
 """A kept figure for a dark page, made from its picture: the run that drew it is over, only the picture is left.
 
 What a plot shows is ink of the book's colours on white. Each pixel is taken as so much of one ink over the paper, the
-paper is taken away, and the ink is turned as :func:`deepfake_kit.notebook.style.night` turns it. Photographs, samples
+paper is taken away, and the ink is turned as :func:`deepfake_kit.notebook.style.turned` says. Photographs, samples
 and maps stay as they are.
 """
 
@@ -21,8 +21,7 @@ FLAT = 12  # colours: a bar has few, a picture many
 def inks() -> tuple[np.ndarray, np.ndarray]:
     """The book's colours, and what they become on a dark page, both [n, 3] in [0, 1]."""
     day = np.array([to_rgb(colour) for colour in style.COLOURS])
-    grey = day.max(1) - day.min(1) < 0.1
-    return day, np.where(grey[:, None], 0.9 - 0.8 * day, 0.25 + 0.75 * day)
+    return day, np.array([style.turned(colour)[:3] for colour in style.COLOURS])
 
 
 def turned(picture: bytes) -> bytes:

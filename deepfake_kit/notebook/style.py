@@ -23,6 +23,21 @@ def use() -> None:
     mpl_style.use([sheet, {"axes.prop_cycle": cycler(color=COLOURS)}])
 
 
+def turned(colour):
+    """A colour on a dark page, as red, green, blue and opacity; "none" where it is transparent.
+
+    >>> turned("black"), turned("none")
+    ((0.9, 0.9, 0.9, 1.0), 'none')
+    """
+    from matplotlib.colors import to_rgba
+
+    r, g, b, a = to_rgba(colour)
+    if not a:
+        return "none"
+    grey = max(r, g, b) - min(r, g, b) < 0.1
+    return tuple(float(0.9 - 0.8 * x if grey else 0.25 + 0.75 * x) for x in (r, g, b)) + (float(a),)
+
+
 def night(fig) -> None:
     """Make a figure one for a dark page: grey ink turns over, colours brighten, pictures and maps stay as they are.
 
@@ -37,14 +52,6 @@ def night(fig) -> None:
     >>> plt.close(fig)
     """
     import numpy as np
-    from matplotlib.colors import to_rgba
-
-    def turned(colour):
-        r, g, b, a = to_rgba(colour)
-        if not a:
-            return "none"
-        grey = max(r, g, b) - min(r, g, b) < 0.1
-        return tuple(float(0.9 - 0.8 * x if grey else 0.25 + 0.75 * x) for x in (r, g, b)) + (float(a),)
 
     kept = {fig.patch, *(ax.patch for ax in fig.axes)}
     for ax in fig.axes:
