@@ -104,7 +104,8 @@ def opened(page: str) -> str:
         # With the word before it and the full stop after it: a browser may break the line on both sides of a button.
         word = re.search(r"[^\s<>]{0,40}\xa0$|$", before[-41:])[0]
         end = END.match(page, found.end())
-        whole = f'<span class="kit-whole">{word}{shown}{end[0]}</span>' if word or end[0] else shown
+        close = " kit-tight" if end[0] else ""
+        whole = f'<span class="kit-whole{close}">{word}{shown}{end[0]}</span>' if word or end[0] else shown
         parts += [before.removesuffix(word), whole]
         at = end.end()
     return "".join(parts) + page[at:]

@@ -63,6 +63,13 @@ REPAIRS: tuple[tuple[str, re.Pattern, str], ...] = (
         '<blockquote class="kit-side" role="note">',
     ),
     (
+        "a run that has nothing to be compared with names its chapter by its file",
+        re.compile(
+            r"(<p>How far )the numbers of \d\d_\w+ move with the seed (was not measured at profile )(\w+)\.</p>"
+        ),
+        r"\1the numbers of this chapter move with another seed \2<code>\3</code>.</p>",
+    ),
+    (
         "a line may end between a formula and its comma",
         re.compile(
             r'(?<!kit-whole">)(?<!kit-whole">\()(\(?<span class="math notranslate nohighlight">[^<]*</span>[,.;:!?)’]+)'
@@ -70,6 +77,22 @@ REPAIRS: tuple[tuple[str, re.Pattern, str], ...] = (
         r'<span class="kit-whole">\1</span>',
     ),
 )
+
+
+# pandas gives the names of an index of several storeys a row of their own, below the heads of the columns.
+HEADS = re.compile(
+    r'<tr style="text-align: right;">(?P<heads>(?:\s*<th></th>)+(?:\s*<th>[^<]+</th>)+\s*)</tr>'
+    r"\s*<tr>(?P<names>(?:\s*<th>[^<]*</th>)+?(?:\s*<th></th>)+\s*)</tr>(?=\s*</thead>)"
+)
+
+
+def one_head(found: re.Match) -> str:
+    """Return a table's two head rows as one where every cell is named by one of them."""
+    heads, names = (re.findall(r"<th>([^<]*)</th>", found[row]) for row in ("heads", "names"))
+    if len(heads) != len(names) or any(head and name for head, name in zip(heads, names, strict=True)):
+        return found[0]
+    cells = "".join(f"<th>{head or name}</th>" for head, name in zip(heads, names, strict=True))
+    return f"<tr>{cells}</tr>"
 
 
 NIGHT = "_images/night"  # pictures for a dark page, by their figure's id
@@ -101,6 +124,8 @@ def mend_page(html: str, nights: frozenset[str] = frozenset()) -> str:
     """Return one page with every repair of :data:`REPAIRS` made, marks set, figures in both lights, scripts last."""
     for _, pattern, replacement in REPAIRS:
         html = pattern.sub(replacement, html)
+
+    html = HEADS.sub(one_head, html)
 
     def both(found):
         if found["id"] not in nights or "only-light" in found["img"]:

@@ -120,5 +120,6 @@
     window.addEventListener("resize", reachAll);
     article.addEventListener("scroll", ({ target }) => target.matches(WIDE) && more(target), { capture: true, passive: true });
     window.addEventListener("load", reachAll);
+    article.addEventListener("load", ({ target }) => target.matches("img") && reachAll(), true); // a picture that came late
   });
 })();

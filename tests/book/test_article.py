@@ -115,7 +115,9 @@ def test_a_mark_stays_with_its_word_and_its_comma():
     mark = margin.read(check("one"))
     link = '<a class="kit-mark" href="#check-07-one">◦</a>'
     page = mend.mend_page(f"<p>It holds\xa0{link}, so</p>{margin.store([mark])}")
-    assert re.search(r'It <span class="kit-whole">holds\xa0<span class="kit-mark.*</span></span>,</span> so', page)
+    assert re.search(
+        r'It <span class="kit-whole kit-tight">holds\xa0<span class="kit-mark.*</span></span>,</span> so', page
+    )
     assert page == mend.mend_page(page)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from press import assets, browser, gates, mend
 from press.pages import toc_pages
@@ -532,6 +534,26 @@ def test_no_line_ends_between_a_formula_and_its_comma(source, whole):
     page = mend.mend_page(f"<p>{source.format(m=m)}</p>")
     span = f'<span class="kit-whole">{whole.format(m=m)}</span>' if whole else ""
     assert span in page and page.count("kit-whole") == bool(whole) and mend.mend_page(page) == page
+
+
+def test_a_table_with_rows_of_two_names_has_one_head():
+    frame = pd.DataFrame({"AUC": [0.5], "found": [1]}, index=pd.MultiIndex.from_tuples([("LoRA", "met")]))
+    named = frame.rename_axis(["trained", "generator"])
+    page = f"<p>{named.to_html()}</p>"
+    mended = mend.mend_page(page)
+    assert re.findall("<th>([^<]*)</th>", mended.split("</thead>")[0]) == ["trained", "generator", "AUC", "found"]
+    assert mended.count("<tr") == page.count("<tr") - 1 and mend.mend_page(mended) == mended
+    assert mended.split("<tbody>")[1] == page.split("<tbody>")[1]
+    columns = pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("a", "b"), ("a", "c")]))
+    for other in (frame.to_html(), columns.rename_axis("x").to_html()):
+        assert mend.mend_page(other) == other
+
+
+def test_a_run_without_bands_is_not_called_by_its_file():
+    said = "<p>How far the numbers of 02_diffusion_math move with the seed was not measured at profile book.</p>"
+    mended = mend.mend_page(said)
+    assert "02_" not in mended and "the numbers of this chapter" in mended and "<code>book</code>" in mended
+    assert mend.mend_page(mended) == mended
 
 
 def test_scripts_wait_until_the_page_is_read():
