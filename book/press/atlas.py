@@ -123,10 +123,9 @@ def twins(results: list[dict]) -> dict[str, dict]:
             for record in result["records"]:
                 if record["type"] == record_type:
                     twin = f"{result['chapter'][:2]}/{kind}/{record['id']}"
-                    number, said = int(result["chapter"][:2]), record["id"].replace("-", " ")
                     place = f"{kind}-{result['chapter'][:2]}-{record['id'].replace('_', '-')}"
                     found[twin] = {
-                        "words": f"chapter {number}, {WORDS[kind]}: {said}",
+                        "words": record.get("number") or f"{WORDS[kind]} of chapter {int(result['chapter'][:2])}",
                         "address": f"../notebooks/{result['chapter']}.html#{place}",
                         "alt": record.get("alt") or "",
                         "picture": f"atlas/{file_name(twin)}" if kind == "fig" else None,

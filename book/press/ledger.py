@@ -16,6 +16,8 @@ from press import report, templates
 KINDS = ("equation", "figure", "table", "parameter", "dataset", "algorithm", "claim")
 ORDERS = {"work": "as in the works", "verdict": "verdict", "evidence": "evidence", "kind": "kind", "chapter": "chapter"}
 GIST = 56  # characters of a row's line that say what the row is about
+FORMULA = 14  # of a formula that may stand among them
+DANGLING = re.compile(r"(?i)[\s,]+(?:an?|and|as|at|by|does|each|for|from|in|its|of|on|one|or|the|to|when|which|with)$")
 
 
 def counts() -> pd.DataFrame:
@@ -64,12 +66,22 @@ def gist(row: claims.Claim) -> str:
     if row.kind not in ("equation", "figure", "table", "algorithm") or len(row.label) > GIST // 2:
         return ""
     states = re.sub(r"^According to [^:]*:\s+(.)", lambda start: start[1].upper(), row.states)
-    words = states.partition("$")[0].strip()
+    words = ""
+    for part in re.split(r"(\$[^$]+\$)", states):  # up to the first formula that is too long for a line
+        if part.startswith("$") and len(part) > FORMULA + 2:
+            break
+        words += part
+    words = words.strip()
     first = re.split(r"(?<!Eq\.)(?<=[.;:])\s", words)[0]
-    whole = first == states or first != words
-    if len(first) > GIST:
-        first, whole = first[:GIST].rpartition(" ")[0], False
-    first = first.rstrip(".;:, (")
+    whole, parts, first = first == states or first != words, re.findall(r"\$[^$]+\$\S*|\S+", first), ""
+    for part in parts:
+        if len(first) + 1 + len(part) > GIST:
+            whole = False
+            break
+        first += f" {part}"
+    first = first.rstrip(".;:, (").strip()
+    while not whole and DANGLING.search(first):
+        first = DANGLING.sub("", first)
     return first and first + ("" if whole else " …")
 
 

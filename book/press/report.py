@@ -6,6 +6,7 @@ from itertools import groupby
 from pathlib import Path
 
 from deepfake_kit.notebook import claims, settings
+from press import templates
 
 # The strongest evidence first.
 ORDER = ["re-derived", "stated-size", "small", "arithmetic", "reading"]
@@ -102,7 +103,11 @@ def article(paper: str, results: list[dict] = (), book: bool = False) -> str:
     rows = sorted(rows, key=lambda row: ORDER.index(row.evidence))
     sized = sorted((row for row in rows if row.size), key=lambda row: row.size)
     template = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    template.filters |= {"stated": claims.stated, "basis": claims.basis, "numbers": claims.numbers}
+    template.filters |= {
+        "stated": templates.stated,
+        "basis": lambda row: templates.sized(claims.basis(row)),
+        "numbers": lambda x: templates.typeset(claims.numbers(x)),
+    }
     return template.from_string(Path(__file__).with_name("report.md").read_text(encoding="utf-8")).render(
         about=record,
         book=book,
@@ -111,6 +116,6 @@ def article(paper: str, results: list[dict] = (), book: bool = False) -> str:
         verdict={name: [row for row in rows if row.verdict == name] for name in claims.VERDICTS},
         finding={name: [row for row in rows if row.finding == name] for name in claims.FINDINGS},
         rows=rows,
-        sizes=[(size, list(group)) for size, group in groupby(sized, key=lambda row: row.size)],
+        sizes=[(templates.sized(size), list(group)) for size, group in groupby(sized, key=lambda row: row.size)],
         evidence=claims.EVIDENCE,
     )

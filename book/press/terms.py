@@ -10,7 +10,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from press import glossary
 
 # Pages of rows, names and listed works: words there are data, not running text.
-LEFT_ALONE = ("book/glossary", "book/ledger", "book/atlas", "book/references", "book/health", "book/kit")
+LEFT_ALONE = ("book/glossary", "book/ledger", "book/atlas", "book/references", "book/health", "book/kit", "book/certificate")
 # What is no running text, and what is a link already.
 CLOSED = (
     nodes.reference,

@@ -10,10 +10,13 @@ from markupsafe import Markup, escape
 
 from deepfake_kit.notebook import claims
 
+RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "+")
+
 
 def text(words) -> Markup:
     """Plain text with ``$...$`` and backticks as HTML that MathJax finds."""
     out = str(escape(" ".join(str(words).split()))).replace("&#39;", "'").replace("&#34;", '"')
+    out = re.sub(r"(?<=\d) x (?=\d)", " × ", out)
     out = re.sub(r"\$([^$]+)\$", r'<span class="math notranslate nohighlight">\\(\1\\)</span>', out)
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", out))
 
@@ -38,18 +41,40 @@ def here(record: dict | None) -> str:
     if not record:
         return ""
     ends = [claims.numbers(end) for end in record.get("interval") or ()]
-    return unbroken(claims.numbers(record["value"]) + (f" [{ends[0]} to {ends[1]}]" if ends else ""))
+    return typeset(claims.numbers(record["value"]) + (f" [{ends[0]} to {ends[1]}]" if ends else ""))
 
 
-def unbroken(number: str) -> str:
-    """A number whose minus ends no line."""
-    return number.replace("-", "-\u2060")
+def powers(text: str) -> str:
+    """Text whose ``2.3e-06`` reads as one writes it.
+
+    Examples
+    --------
+    >>> powers("here 2.33e-06, at most 1e+30")
+    'here 2.33·10⁻⁶, at most 1·10³⁰'
+    """
+    return re.sub(r"(?<=\d)e([+-])0*(\d+)\b", lambda power: "·10" + f"{power[1]}{power[2]}".translate(RAISED), text)
+
+
+def typeset(number: str) -> str:
+    """A number or a relation as one writes it; its minus is a true one, which ends no line.
+
+    Examples
+    --------
+    >>> typeset("<= -5.1e-16")
+    '≤ −5.1·10⁻¹⁶'
+    """
+    return powers(number).replace("<=", "≤").replace(">=", "≥").replace("-", "−")
 
 
 def stated(row: claims.Claim) -> tuple[str, str]:
     """Whose number a row holds, and the number."""
     whose, number = claims.stated(row)
-    return whose, unbroken(number)
+    return whose, typeset(number)
+
+
+def sized(words: str) -> str:
+    """How large a run was, in words for readers who know no profiles."""
+    return re.sub(r"(?<=\d) x (?=\d)", " × ", words.replace("; profile long, kept", "; an evening's run, kept"))
 
 
 ENVIRONMENT = jinja2.Environment(
@@ -66,7 +91,7 @@ ENVIRONMENT.filters |= {
     "here": here,
     "stated": stated,
     "weaker": claims.weaker,
-    "basis": claims.basis,
+    "basis": lambda row: sized(claims.basis(row)),
 }
 
 
