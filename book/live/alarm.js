@@ -28,7 +28,7 @@
     compute: { smallest, reached },
     start: () => ({ bits: 32, rate: 1e-6, numbers: 1, right: 0.9 }),
     sliders: [
-      { key: "right", name: "bits read rightly", min: 0.5, max: 1, step: 0.005, shown: (now) => `${(100 * now.right).toFixed(1)} %` },
+      { key: "right", name: "bits read rightly", min: 0.5, max: 1, step: 0.005, shown: (now) => `${(100 * now.right).toFixed(1)}%` },
       { key: "rate", name: "false alarms allowed", min: -9, max: -1, step: 0.5, get: (now) => Math.log10(now.rate),
         set: (now, value) => (now.rate = 10 ** value), shown: (now) => power(now.rate) },
       { key: "numbers", name: "numbers looked for", min: 0, max: 9, step: 1, get: (now) => Math.log10(now.numbers),
@@ -55,8 +55,8 @@
       const start = `For false alarms on ${power(rate)} of unmarked pictures, looking for ${many}, `;
       return least > bits
         ? start + `even ${bits} of ${bits} agreements come up too often by chance: such a reader may never speak.`
-        : start + `${least} of ${bits} bits must agree. A mark whose bits are right in ${(100 * right).toFixed(1)} % is then found on ` +
-          `${(100 * reached(least, bits, right)).toFixed(1)} % of the pictures.`;
+        : start + `${least} of ${bits} bits must agree. A mark whose bits are right in ${(100 * right).toFixed(1)}% is then found on ` +
+          `${(100 * reached(least, bits, right)).toFixed(1)}% of the pictures.`;
     },
   });
 })();

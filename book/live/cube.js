@@ -64,7 +64,7 @@
     say(now) {
       const A = matrix(now.angle, now.stretch), z = project(now.z, now.x, now.bound);
       const here = harm(A, z, now.x), most = harm(A, strongest(A, now.x, now.bound), now.x);
-      return `The edit has moved by a square of ${here.toFixed(4)}, ${Math.round((100 * here) / (most || 1))} % of what the strongest corner ` +
+      return `The edit has moved by a square of ${here.toFixed(4)}, ${Math.round((100 * here) / (most || 1))}% of what the strongest corner ` +
         `(green) does, ${most.toFixed(4)}. Blue: the way uphill; a signed step takes its signs alone.`;
     },
   });

@@ -436,7 +436,7 @@
       run.unearned > 5e-5 ? `${four(run.unearned)} ether of the deposit pay for no training` : "nobody is paid for no training",
       lost.length ? "against honest play " + lost.map(([word, less]) => `${word} loses ${four(less)}`).join(" and ") : "no honest party nets less than in honest play",
     ];
-    if (run.share > honest.share + 0.01) facts.push(`her declared data are ${Math.round(100 * run.share)} % of the average`);
+    if (run.share > honest.share + 0.01) facts.push(`her declared data are ${Math.round(100 * run.share)}% of the average`);
     if (run.wrong) facts.push(`${run.wrong} of the recorded averages ${run.wrong === 1 ? "is" : "are"} false`);
     if (run.left > 0) facts.push(`${four(run.left)} ether are still in the contract`);
     return facts.join("; ");
@@ -482,7 +482,7 @@
       const rows = [
         ...[["Provider nets", "DSP"], ["Ann nets", "Ann"], ["Bob nets", "Bob"], ["Eve nets, all names", "Eve"]].map(([word, who]) => [word, ...[a, b].map((run) => signed(run.nets[who]))]),
         ["Paid for no training", four(a.unearned), four(b.unearned)],
-        ["Eve's share of the average", ...[a, b].map((run) => `${Math.round(100 * run.share)} %`)],
+        ["Eve's share of the average", ...[a, b].map((run) => `${Math.round(100 * run.share)}%`)],
         ["False averages on record", String(a.wrong), String(b.wrong)],
         ["Gas of all calls", ...[a, b].map((run) => Number(run.gas).toLocaleString("en"))],
       ];

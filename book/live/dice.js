@@ -76,7 +76,7 @@
     start: () => ({ modes: [[-1.6, -0.8], [1.5, -1], [0.2, 1.3]], strides: 20, done: 1 }),
     sliders: [
       { key: "strides", name: "strides", min: 2, max: 100, step: 1 },
-      { key: "done", name: "way back", min: 0, max: 1, step: 0.02, shown: (now) => `${Math.round(100 * now.done)} %` },
+      { key: "done", name: "way back", min: 0, max: 1, step: 0.02, shown: (now) => `${Math.round(100 * now.done)}%` },
     ],
     handles: [0, 1, 2].map((k) => ({
       name: `Mode ${k + 1}`, at: (now) => now.modes[k], move: (now, x, y) => (now.modes[k] = [x, y]),
@@ -91,7 +91,7 @@
     },
     say(now) {
       const told = Object.entries(NAMES).map(([name, [, word]]) => `${word} ${off(now.found[name], now.modes).toFixed(2)}`).join(", ");
-      return `Strides: ${now.strides}, ${Math.round(100 * now.done)} % of the way back. Mean distance of ${POINTS} points to the nearest mode: ${told}; of the data ` +
+      return `Strides: ${now.strides}, ${Math.round(100 * now.done)}% of the way back. Mean distance of ${POINTS} points to the nearest mode: ${told}; of the data ` +
         `${(WIDTH * Math.sqrt(Math.PI / 2)).toFixed(2)}.`;
     },
   });

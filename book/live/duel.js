@@ -156,7 +156,7 @@
       now.made.forEach(([x, y]) => pen.dot(Math.max(-3, Math.min(3, x)), Math.max(-2.2, Math.min(2.2, y)), "orange", 2.5));
     },
     say(now) {
-      const found = now.made.map((point) => nearest(point, now.modes)), percent = (share) => `${Math.round(100 * share)} %`;
+      const found = now.made.map((point) => nearest(point, now.modes)), percent = (share) => `${Math.round(100 * share)}%`;
       const shares = now.modes.map((_, k) => percent(found.filter(([d, at]) => at === k && d < 3 * now.width).length / SHOWN));
       const logits = (points) => Array.from(forward(now.game.judge.layers, Float64Array.from(points)).at(-1));
       const right = [...logits(data(now, dice(6), SHOWN)).map((x) => x > 0), ...logits(now.made.flat()).map((x) => x <= 0)];

@@ -40,8 +40,8 @@
     },
     say({ groups, each, rate }) {
       const [least, most] = ends(groups, each, rate), points = (x) => (100 * x).toFixed(1);
-      return `${groups} groups of ${each}, all accused at ${points(rate)} %: the lowest is seen at ${points(least)} % on average, the highest at ` +
-        `${points(most)} %, a gap of ${points(most - least)} points that means nothing.`;
+      return `${groups} groups of ${each}, all accused at ${points(rate)}%: the lowest is seen at ${points(least)}% on average, the highest at ` +
+        `${points(most)}%, a gap of ${points(most - least)} points that means nothing.`;
     },
   });
 })();

@@ -74,7 +74,7 @@
     sliders: [
       { key: "weight", name: "guidance w", min: 0, max: 8, step: 0.1, shown: (now) => now.weight.toFixed(1) },
       { key: "width", name: "width of a mode", min: 0.1, max: 1, step: 0.02, shown: (now) => now.width.toFixed(2) },
-      { key: "done", name: "way back", min: 0, max: 1, step: 0.025, shown: (now) => `${Math.round(100 * now.done)} %` },
+      { key: "done", name: "way back", min: 0, max: 1, step: 0.025, shown: (now) => `${Math.round(100 * now.done)}%` },
     ],
     handles: NAMES.map((name, k) => ({ name, at: (now) => now.modes[k], move: (now, x, y) => (now.modes[k] = [x, y]) })),
     draw(pen, now) {
@@ -93,7 +93,7 @@
     },
     say(now) {
       const { agreement, variety, first } = measured(now.found, now), plain = measured(now.plain, now);
-      const percent = (share) => `${Math.round(100 * share)} %`;
+      const percent = (share) => `${Math.round(100 * share)}%`;
       return `w = ${now.weight.toFixed(1)}: agreement ${percent(agreement)}, variety ${variety.toFixed(2)}, ${percent(first)} at mode 1. ` +
         `At w = 1: ${percent(plain.agreement)}, ${plain.variety.toFixed(2)}, ${percent(plain.first)}.`;
     },

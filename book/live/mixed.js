@@ -55,7 +55,7 @@
     start: fresh,
     sliders: [
       { key: "who", name: "who may answer", min: 0, max: 3, step: 1, shown: (now) => WHO[now.who] },
-      { key: "share", name: "share posted", min: 0, max: 1, step: 0.01, get: lot, set: post, shown: (now) => `${Math.round(100 * lot(now))} %` },
+      { key: "share", name: "share posted", min: 0, max: 1, step: 0.01, get: lot, set: post, shown: (now) => `${Math.round(100 * lot(now))}%` },
     ],
     handles: [
       { name: "The share that is posted", at: (now) => [lot(now), 0.43], move: post },
@@ -86,9 +86,9 @@
     say(now) {
       const A = matrix(now), { columns } = allowed(now.who), { value, x, y } = solve(A, now.who), two = (at) => at.toFixed(2);
       const share = lot(now), best = Math.max(...columns.map((j) => paid(A, share, j)));
-      const lots = NAMES.map(([, name], j) => [name, Math.round(100 * y[j])]).filter(([, part]) => part).map(([name, part]) => `${name} ${part} %`);
-      return `If ${Math.round(100 * share)} % are posted, the best detector against that has AUC ${two(best)}; the value of the game (ring) is ${two(value)}, ` +
-        `at ${Math.round(100 * x[1])} %. The detector's mixed strategy (dashed): ${lots.join(", ")}. Value if neither may answer ${two(solve(A, 0).value)}, ` +
+      const lots = NAMES.map(([, name], j) => [name, Math.round(100 * y[j])]).filter(([, part]) => part).map(([name, part]) => `${name} ${part}%`);
+      return `If ${Math.round(100 * share)}% are posted, the best detector against that has AUC ${two(best)}; the value of the game (ring) is ${two(value)}, ` +
+        `at ${Math.round(100 * x[1])}%. The detector's mixed strategy (dashed): ${lots.join(", ")}. Value if neither may answer ${two(solve(A, 0).value)}, ` +
         `if only the forger may ${two(solve(A, 1).value)}, only the detector ${two(solve(A, 2).value)}, both ${two(solve(A, 3).value)}.`;
     },
   });

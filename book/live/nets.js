@@ -205,7 +205,7 @@
 
     const told = () =>
       now.at < now.times.length
-        ? `Pass ${now.at} of ${now.times.length}, step t = ${now.times[now.at]}: ${Math.round(100 * Math.sqrt(bars[now.times[now.at]]))} % of the amplitude is picture.`
+        ? `Pass ${now.at} of ${now.times.length}, step t = ${now.times[now.at]}: ${Math.round(100 * Math.sqrt(bars[now.times[now.at]]))}% of the amplitude is picture.`
         : `Finished after ${now.times.length} passes from noise number ${now.seed}.`;
 
     const once = alone(say);

@@ -117,6 +117,7 @@ def _number(notebook, number: int, known: set[str]) -> None:
     }
     records = [record(output) for cell in notebook.cells for output in cell.get("outputs", [])]
     values = {about["id"]: about["value"] for about in records if about.get("type") == "value"}
+    own_equation = re.compile(rf"\bEq\. \({number}\.(\d+)\)")  # another number is that of a work's equation
     count = 0
 
     def tagged(found):
@@ -128,6 +129,7 @@ def _number(notebook, number: int, known: set[str]) -> None:
         text = numbers.REFERENCE.sub(
             lambda found: f'<a class="kit-ref" href="#{found[1]}">{told.get(found[1], "?")}</a>', text
         )
+        text = own_equation.sub(rf'<a class="kit-ref" href="#equation-eq-{number}-\1">Eq. ({number}.\1)</a>', text)
         return margin.placed(text, known)
 
     for cell in notebook.cells:

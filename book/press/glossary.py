@@ -18,13 +18,17 @@ PAGE = "book/glossary"
 
 @dataclass(frozen=True)
 class Term:
-    """A word with its meaning; `also` are its other spellings, `exact` whether capitals matter."""
+    """A word with its meaning; `also` are its other spellings, `exact` whether capitals matter.
+
+    `only` are the chapters that use it in this meaning, where others use it in another; no other page links it then.
+    """
 
     term: str
     text: str
     also: tuple[str, ...] = ()
     exact: bool = False
     chapter: str | None = None
+    only: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -52,7 +56,14 @@ def load(file: Path = FILE) -> tuple[tuple[Term, ...], tuple[Symbol, ...]]:
     """
     about = yaml.safe_load(file.read_text(encoding="utf-8"))
     terms = tuple(
-        Term(row["term"], row["text"], tuple(row.get("also", ())), row.get("as") == "exact", row.get("in"))
+        Term(
+            row["term"],
+            row["text"],
+            tuple(row.get("also", ())),
+            row.get("as") == "exact",
+            row.get("in"),
+            tuple(row.get("only", ())),
+        )
         for row in about["terms"]
     )
     symbols = tuple(Symbol(**row) for row in about["symbols"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from press import margin
+from press import margin, typeset
 
 REPAIRS: tuple[tuple[str, re.Pattern, str], ...] = (
     (
@@ -121,7 +121,7 @@ def quickened(html: str) -> str:
 
 
 def mend_page(html: str, nights: frozenset[str] = frozenset()) -> str:
-    """Return one page with every repair of :data:`REPAIRS` made, marks set, figures in both lights, scripts last."""
+    """One page with every repair of :data:`REPAIRS`, marks and numbers set, figures in both lights, scripts last."""
     for _, pattern, replacement in REPAIRS:
         html = pattern.sub(replacement, html)
 
@@ -136,7 +136,7 @@ def mend_page(html: str, nights: frozenset[str] = frozenset()) -> str:
         )
         return found[1] + day + night.replace("<img", '<img loading="lazy"', 1)
 
-    return quickened(margin.opened(FIGURE.sub(both, html)))
+    return quickened(typeset.page(margin.opened(FIGURE.sub(both, html))))
 
 
 def lighten(site: Path) -> None:

@@ -10,7 +10,15 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from press import glossary
 
 # Pages of rows, names and listed works: words there are data, not running text.
-LEFT_ALONE = ("book/glossary", "book/ledger", "book/atlas", "book/references", "book/health", "book/kit", "book/certificate")
+LEFT_ALONE = (
+    "book/glossary",
+    "book/ledger",
+    "book/atlas",
+    "book/references",
+    "book/health",
+    "book/kit",
+    "book/certificate",
+)
 # What is no running text, and what is a link already.
 CLOSED = (
     nodes.reference,
@@ -40,15 +48,15 @@ class FirstUse(SphinxPostTransform):
         if docname in LEFT_ALONE or docname.startswith("book/work-") or glossary.PAGE not in self.env.found_docs:
             return
         place = self.app.builder.get_relative_uri(docname, glossary.PAGE)
-        link(self.document, place)
+        link(self.document, place, docname)
 
 
-def link(document: nodes.document, place: str) -> list[str]:
-    """Turn the first use of each word in the running text into a link below `place`; returns their ids."""
+def link(document: nodes.document, place: str, page: str = "") -> list[str]:
+    """Turn the first use of each word in the running text of `page` into a link below `place`; returns their ids."""
     seen: list[str] = []
     for text in list(document.findall(nodes.Text)):
         if not any(_closed(parent) for parent in _above(text)):
-            _link(text, place, seen)
+            _link(text, place, seen, page)
     return seen
 
 
@@ -66,10 +74,10 @@ def _above(node: nodes.Node):
             yield node
 
 
-def _link(text: nodes.Text, place: str, seen: list[str]) -> None:
+def _link(text: nodes.Text, place: str, seen: list[str], page: str) -> None:
     source, parts, done = text.astext(), [], 0
     for start, end, term in glossary.find(source):
-        if term.id in seen:
+        if term.id in seen or term.only and not page.startswith(tuple(f"notebooks/{two}_" for two in term.only)):
             continue
         seen.append(term.id)
         link = nodes.reference("", source[start:end], internal=True, refuri=f"{place}#{term.id}", classes=["book-term"])

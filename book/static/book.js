@@ -90,6 +90,32 @@
     document.body.append(nothing);
   }
 
+  // The theme marks the section that is read when its head passes the upper third of the screen; a jump passes none.
+  function followPlace() {
+    const places = [...document.querySelectorAll("#pst-page-toc-nav a[href^='#']")].flatMap((link) => {
+      const part = document.getElementById(decodeURIComponent(link.hash.slice(1)));
+      return part ? [[link, part.querySelector(":is(h1, h2, h3, h4, h5, h6)") || part]] : [];
+    });
+    if (!places.length) return;
+    const top = ([, head]) => head.getBoundingClientRect().top;
+    function follow() {
+      const marked = places.find(([link]) => link.classList.contains("active"));
+      if (marked && top(marked) > 0 && top(marked) < innerHeight) return;
+      const here = places.filter((place) => top(place) < innerHeight / 3).pop();
+      for (const [link] of places) {
+        link.classList.toggle("active", here && link === here[0]);
+        link.toggleAttribute("aria-current", false);
+      }
+      document.querySelectorAll("#pst-page-toc-nav li").forEach((item) => item.classList.toggle("active", item.contains(here && here[0])));
+      if (here) here[0].setAttribute("aria-current", "true");
+    }
+    let due = 0;
+    window.addEventListener("scroll", () => {
+      clearTimeout(due);
+      due = setTimeout(follow, 150);
+    }, { passive: true });
+  }
+
   // Whoever follows a link to a mark wants to read it, and paper cannot be clicked.
   function openTarget() {
     const mark = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
@@ -104,6 +130,7 @@
     bridgeMathJax();
     openTarget();
     standIn();
+    followPlace();
     const article = document.querySelector("article, main") || document.body;
     let due = false;
     new MutationObserver(() => {

@@ -47,7 +47,7 @@
       const text = item.querySelector(":scope > p") || item;
       return [text.querySelector("strong").textContent, text];
     }));
-    const spoken = (value) => three(value) + (unit && (unit === "%" ? "\u00a0%" : `\u00a0${unit}`)), id = `kit-number-${place}`;
+    const spoken = (value) => three(value) + (unit && (unit === "%" ? "%" : `\u00a0${unit}`)), id = `kit-number-${place}`;
     const field = make("input", { type: "text", inputMode: "decimal", id, autocomplete: "off" });
     const slider = make("input", { type: "range", min: low, max: high, step: (high - low) / 200, value: (low + high) / 2 });
     slider.setAttribute("aria-label", "The same with a slider" + (unit && `, in ${unit}`));

@@ -8,7 +8,7 @@ import re
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
-from press import decorate, margin, mend, opening
+from press import decorate, margin, mend, opening, typeset
 
 from deepfake_kit.notebook import marks
 from deepfake_kit.notebook.page import METADATA_KEY
@@ -95,6 +95,43 @@ def test_a_number_that_a_run_says_is_not_broken_at_its_exponent():
     notebook.cells[-2].outputs = [said("It moves by 3e-07, well-known.\n\n- a 1\n- b 2\n- c 3")]
     words = "".join(cell.source for cell in decorate.decorated(notebook, 7, name="07_x").cells)
     assert "3e-\u206007, well-known" in words
+
+
+def test_an_equation_of_the_chapter_is_a_link_and_a_work_s_is_none():
+    text = "\n".join(cell.source for cell in dressed(text="By Eq. (7.1) it does, as Eq. (2.1) of the thesis says."))
+    assert 'By <a class="kit-ref" href="#equation-eq-7-1">Eq. (7.1)</a> it does, as Eq. (2.1) of' in text
+
+
+ROW = "<tr><th></th><th>AUC</th></tr>", "<tr><th>editor</th><th></th></tr>"
+SET = {
+    "<td>-0.05</td><td>-</td><td>6.05 · 10<sup>−5</sup></td>": "<td>−0.05</td><td>–</td><td>6.05·10<sup>−5</sup></td>",
+    "by 3e-\u206007 (-1.0e+00 to 5 %),\n95\n% of": "by 3·10⁻⁷ (−1.0 to 5%),\n95% of",
+    "<td>1.08 · 10<sup>3</sup></td>": "<td>1080</td>",
+    "35 ± 179 of 4 x 4": "35\u00a0±\u00a0179 of 4\u00a0×\u00a04",
+    f"<thead>{ROW[0]} {ROW[1]}</thead>": "<thead><tr><th>editor</th><th>AUC</th></tr></thead>",
+}
+LEFT = (
+    "2026-11-30, 3-5, x-1, e-3, in % of",
+    "<code>1e-5 - 5 %</code><pre>-1e-07</pre><script>-1e-07 %</script>",
+    r'<span class="math">\(-1e-07 \cdot 5 %\)</span><img alt="-0.05 to 3e-07" width="5 %">',
+    f"<thead>{ROW[0]}{ROW[0]}</thead>",
+)
+
+
+def test_numbers_of_a_page_are_set_and_code_and_formulas_left_alone():
+    for text, expected in [*SET.items(), *((text, text) for text in LEFT)]:
+        page = typeset.page(f"-1 {'<p>'}<article>{text}</article>-1")
+        assert page == f"-1 <p><article>{expected}</article>-1" and typeset.page(page) == page, text
+    assert typeset.page("<p>-1e-07</p>") == "<p>-1e-07</p>", "what is no article"
+
+
+def test_what_changed_since_an_evening_is_told_once():
+    told = "<strong>After an evening</strong> ({} into the kept run; here, 5 seconds into this one; {})"
+    one, two = "changed since then: data, this chapter’s cells", "by the same code"
+    page = "<article>" + "".join(told.format("3 minutes", since) for since in (one, one, two)) + "</article>"
+    shorter = typeset.page(page)
+    assert shorter.count("(3 minutes into the kept run)") == 1 and shorter.count("; by the same code)") == 1
+    assert shorter.count(f'this one; {one}">') == 1 and typeset.page(shorter) == shorter
 
 
 def test_a_mark_that_no_run_made_stops_the_build():

@@ -63,6 +63,11 @@ def test_every_figure_and_table_is_a_tile_and_red_without_a_recorded_twin(monkey
     assert "Chapter 3 is not written yet." in tiles["hanyang-fig-3"].get_text()
     without = len(page.select(".atlas-none"))
     assert f"{len(tiles) - without} of {len(tiles)}" in page.select_one(".atlas-count").get_text()
+    about = {**result("figure", "loss-by-round")["records"][0], "number": "Fig. 6.2"}
+    page = BeautifulSoup(
+        atlas.tiles([{"chapter": "06_federated_diffusion", "data": [], "records": [about]}]), "html.parser"
+    )
+    assert page.find(id="atlas-ddtma-fig-3").select_one(".atlas-twins a").get_text() == "Fig. 6.2"
     for name, tile in tiles.items():
         assert tile.find("a", href=f"ledger.html#ledger-{name}"), name
         assert len(tile.select_one(".atlas-states").get_text()) > 20

@@ -107,6 +107,14 @@ def test_the_first_use_in_running_text_is_linked():
     assert links[0]["refuri"] == "glossary.html#term-gan"
 
 
+def test_a_word_with_two_meanings_is_linked_where_it_has_the_glossary_s():
+    text = "A federated round; the other way round."
+    linked = {page: terms.link(publish_doctree(text), "x", page) for page in ("notebooks/06_x", "notebooks/08_x", "")}
+    assert linked == {"notebooks/06_x": ["term-round"], "notebooks/08_x": [], "": []}
+    chapters = {symbol for row in glossary.load()[1] for symbol in row.means}
+    assert {two for term in glossary.load()[0] for two in term.only} <= chapters
+
+
 def test_every_spelling_finds_its_word():
     for word in glossary.load()[0]:
         for name in (word.term, *word.also):

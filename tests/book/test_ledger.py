@@ -72,7 +72,9 @@ def test_a_row_is_one_line_that_says_what_it_is_about(page):
         assert line.select_one(".led-verdict").get_text().replace(" ", "-") == row["data-verdict"]
     assert "First derivative of Eq. " in ledger.gist(claims.find("ddtma-eq-18"))
     assert ledger.gist(claims.find("ddtma-eq-1")) == "One forward noising step keeps …"
-    assert ledger.gist(claims.find("dadfi-fig-1")).startswith("The effect of the method")
+    assert ledger.gist(claims.find("dadfi-fig-1")) == "The effect of the method on faces of CASIA-FaceV5 …"
+    assert ledger.gist(claims.find("dadfi-eq-6")) == "Projected gradient step for model $i$"
+    assert page.find(id="ledger-dadfi-eq-6").summary.select_one(".led-title > span .math")
 
 
 def test_the_picture_has_a_tile_for_every_row(page):

@@ -306,9 +306,9 @@ def test_a_number_to_guess_says_how_far_off_it_is(chromium, axe, tmp_path):
     first, second = page.get_by_role("group", name="Before you look. How much?").all()
     said, field = first.get_by_role("status"), first.get_by_label("Your number, in %", exact=True)
     for typed, told, verdict in (
-        ("30", "Too high. You said 30 %, this run has 20 %: 9.96 points too high. There is little.", "wrong"),
-        ("7,5 %", "Too low. You said 7.5 %, this run has 20 %: 12.5 points too low. There is some.", "wrong"),
-        ("24.9", "Close. You said 24.9 %, this run has 20 %: 4.86 points too high. So it is.", "right"),
+        ("30", "Too high. You said 30%, this run has 20%: 9.96 points too high. There is little.", "wrong"),
+        ("7,5 %", "Too low. You said 7.5%, this run has 20%: 12.5 points too low. There is some.", "wrong"),
+        ("24.9", "Close. You said 24.9%, this run has 20%: 4.86 points too high. So it is.", "right"),
         ("101", "Type a number from 0 to 100.", "wrong"),
         ("many", "Type a number from 0 to 100.", "wrong"),
         ("", "Type a number from 0 to 100.", "wrong"),

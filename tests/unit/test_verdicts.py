@@ -77,7 +77,9 @@ def test_a_kept_run_is_the_stronger_evidence_and_is_named(monkeypatch):
     monkeypatch.setattr(claims, "load", lambda _: ({"short": "Demo", "year": 2026}, (decided,)))
     assert verdicts.problems(found) == []
     page = ledger.table(found)
-    assert "large; an evening's run, kept" in page and "1.04" in page and "kit-reproduced" in page and "tiny" not in page
+    assert (
+        "large; an evening's run, kept" in page and "1.04" in page and "kit-reproduced" in page and "tiny" not in page
+    )
     found[0]["kept"][0]["value"] = 2.0
     (problem,) = verdicts.problems(found)
     assert "computes 'contradicted' (2.0), the claims file approves 'reproduced'" in problem

@@ -49,10 +49,18 @@ def powers(text: str) -> str:
 
     Examples
     --------
-    >>> powers("here 2.33e-06, at most 1e+30")
-    'here 2.33·10⁻⁶, at most 1·10³⁰'
+    >>> powers("here 2.33e-06, at most 1e-09, by hand 0.0e+00")
+    'here 2.33·10⁻⁶, at most 10⁻⁹, by hand 0'
     """
-    return re.sub(r"(?<=\d)e([+-])0*(\d+)\b", lambda power: "·10" + f"{power[1]}{power[2]}".translate(RAISED), text)
+
+    def raised(found):
+        number, sign, power = found.groups()
+        if float(number) == 0 or power == "0":
+            return "0" if float(number) == 0 else number
+        ten = "10" + f"{sign}{power}".translate(RAISED)
+        return ten if float(number) == 1 else f"{number}·{ten}"
+
+    return re.sub(r"(?<![\w.])(\d+(?:\.\d+)?)e([+-])0*(\d+)\b", raised, text)
 
 
 def typeset(number: str) -> str:
