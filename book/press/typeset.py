@@ -1,4 +1,4 @@
-"""Numbers in the words of a rendered page as one writes them, and heads of tables that share one row.
+"""Numbers in the words of a rendered page as one writes them.
 
 A notebook's own text keeps what Python prints, ``3e-07`` or ``-0.05``; the page says 3·10⁻⁷ and −0.05. Code, formulas
 and attributes are left alone. Doing it again changes nothing.
@@ -19,9 +19,6 @@ APART = re.compile(
 )
 MINUS = re.compile(r"(?<![\w.\])}&;/#\u2060·−–-])-\u2060?(?=\d)")
 TENS = re.compile(r"(?<![\w.])([\d.]+) · 10<sup>(\d)</sup>")  # of a table's cell
-HEADS = re.compile(r"<thead>\s*<tr[^>]*>(?P<one>.*?)</tr>\s*<tr[^>]*>(?P<two>.*?)</tr>\s*</thead>", re.DOTALL)
-CELL = re.compile(r"<th[^>]*>.*?</th>", re.DOTALL)
-EMPTY = re.compile(r"<th[^>]*>\s*</th>")
 EVENING = re.compile(
     r"<strong>After an evening</strong> \((?P<long>(?P<when>[^();]* into the kept run); [^();]*; (?P<since>[^()]*))\)"
 )
@@ -39,15 +36,6 @@ def words(text: str) -> str:
     text = re.sub(r"(?<=\d)\s+%(?!\w)", "%", MINUS.sub("−", text))
     text = re.sub(r"(?<=\d) x (?=\d)", "\u00a0×\u00a0", text)
     return re.sub(r"(?<=\d) ± (?=\d)", "\u00a0±\u00a0", re.sub(r"(?<=\d) · 10$", "·10", text))
-
-
-def heads(table: re.Match) -> str:
-    """One row of heads in place of two, where each column has a word in one of them alone."""
-    one, two = (CELL.findall(table[name]) for name in ("one", "two"))
-    if len(one) != len(two) or not all(EMPTY.fullmatch(a) or EMPTY.fullmatch(b) for a, b in zip(one, two, strict=True)):
-        return table[0]
-    row = "".join(b if EMPTY.fullmatch(a) else a for a, b in zip(one, two, strict=True))
-    return f"<thead><tr>{row}</tr></thead>"
 
 
 def plain(power: re.Match) -> str:
@@ -69,11 +57,11 @@ def evenings(html: str) -> str:
 
 
 def page(html: str) -> str:
-    """A rendered page with its article's words and tables set."""
+    """A rendered page with its article's words set."""
     found = ARTICLE.search(html)
     if not found:
         return html
-    parts = APART.split(evenings(HEADS.sub(heads, TENS.sub(plain, found[0]))))
+    parts = APART.split(evenings(TENS.sub(plain, found[0])))
     # Each cut leaves words, what stands apart, and the name of its tag.
     article = "".join(words(text) + (apart or "") for text, apart in zip(parts[::3], [*parts[1::3], ""], strict=True))
     return html[: found.start()] + re.sub(r"(<td[^>]*>)-(</td>)", r"\1–\2", article) + html[found.end() :]
