@@ -61,9 +61,11 @@ def preview(tag: Tag, page: str) -> str | None:
         return f'<div class="math notranslate nohighlight">{_formula(tag)}</div>'
     if "citation" in (tag.get("class") or ()):
         return f"<p>{_words(tag.find('p') or tag)}</p>"
-    if caption := tag.find("caption") or tag.select_one(".kit-caption"):
-        return f"<p>{_words(caption)}</p>"
-    return None
+    caption = tag.find("caption") or tag.select_one(".kit-caption")
+    if caption is None and (cell := tag.find_parent(class_="cell_output")):  # of a table or a slider: below it
+        caption = tag.find_next(class_="kit-caption")
+        caption = caption if caption and cell in caption.parents else None
+    return f"<p>{_words(caption)}</p>" if caption else None
 
 
 def _copy(tag: Tag) -> Tag:

@@ -52,7 +52,9 @@
     } else if (target.matches(".citation")) {
       content.append(words(target.querySelector("p") || target));
     } else {
-      const caption = target.querySelector("caption, .kit-caption");
+      const beside = target.closest(".cell_output") || target;
+      const follows = (one) => target.compareDocumentPosition(one) & Node.DOCUMENT_POSITION_FOLLOWING;
+      const caption = [...beside.querySelectorAll("caption, .kit-caption")].find(follows);
       if (!caption) return null;
       content.append(words(caption));
     }
@@ -152,12 +154,16 @@
   window.addEventListener("scroll", hide, { passive: true });
 
   // A search marks its words, also in folded parts: unfold the first that is hidden, and go there if none is to be seen.
+  // The stub of an exercise is hidden where its editor stands: that is the place to go to.
   function unfold() {
     const marks = [...document.querySelectorAll(".bd-article span.highlighted")];
     if (!marks.length || location.hash) return;
-    const first = marks.find((mark) => mark.closest("details:not([open])"));
-    const plain = marks.some((mark) => !mark.closest("details:not([open])") && !mark.closest("h1"));
-    if (!first || plain) return;
+    const folded = (mark) => mark.closest("details:not([open])");
+    if (marks.some((mark) => !folded(mark) && mark.getClientRects().length && !mark.closest("h1"))) return;
+    const edited = marks.map((mark) => !folded(mark) && mark.closest(".cell")).find(Boolean);
+    if (edited) return edited.scrollIntoView({ block: "center" });
+    const first = marks.find(folded);
+    if (!first) return;
     for (let fold = first.closest("details:not([open])"); fold; fold = first.closest("details:not([open])")) fold.open = true;
     first.scrollIntoView({ block: "center" });
   }

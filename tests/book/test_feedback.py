@@ -1,4 +1,4 @@
-"""Edit and report, where a repository is known; what a search finds in folded parts."""
+"""Edit and report, where a repository is known; what a search finds in folded parts; where in a page the reader is."""
 
 from __future__ import annotations
 
@@ -93,9 +93,36 @@ def test_what_a_search_found_in_a_folded_part_is_unfolded(site, chromium):
         page.wait_for_selector("details[open]", timeout=3000)
         assert page.locator("#in").is_visible()
         path = site / "book/ledger.html"
-        path.write_text(path.read_text().replace('class="highlighted"', 'class="other"'))
+        stub = (
+            '<p style="height: 3000px"></p><div class="cell"><pre hidden><span class="highlighted">a</span></pre></div>'
+        )
+        text = path.read_text()
+        path.write_text(text.replace("</article>", stub + "</article>"))
+        page.reload()  # its words stand in the editor that took the stub's place, and in the solution
+        page.wait_for_function("scrollY > 1000", timeout=3000)
+        assert not page.locator("#in").is_visible(), "an exercise that was looked for opens its solution"
+        path.write_text(text.replace('class="highlighted"', 'class="other"'))
         page.reload()
         page.wait_for_timeout(400)
         assert not page.locator("#in").is_visible(), "it opens without anything to show"
+    finally:
+        page.context.close()
+
+
+def test_the_contents_mark_the_section_that_a_jump_leads_to(tmp_path, chromium):
+    parts = "".join(f'<section id="s{k}"><h2>S{k}</h2><p style="height: 4000px"></p></section>' for k in range(5))
+    links = "".join(f'<li><a href="#s{k}">S{k}</a></li>' for k in range(5))
+    script = (STATIC / "book.js").read_text(encoding="utf-8")
+    (tmp_path / "page.html").write_text(
+        f"<!doctype html><html lang=en><meta charset=utf-8><nav id=pst-page-toc-nav><ul>{links}</ul></nav>"
+        f"<main><article class=bd-article>{parts}</article></main><script>{script}</script>"
+    )
+    page = browser.new_page(chromium)
+    marked = "[...document.querySelectorAll('nav .active, nav [aria-current=true]')].map(x => x.textContent).join()"
+    try:
+        page.goto((tmp_path / "page.html").as_uri())
+        for top, name in ((9000, "S2"), (17000, "S4"), (5000, "S1")):
+            page.evaluate(f"scrollTo(0, {top})")
+            page.wait_for_function(f"{marked} === '{name},{name}'", timeout=3000)
     finally:
         page.context.close()

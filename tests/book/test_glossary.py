@@ -125,9 +125,13 @@ def test_every_spelling_finds_its_word():
 SITE = {
     "notebooks/02_demo.html": '<p><a class="book-term" href="../book/glossary.html#term-gan">GAN</a>, '
     '<a href="#eq">(1)</a>, <a href="../book/references.html#good">Good</a>, <a href="01_other.html#fig-01-a">Fig.</a>'
+    ', <a href="#tab">Table</a>, <a href="01_other.html#tab-01-b">another</a></p><div class="cell_output"><div><div '
+    'class="kit-scroll" id="tab"></div></div><div><p class="kit-caption">Ten rows.</p></div></div><p>'
     '</p><div class="math notranslate nohighlight" id="eq"><span class="eqno">(1)</span>\\[a=b\\]</div>',
     "notebooks/01_other.html": '<figure id="fig-01-a"><img src="../_images/a.png" alt="x"><figcaption><p>It <i>falls'
-    '</i>.<a class="headerlink" href="#fig-01-a">#</a></p></figcaption></figure>',
+    '</i>.<a class="headerlink" href="#fig-01-a">#</a></p></figcaption></figure><div class="cell_output"><div '
+    'id="tab-01-b"></div><p class="kit-caption">Two rows.</p></div><div class="cell_output"><div '
+    'id="tab-01-c"></div></div>',
     "book/glossary.html": '<dl><dt id="term-gan">GAN</dt><dd>Two networks. <a href="../notebooks/01_other.html">'
     "chapter 1</a></dd></dl>",
     "book/references.html": '<div class="citation" id="good"><span>[1]</span><p>A. Good. <em>T</em>.</p></div>',
@@ -156,6 +160,7 @@ def test_a_link_to_another_page_has_its_preview(site):
         "book/glossary.html#term-gan": "<p><b>GAN</b> Two networks.</p>",
         "book/references.html#good": "<p>A. Good. <em>T</em>.</p>",
         "notebooks/01_other.html#fig-01-a": '<img src="_images/a.png" alt=""><p>It <i>falls</i>.</p>',
+        "notebooks/01_other.html#tab-01-b": "<p>Two rows.</p>",
     }
 
 
@@ -165,7 +170,7 @@ def test_previews_are_shown_by_keyboard_and_pointer_from_the_disk(site, chromium
     try:
         page.goto((site / "notebooks/02_demo.html").as_uri())
         box = page.locator("#kit-preview")
-        for expected in ("Two networks", "a=b", "A. Good", "It falls"):
+        for expected in ("Two networks", "a=b", "A. Good", "It falls", "Ten rows", "Two rows"):
             page.keyboard.press("Tab")
             page.wait_for_function(
                 "words => (document.getElementById('kit-preview') || document.body).textContent.includes(words)"
@@ -174,7 +179,8 @@ def test_previews_are_shown_by_keyboard_and_pointer_from_the_disk(site, chromium
                 timeout=5000,
             )
             assert box.is_visible() and box.get_attribute("role") == "tooltip"
-        assert page.evaluate("document.querySelector('#kit-preview img').src").endswith("/_images/a.png")
+            if expected == "It falls":
+                assert page.evaluate("document.querySelector('#kit-preview img').src").endswith("/_images/a.png")
         page.keyboard.press("Escape")
         assert not box.is_visible() and page.locator("[aria-describedby]").count() == 0
         page.locator("a.book-term").hover()
