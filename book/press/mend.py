@@ -70,6 +70,11 @@ REPAIRS: tuple[tuple[str, re.Pattern, str], ...] = (
         r"\1the numbers of this chapter move with another seed \2<code>\3</code>.</p>",
     ),
     (
+        "an interval in a table's cell takes two lines where it would fit on one",
+        re.compile(r"(<td>[^<]*\d) to (?=[+\u2212-]?\d)"),
+        "\\1\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}",
+    ),
+    (
         "a line may end between a formula and its comma",
         re.compile(
             r'(?<!kit-whole">)(?<!kit-whole">\()(\(?<span class="math notranslate nohighlight">[^<]*</span>[,.;:!?)’]+)'

@@ -549,6 +549,12 @@ def test_a_table_with_rows_of_two_names_has_one_head():
         assert mend.mend_page(other) == other
 
 
+def test_an_interval_in_a_cell_stays_on_one_line():
+    mended = mend.mend_page("<td>0.17 (-0.11 to +0.26)</td><td>from 1 to go</td><p>0.1 to 0.2</p>")
+    assert mended == "<td>0.17 (-0.11\u00a0to\u00a0+0.26)</td><td>from 1 to go</td><p>0.1 to 0.2</p>"
+    assert mend.mend_page(mended) == mended
+
+
 def test_a_run_without_bands_is_not_called_by_its_file():
     said = "<p>How far the numbers of 02_diffusion_math move with the seed was not measured at profile book.</p>"
     mended = mend.mend_page(said)
