@@ -48,8 +48,9 @@ def evenings(html: str) -> str:
     told: list[str] = []
 
     def shorter(found):
-        if found["since"] not in told:
-            told.append(found["since"])
+        since = found["since"].replace("’", "'").replace("&#x27;", "'")
+        if since not in told:
+            told.append(since)
             return found[0]
         return f'<strong title="{found["long"]}">After an evening</strong> ({found["when"]})'
 

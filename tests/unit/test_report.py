@@ -73,10 +73,10 @@ def test_numbers_stand_under_their_own_names(one):
     one(verdict="reproduced", expected=0.5, evidence="small", size="3 devices")
     text = report.article("demo", result(value=0.25, interval=[0.2, 0.3]))
     assert "0.5 if the statement held, here 0.25 [0.2 to 0.3]; replicated small (3 devices)" in text
-    assert "in the paper" not in text and "- 3 devices: Eq. (1)" in text
+    assert "printed" not in text and "- 3 devices: Eq. (1)" in text
     assert "To try." in text and "- Which seed?" in text and "What was hard" not in text
     one(verdict="reproduced", printed=0.5)
-    assert "0.5 in the paper" in report.article("demo")
+    assert "0.5 printed" in report.article("demo")
 
 
 def test_an_undecided_row_stands_once_and_says_why(one):
