@@ -186,7 +186,7 @@ def test_a_kept_run_stands_on_the_page_and_its_network_is_measured_by_each_build
     assert done.returncode == 0, done.stdout + done.stderr
     text = page(book, "91_demo")
     assert text.count("After an evening") == 2 and 'id="kept-91-figure-line"' in text and "same code" in text
-    assert "How far the numbers of 91_demo move with the seed was not measured" in text
+    assert "How far the numbers of this chapter move with another seed was not measured" in text
 
     content = (place / "net.safetensors").read_bytes()
     (place / "net.safetensors").write_bytes(content[:-2] + b"\x00\x00")  # another weight
