@@ -242,6 +242,7 @@ def test_what_is_kept_is_small_and_tells_nothing_of_the_machine():
             if record["type"] == "network":
                 content = (path.parent / record["file"]).read_bytes()
                 assert hashlib.sha256(content).hexdigest() == record["sha256"]
+                assert isinstance(found.get(record["id"]), dict), f"{path}: {record['id']} is another record's id too"
 
 
 def test_a_run_says_how_it_lies_to_the_books(opened, tmp_path, monkeypatch):
