@@ -152,7 +152,7 @@ class LongWork(Opened):
         """
         if not self.long or self.seed != self.long.about["seed"] or any(row["stand_in"] for row in self.data):
             return None
-        again = float(measure(self.kept(name)))
+        again = float(measure(self.long.get(name, "network")))  # a figure may have the same id
         how = f"{number.replace('_', ' ')} of the kept network, measured anew, against the kept number"
         self.verify(f"kept-{name}", again - self.kept(number), band, how)
         return again

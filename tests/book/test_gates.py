@@ -43,6 +43,7 @@ INDEX = """<!DOCTYPE html><html lang="en"><head><title>Home</title></head><body>
 </article></main></body></html>"""
 RESULT = {
     "chapter": "02_demo",
+    "profile": "book",
     "status": "passed",
     "records": [
         {
@@ -374,6 +375,11 @@ def write_page(folder: Path, body: str) -> None:
         '<!DOCTYPE html><html lang="en"><head><title>Page</title><meta name="viewport" content="width=device-width">'
         f'<link rel="icon" href="data:,"></head><body style="margin:0"><main><h1>Page</h1>{body}</main></body></html>'
     )
+
+
+def test_toy_sizes_need_not_measure_a_kept_network_again(book):
+    book.results[0].update(kept_networks=["unet"], data=[], profile="smoke")
+    assert gates.kept_networks_are_measured_again(book.results) == []
 
 
 def test_sound_page_passes_in_the_browser(chromium, axe, tmp_path):

@@ -191,7 +191,8 @@ def test_a_table_is_kept_whole_beside_a_figure_of_the_same_name(opened, tmp_path
 def test_a_wrong_kept_network_stops_the_run(opened, tmp_path):
     from safetensors.torch import save_file
 
-    leave(tmp_path, [{"type": "value", "id": "error", "value": 0.5}, {"type": "network", "id": "net", "file": "n.st"}])
+    records = [{"type": "value", "id": "error", "value": 0.5}, {"type": "network", "id": "net", "file": "n.st"}]
+    leave(tmp_path, [{"type": "figure", "id": "net", "alt": "", "caption": "", "file": "n.st"}, *records])
     file = tmp_path / "results" / "long" / CHAPTER / "n.st"
     found = opened("smoke")
     save_file({"w": torch.tensor([0.5004]).half()}, file)
