@@ -40,7 +40,8 @@ def words(text: str) -> str:
 
 def plain(power: re.Match) -> str:
     """A short number in full: 1.2 · 10² is 120."""
-    return f"{float(power[1]) * 10 ** int(power[2]):.0f}" if int(power[2]) <= 5 else power[0]
+    x = float(power[1]) * 10 ** int(power[2])
+    return power[0] if int(power[2]) > 5 else f"{x:,.0f}" if x >= 10_000 else f"{x:.0f}"
 
 
 def evenings(html: str) -> str:

@@ -61,6 +61,7 @@ def table(df, anchor: str, label: str, digits: int) -> str:
         classes="kit-table", border=0, float_format=lambda x: printed(x, digits), na_rep="–", escape=False
     )
     body = re.sub(rf"(<th[^>]*>)({'|'.join(NAMED)})\b", lambda key: key[1] + NAMED[key[2]], body)
+    body = re.sub(r"(?<=<t[dh]>)-?[1-9]\d{4,}(?=</t)", lambda count: f"{int(count[0]):,}", body)
     return (
         f'<div class="kit-scroll" id="{anchor}" tabindex="0" role="region" '
         f'aria-label="{html.escape(label, quote=True)}">{inline(body, r"[^$<>]")}</div>'

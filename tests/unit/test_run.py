@@ -266,6 +266,16 @@ def test_the_name_of_a_tables_index_stands_in_the_corner_and_not_in_a_row_of_its
     assert frame.index.name == "device"
 
 
+def test_large_counts_have_their_thousands_apart_and_names_made_of_digits_stay(shown):
+    opened, outputs = shown
+    frame = pd.DataFrame({"gas": [81002, 2024], "hash": ["0123456789", "x81002"]}, index=pd.Index([10000000, -12345]))
+    (data, record), *_ = outputs(lambda: opened.table("counts", frame, caption="c"))
+    for written in ("<td>81,002</td>", "<td>2024</td>", "<td>0123456789</td>", "x81002", "<th>10,000,000</th>"):
+        assert written in data["text/html"]
+    assert "<th>-12,345</th>" in data["text/html"]
+    assert record["deepfake_kit"]["cells"]["data"][0] == [81002, "0123456789"]
+
+
 def test_two_prices_in_a_table_are_no_formula(shown):
     opened, outputs = shown
     frame = pd.DataFrame({"price": ["$3", "$4"], "symbol": ["$x_1$", "$x_2$"]})
