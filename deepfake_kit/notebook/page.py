@@ -69,9 +69,9 @@ class Page:
         then, now = self.long.record(id, kind), self.records[-1]["seconds"]
         changed = sorted({name.partition(".")[0] for name in self.long.changed()})
         changed += ["this chapter's cells"] * (then.get("source", then.get("cells")) != self._cells_digest())
-        since = f"changed since then: {', '.join(changed)}" if changed else "by the same code"
-        minutes = f"{then['seconds'] / 60:.0f} minutes" if then["seconds"] > 99 else f"{then['seconds']:.0f} seconds"
-        return f"{minutes} into the kept run; here, {now:.0f} seconds into this one; {since}"
+        since = f"code changed since: {', '.join(changed)}" if changed else "by the same code"
+        took, takes = (f"{x / 60:.0f} minutes" if x > 99 else f"{x:.0f} seconds" for x in (then["seconds"], now))
+        return f"from a longer run; {took} to this point, here {takes}; {since}"
 
     def _cells_digest(self) -> str:
         return hashlib.sha256("\n".join(self._cells()).encode()).hexdigest()[:12]

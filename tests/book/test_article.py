@@ -123,13 +123,13 @@ def test_numbers_of_a_page_are_set_and_code_and_formulas_left_alone():
 
 
 def test_what_changed_since_an_evening_is_told_once():
-    told = "<strong>After an evening</strong> ({} into the kept run; here, 5 seconds into this one; {})"
-    one, two = "changed since then: data, this chapter’s cells", "by the same code"
+    told = "<strong>After an evening</strong> (from a longer run; {} to this point, here 5 seconds; {})"
+    one, two = "code changed since: data, this chapter’s cells", "by the same code"
     told_of = (one.replace("’", "'"), one, two)
     page = "<article>" + "".join(told.format("3 minutes", since) for since in told_of) + "</article>"
     shorter = typeset.page(page)
-    assert shorter.count("(3 minutes into the kept run)") == 1 and shorter.count("; by the same code)") == 1
-    assert shorter.count(f'this one; {one}">') == 1 and typeset.page(shorter) == shorter
+    assert shorter.count("(3 minutes to this point, here 5 seconds)") == 1 and shorter.count("; by the same code)") == 1
+    assert shorter.count(f'5 seconds; {one}">') == 1 and typeset.page(shorter) == shorter
 
 
 def test_a_mark_that_no_run_made_stops_the_build():

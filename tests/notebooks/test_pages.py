@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from press import margin, numbers, opening
+from press.course.notebooks import exercises
 from press.opening import tags
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,6 +94,34 @@ def test_sections_are_numbered_up_to_those_that_end_the_chapter(path):
     assert told[: len(numbered)] == [str(k + 1) for k in range(len(numbered))] and len(numbered) > len(told) / 2
 
 
+WORDS = "None One Two Three Four Five Six Seven Eight Nine Ten Eleven Twelve".split()
+ENDS = ["What you have seen", "Exercises", "Sources"]
+PROMPT = re.compile(r"^\*\*Exercise (?P<number>\d+\.\d+)\*\* \((?P<minutes>\d+) minutes\)\. \S", re.MULTILINE)
+BREAK = re.compile(r"^(?:#+ .*|\*\*)Break it.*", re.MULTILINE | re.IGNORECASE)
+
+
+def ends_otherwise(notebook) -> list[str]:
+    """Where a chapter's end has another shape than that of all chapters, in words."""
+    wrong = [] if headings(notebook)[-3:] == ENDS else [f"it does not end with {ENDS}"]
+    text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    asked = [exercise.number for exercise in exercises(notebook)]
+    found = [(one["number"], int(one["minutes"])) for one in PROMPT.finditer(text)]
+    wrong += [] if [number for number, _ in found] == asked else ["a prompt is not **Exercise N.k** (M minutes). ..."]
+    told = f"{WORDS[len(asked)]}, {sum(minutes for _, minutes in found)} minutes in all. `check` tells right"
+    wrong += [] if f"## Exercises\n\n{told}" in text else [f"below Exercises stands not: {told}"]
+    k = next(k for k, cell in enumerate(notebook.cells) if "found" in tags(cell))
+    before = [cell.source for cell in notebook.cells[:k] if cell.cell_type == "markdown"]
+    wrong += [] if before[-1] == f"## {ENDS[0]}" else ["the findings do not follow their heading"]
+    breaks = BREAK.findall(text)
+    wrong += [] if breaks else ["nothing to break"]
+    return wrong + [line for line in breaks if not re.match(r"## \d+\. Break it: |\*\*Break it[^*]*\.\*\* ", line)]
+
+
+@every
+def test_it_ends_as_every_chapter_does(path):
+    assert ends_otherwise(read(path)) == []
+
+
 def bare(notebook) -> list[str]:
     """The cells whose last line would print its number below them: a semicolon keeps it off the page."""
     code = {cell.id: cell.source for cell in notebook.cells if cell.cell_type == "code"}
@@ -147,9 +176,9 @@ def planted(tmp_path: Path, change) -> Path:
     return path
 
 
-def strip(cell: dict, text: str) -> None:
+def strip(cell: dict, text: str, other: str | None = None) -> None:
     assert text in cell["source"]
-    cell["source"] = cell["source"].replace(text, text.removeprefix("- "))
+    cell["source"] = cell["source"].replace(text, text.removeprefix("- ") if other is None else other)
 
 
 def cell_with(cells: list, text: str, tag: str = "") -> dict:
@@ -168,6 +197,21 @@ def cell_with(cells: list, text: str, tag: str = "") -> dict:
 )
 def test_an_opening_that_lacks_something_is_found(tmp_path, change, said):
     assert any(said in words for words in missing(read(planted(tmp_path, change))))
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("**Exercise 4.2** (10 minutes). ", "**4.2** (10 minutes). ", "a prompt is not"),
+        ("Exercise 4.2** (10 minutes). ", "Exercise 4.2** (15 minutes). ", "below Exercises stands not: Seven, 80"),
+        ("## Exercises\n\nSeven,", "## Exercises\n\nEight,", "below Exercises stands not: Seven, 75"),
+        ("## What you have seen", "## What we take along", "does not end with"),
+        ("## 8. Break it: ", "### Break it: ", "### Break it: the wrong"),
+    ],
+)
+def test_an_end_of_another_shape_is_found(tmp_path, right, wrong, said):
+    path = planted(tmp_path, lambda cells: strip(cell_with(cells, right), right, wrong))
+    assert any(said in words for words in ends_otherwise(read(path)))
 
 
 @pytest.mark.parametrize(

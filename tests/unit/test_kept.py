@@ -160,9 +160,9 @@ def test_a_page_shows_the_kept_result_beside_its_own(opened, tmp_path):
     assert any("After an evening" in text and "The error is 0.02." in text for text in texts)
     beside = [text for text in texts if 'class="kit-kept"' in text]
     assert len(beside) == 2 and ">7<" in beside[0] and alt in beside[1] and "Kept too." in beside[1]
-    assert all("50 minutes into the kept run" in text for text in beside)
+    assert all("50 minutes to this point" in text for text in beside)
     # one module of the two has changed since, and so has the chapter
-    assert all("changed since then: diffusion, this chapter" in text for text in beside)
+    assert all("code changed since: diffusion, this chapter" in text for text in beside)
     assert [r["id"] for r in found.records if r["type"] == "kept"] == ["table-t", "figure-f"]
     assert opened("long").kept("error") is None  # a kept run is not shown beside itself
     with capture_output():
