@@ -103,10 +103,10 @@
       if (marked && top(marked) > 0 && top(marked) < innerHeight) return;
       const here = places.filter((place) => top(place) < innerHeight / 3).pop();
       for (const [link] of places) {
-        link.classList.toggle("active", here && link === here[0]);
+        link.classList.toggle("active", Boolean(here) && link === here[0]);
         link.toggleAttribute("aria-current", false);
       }
-      document.querySelectorAll("#pst-page-toc-nav li").forEach((item) => item.classList.toggle("active", item.contains(here && here[0])));
+      document.querySelectorAll("#pst-page-toc-nav li").forEach((item) => item.classList.toggle("active", Boolean(here) && item.contains(here[0])));
       if (here) here[0].setAttribute("aria-current", "true");
     }
     let due = 0;
