@@ -115,7 +115,8 @@ def test_the_contents_mark_the_section_that_a_jump_leads_to(tmp_path, chromium):
     script = (STATIC / "book.js").read_text(encoding="utf-8")
     (tmp_path / "page.html").write_text(
         f"<!doctype html><html lang=en><meta charset=utf-8><nav id=pst-page-toc-nav><ul>{links}</ul></nav>"
-        f"<main><article class=bd-article><p style='height: 4000px'></p>{parts}</article></main><script>{script}</script>"
+        f"<main><article class=bd-article><p style='height: 4000px'></p>{parts}</article></main>"
+        f"<script>{script}</script>"
     )
     page = browser.new_page(chromium)
     marked = "[...document.querySelectorAll('nav .active, nav [aria-current=true]')].map(x => x.textContent).join()"
