@@ -48,3 +48,14 @@ def test_an_arrow_to_nowhere_and_an_unknown_option_are_named():
         diagram(BOXES, [("x", "F")])
     with pytest.raises(ValueError, match=r"got \['color'\]"):
         diagram(BOXES, [("x", "E", "", {"color": "red"})])
+
+
+def test_a_logarithmic_axis_is_read_as_plain_numbers():
+    style.use()
+    fig, ax = plt.subplots()
+    ax.semilogy([0, 1], [0.05, 0.6])
+    fig.canvas.draw()
+    shown = [words.get_text() for axis in (False, True) for words in ax.yaxis.get_ticklabels(minor=axis)]
+    plt.close(fig)
+    assert any("0.1" in text for text in shown) and any("0.2" in text for text in shown)
+    assert not any("times" in text or "10^" in text for text in shown), shown
