@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from deepfake_kit.notebook import settings
 from press import templates
+
+BENCH = Path(__file__).resolve().parents[2] / "results" / "bench.json"
 
 
 def table(results: list[dict]) -> str:
@@ -15,6 +20,14 @@ def table(results: list[dict]) -> str:
         slowest=max(results, key=lambda result: result["seconds"], default=None),
         machine=results[0]["environment"] if results else {},
     )
+
+
+def speed(results: list[dict]) -> str:
+    """The ratios that ``make bench`` measured and somebody kept, as raw HTML."""
+    kept = json.loads(BENCH.read_text(encoding="utf-8")) if BENCH.is_file() else None
+    if kept:
+        kept["met"] = sum(row["ratio"] <= row["aim"] for row in kept["rows"] if row["aim"] is not None)
+    return templates.render("bench.html", kept=kept)
 
 
 def _sets(result: dict) -> dict[str, list[str]]:

@@ -1,15 +1,18 @@
 """What the benchmarks share: time two ways by turns, tell their ratio with its spread, leave a report.
 
-``python tests/bench/ratios.py FOLDER`` writes all reports of a folder as one table, ``bench.md``.
+``python tests/bench/ratios.py FOLDER`` writes all reports of a folder as one table, ``bench.md``; with ``--keep`` also
+into ``results/bench.json``, which the book's page of health shows.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import platform
-import sys
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -56,18 +59,37 @@ def write(out: Path | None, name: str, rows: list[dict], **more) -> None:
         (out / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
-def table(folder: Path) -> str:
-    """The rows of all reports in a folder, in Markdown."""
+def reports(folder: Path) -> list[dict]:
+    """The rows of all reports in a folder."""
+    found = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("bench_*.json")))
+    return [row for report in found for row in report["rows"]]
+
+
+def table(rows: list[dict]) -> str:
+    """Rows as a table in Markdown."""
     lines = ["| work | against | ratio | middle half | repeats | aim |", "|---|---|---|---|---|---|"]
-    for path in sorted(folder.glob("bench_*.json")):
-        for x in json.loads(path.read_text(encoding="utf-8"))["rows"]:
-            spread = f"{x['quarter']:.3g} to {x['three_quarters']:.3g}"
-            aim = "" if x["aim"] is None else f"{x['aim']:g}"
-            lines.append(f"| {x['work']} | {x['against']} | {x['ratio']:.3g} | {spread} | {x['repeats']} | {aim} |")
+    for x in rows:
+        spread = f"{x['quarter']:.3g} to {x['three_quarters']:.3g}"
+        aim = "" if x["aim"] is None else f"{x['aim']:.3g}"
+        lines.append(f"| {x['work']} | {x['against']} | {x['ratio']:.3g} | {spread} | {x['repeats']} | {aim} |")
     return "\n".join(lines) + "\n"
 
 
+def keep(rows: list[dict], place: Path) -> None:
+    """Keep the rows, with the day and the machine, for the book."""
+    from deepfake_kit import provenance
+
+    about = {"date": f"{date.today()}", "machine": provenance.processor(), "cores": os.cpu_count()}
+    place.write_text(json.dumps({**about, "rows": rows}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
 if __name__ == "__main__":
-    place = Path(sys.argv[1])
-    (place / "bench.md").write_text(table(place), encoding="utf-8")
-    print(place / "bench.md")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--keep", action="store_true")
+    options = parser.parse_args()
+    found = reports(options.folder)
+    (options.folder / "bench.md").write_text(table(found), encoding="utf-8")
+    print(options.folder / "bench.md")
+    if options.keep:
+        keep(found, Path(__file__).resolve().parents[2] / "results" / "bench.json")
