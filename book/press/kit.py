@@ -182,6 +182,7 @@ def described(text: str) -> str:
             "raw_enabled": False,
             "syntax_highlight": "short",
             "doctitle_xform": False,
+            "smart_quotes": True,
         },
     )["body"]
     done = re.sub(r'<(span|div) class="math">', r'<\1 class="math notranslate nohighlight">', done)
@@ -224,7 +225,7 @@ def signature(node: ast.AST) -> str:
                 if isinstance(one, ast.AnnAssign) and "field(init=False" not in ast.unparse(one)
             )
         return f"class {node.name}({arguments})"
-    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    returns = f" \N{RIGHTWARDS ARROW}\N{NO-BREAK SPACE}{ast.unparse(node.returns)}" if node.returns else ""
     arguments = re.sub(r"^(self|cls)(, |$)", "", ast.unparse(node.args))
     return f"{node.name}({arguments}){returns}"
 

@@ -75,6 +75,16 @@ REPAIRS: tuple[tuple[str, re.Pattern, str], ...] = (
         "\\1\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}",
     ),
     (
+        "a short name or option breaks at its hyphen",
+        re.compile(r'<span class="pre">(?=[\w-]{1,24}</span>)(?=\w*-)'),
+        '<span class="pre kit-name">',
+    ),
+    (
+        "a short name or option breaks at its hyphen, where it was written as HTML",
+        re.compile(r"<code>(?=[\w-]{1,24}</code>)(?=\w*-)"),
+        '<code class="kit-name">',
+    ),
+    (
         "a line may end between a formula and its comma",
         re.compile(
             r'(?<!kit-whole">)(?<!kit-whole">\()(\(?<span class="math notranslate nohighlight">[^<]*</span>[,.;:!?)’]+)'
@@ -98,6 +108,31 @@ def one_head(found: re.Match) -> str:
         return found[0]
     cells = "".join(f"<th>{head or name}</th>" for head, name in zip(heads, names, strict=True))
     return f"<tr>{cells}</tr>"
+
+
+# A kept table lies as its cells alone: what its rows are named by stands in the day's table of the same id.
+KEPT_HEAD = re.compile(
+    r'(id="kept-(?P<chapter>\d\d)-table-(?P<id>[^"]+)-table"(?:(?!</table>).)*?<thead>\s*)(?P<head><tr\b.*?</tr>)(?=\s*</thead>)',
+    re.DOTALL,
+)
+
+
+def kept_heads(html: str) -> str:
+    """A page whose kept tables name the columns that the day's tables name."""
+
+    def named(found):
+        day = re.search(
+            rf'id="tab-{found["chapter"]}-{re.escape(found["id"])}"(?:(?!</table>).)*?<thead>\s*(<tr\b.*?</tr>)\s*</thead>',
+            html,
+            re.DOTALL,
+        )
+        heads, names = (
+            re.findall(r"<th[^>]*>(.*?)</th>", row, re.DOTALL) for row in (found["head"], day[1] if day else "")
+        )
+        alike = len(heads) == len(names) and all(head in ("", name) for head, name in zip(heads, names, strict=True))
+        return found[1] + day[1] if alike else found[0]
+
+    return KEPT_HEAD.sub(named, html)
 
 
 NIGHT = "_images/night"  # pictures for a dark page, by their figure's id
@@ -130,7 +165,7 @@ def mend_page(html: str, nights: frozenset[str] = frozenset()) -> str:
     for _, pattern, replacement in REPAIRS:
         html = pattern.sub(replacement, html)
 
-    html = HEADS.sub(one_head, html)
+    html = kept_heads(HEADS.sub(one_head, html))
 
     def both(found):
         if found["id"] not in nights or "only-light" in found["img"]:

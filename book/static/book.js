@@ -56,9 +56,27 @@
     }
   }
 
+  // A formula in a sentence that is wider than its line goes on in the next one, after a relation or a sign; one that
+  // has none scrolls.
+  const ROWS = "mjx-math, mjx-mrow, mjx-texatom, mjx-mstyle";
+  function fold(formula) {
+    if (formula.scrollWidth <= formula.clientWidth + 1) return;
+    const rows = [...formula.querySelectorAll(ROWS)].filter((row) => row.parentElement.closest("mjx-math *, mjx-container").matches(ROWS + ", mjx-container"));
+    const places = rows.flatMap((row) => [...row.children]).filter((part) => {
+      return part.matches("[space='3'], [space='4']") && part.previousElementSibling && part.previousElementSibling.matches("mjx-mo");
+    });
+    if (!places.length) return;
+    formula.classList.add("kit-folds");
+    rows.forEach((row) => row.classList.add("kit-row"));
+    places.forEach((part) => part.before(document.createElement("wbr")));
+    const edge = formula.parentElement.closest("p, li, dd, td, th, div, figcaption").getBoundingClientRect().right + 1;
+    if ([...formula.querySelectorAll(".kit-row > *")].every((part) => part.getBoundingClientRect().right <= edge)) return;
+    formula.classList.remove("kit-folds"); // a part of it is too wide for a line
+  }
+
   // The theme itself sees to code cells and their outputs.
-  const BOXES = ".kit-scroll, .pst-scrollable-table-container, div.math, mjx-container[display=true]";
-  const WIDE = BOXES + ", figure a.image-reference, div.highlight pre";
+  const BOXES = ".kit-scroll, .pst-scrollable-table-container, div.math, span.math, mjx-container[display=true]";
+  const WIDE = BOXES + ", figure a.image-reference, pre";
 
   // What goes on to the right fades there, until it is scrolled to its end.
   function more(box) {
@@ -76,6 +94,7 @@
   }
 
   function reachAll() {
+    document.querySelectorAll("span.math:not(.kit-folds):not(:has(wbr))").forEach(fold);
     document.querySelectorAll(BOXES).forEach(reach);
     document.querySelectorAll(WIDE).forEach(more);
   }
@@ -145,6 +164,7 @@
     mendWidgets(article);
     reachAll();
     window.addEventListener("resize", reachAll);
+    article.addEventListener("toggle", reachAll, true); // what was folded had no width
     article.addEventListener("scroll", ({ target }) => target.matches(WIDE) && more(target), { capture: true, passive: true });
     window.addEventListener("load", reachAll);
     article.addEventListener("load", ({ target }) => target.matches("img") && reachAll(), true); // a picture that came late

@@ -87,7 +87,7 @@ def test_a_mark_stands_where_the_text_asks_and_else_in_the_table():
     assert '<a class="kit-mark" href="#check-07-one">◦</a>' in text and "$$a=b$$ (eq-7-1)" in text
     assert '<a class="kit-ref" href="#fig-07-curve">Fig. 7.1</a>' in text
     table = next(c.outputs[0].data["text/html"] for c in cells if c.cell_type == "code" and "-claims" in c.id)
-    assert 'id="check-07-two"' in table and 'id="check-07-one"' not in table and "2 checked" in table
+    assert 'id="check-07-two"' in table and 'id="check-07-one"' not in table and "2&nbsp;×&nbsp;checked" in table
 
 
 def test_a_number_that_a_run_says_is_not_broken_at_its_exponent():

@@ -675,3 +675,20 @@ def test_server_serves_only_below_its_folder(tmp_path):
         assert urllib.request.urlopen(base).read() == b"here"
         with pytest.raises(urllib.error.HTTPError):
             urllib.request.urlopen(base.removesuffix(browser.PREFIX) + "/index.html")
+
+
+def test_a_kept_table_names_what_the_days_table_names():
+    head = "<table><thead><tr><th>{}</th><th>{}</th><th>AUC</th></tr></thead><tbody><tr><td>1</td></tr></table>"
+    day = f'<div id="tab-08-gap">{head.format("left out", "met")}</div>'
+    kept = f'<div id="kept-08-table-gap-table">{head.format("", "")}</div>'
+    assert mend.kept_heads(day + kept).count("<th>left out</th><th>met</th><th>AUC</th>") == 2
+    other = kept.replace("AUC", "F1")
+    assert mend.kept_heads(day + other) == day + other and mend.kept_heads(kept) == kept
+
+
+def test_a_short_name_does_not_break_at_its_hyphen():
+    text = '<p><code class="docutils literal"><span class="pre">--explain</span></code> of <code>clip-depths</code></p>'
+    once = mend.mend_page(text)
+    assert once.count("kit-name") == 2 and mend.mend_page(once) == once
+    long = f"<p><code>{'very-' * 6}long</code></p><code>plain</code>"
+    assert "kit-name" not in mend.mend_page(long)

@@ -37,6 +37,16 @@ QUESTIONS = {
         if (getComputedStyle(up).overflowX !== 'visible') return false;
       return true;
     }).map(node => node.tagName + '.' + node.className).slice(0, 5)""",
+    # Formulas in a sentence that a box cuts off at its right edge, where none in between scrolls.
+    "cut": """() => Array.from(document.querySelectorAll('article span.math mjx-math')).filter(node => {
+      const right = Math.max(0, ...Array.from(node.getClientRects(), rect => rect.right));
+      for (let up = node.parentElement; up && up.tagName !== 'ARTICLE'; up = up.parentElement) {
+        const over = getComputedStyle(up).overflowX;
+        if (/auto|scroll/.test(over)) return false;
+        if (/hidden|clip/.test(over) && right > up.getBoundingClientRect().right + 1) return true;
+      }
+      return right > innerWidth + 1;
+    }).map(node => node.closest('.math').textContent.slice(0, 60)).slice(0, 5)""",
     # Formulas, those that were set, and those left as LaTeX.
     "formulas": """() => [document.querySelectorAll('article .math').length,
       document.querySelectorAll('mjx-container').length, [...document.querySelectorAll('.math')]
@@ -231,12 +241,16 @@ def nothing_is_wider_than_a_phone(visits: list) -> list[str]:
     return [f"{visit.where}: {visit.answers['beyond']}" for visit in phone if visit.answers["beyond"]]
 
 
+def no_formula_is_cut_off(visits: list) -> list[str]:
+    return [f"{visit.where}: {visit.answers['cut']}" for visit in visits if visit.answers["cut"]]
+
+
 def large_text_still_fits_a_phone(visits: list) -> list[str]:
     return [f"{visit.where}: {visit.answers['large']} px" for visit in visits if visit.answers["large"] > 1]
 
 
 OF_CHAPTERS = (little_is_code, a_figure_comes_first, figures_follow_light_and_dark)
-OF_ALL = (formulas_are_set, nothing_is_wider_than_a_phone, large_text_still_fits_a_phone)
+OF_ALL = (formulas_are_set, nothing_is_wider_than_a_phone, no_formula_is_cut_off, large_text_still_fits_a_phone)
 
 
 @pytest.mark.parametrize("rule", [*OF_CHAPTERS, *OF_ALL], ids=lambda rule: rule.__name__)
@@ -258,6 +272,8 @@ PLANTED = {
     figures_follow_light_and_dark: "<figure><img class='only-dark' alt=a style='display:inline'></figure>",
     formulas_are_set: "<span class=math>\\(a^2</span>",
     nothing_is_wider_than_a_phone: "<style>article{overflow-x:clip}</style><p style='width:500px'>cut off</p>",
+    no_formula_is_cut_off: "<p><span class=math style='display:inline-flex;max-width:9rem;overflow:hidden'>"
+    "<mjx-container><mjx-math style='display:inline-block;width:15rem'>x = y</mjx-math></mjx-container></span></p>",
     large_text_still_fits_a_phone: "<p style='width:20rem'>grows</p>",
 }
 

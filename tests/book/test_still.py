@@ -64,6 +64,42 @@ def test_a_wide_formula_scrolls_from_its_first_letter(site, chromium, scripts):
     assert start >= edge and too_wide <= 0
 
 
+LONG = " + ".join(rf"\frac{{y_{{{k}}}}}{{2}}" for k in range(18))  # breaks
+ROOT = rf"\sqrt{{{LONG}}}"  # has no place to break
+INLINE = "span.math { display: inline-flex; align-items: baseline; max-width: 100%; overflow: hidden; }"  # the theme's
+
+
+@pytest.mark.parametrize(
+    ("tex", "kind"), [(LONG, "folds"), (rf"\left({LONG}\right)", "folds"), (ROOT, "scrolls"), ("x = y", "")]
+)
+def test_a_long_formula_in_a_sentence_goes_on_in_the_next_line_or_scrolls(site, chromium, tex, kind):
+    """With the theme's style alone it is cut off."""
+    styles = "".join((site.parent / "static" / name).read_text() for name in STYLES)
+    script = (site.parent / "static" / "book.js").read_text()
+    formula = rf'<p>It is <span class="math notranslate nohighlight">\({tex}\)</span>, as said.</p>'
+    seen = {}
+    for name, dressed in (("theme", ""), ("book", f"<style>{styles}</style><script>{script}</script>")):
+        page = chromium.new_page(viewport={"width": 390, "height": 800})
+        text = PAGE.format(f"<style>{INLINE}</style>{dressed}{formula}").replace(
+            "<article>", "<article class=bd-article>"
+        )
+        (site / "inline.html").write_text(text)
+        page.goto((site / "inline.html").as_uri(), wait_until="load")
+        page.evaluate("() => MathJax.startup.promise")
+        page.wait_for_timeout(100)
+        seen[name] = page.evaluate("""() => {
+          const box = document.querySelector('span.math'), edge = box.closest('p').getBoundingClientRect().right + 1;
+          return {folds: box.matches('.kit-folds'), reached: box.tabIndex === 0, style: getComputedStyle(box).overflowX,
+            beyond: Array.from(box.querySelectorAll('mjx-mi')).some(one => one.getBoundingClientRect().right > edge)};
+        }""")
+        page.close()
+    (site / "inline.html").unlink()
+    assert seen["theme"] == {"folds": False, "reached": False, "style": "hidden", "beyond": kind != ""}
+    style = "visible" if kind == "folds" else "auto"
+    scrolls = kind == "scrolls"
+    assert seen["book"] == {"folds": kind == "folds", "reached": scrolls, "style": style, "beyond": scrolls}
+
+
 def test_who_reads_a_page_sees_each_formula_once_and_again_changes_nothing(site, third_party):
     assert pages.parse(site, "index.html").find("math") is None
     before = (site / "index.html").read_text()
