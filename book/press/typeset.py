@@ -20,7 +20,7 @@ APART = re.compile(
 MINUS = re.compile(r"(?<![\w.\])}&;/#\u2060·−–-])-\u2060?(?=\d)")
 TENS = re.compile(r"(?<![\w.])([\d.]+) · 10<sup>(\d)</sup>")  # of a table's cell
 EVENING = re.compile(
-    r"<strong>After an evening</strong> \((?P<long>from a longer run; (?P<when>[^();]*); (?P<since>[^()]*))\)"
+    r"<strong>After an evening</strong> \((?P<long>from a larger run; (?P<when>[^();]*); (?P<since>[^()]*))\)"
 )
 
 

@@ -71,7 +71,7 @@ class Page:
         changed += ["this chapter's cells"] * (then.get("source", then.get("cells")) != self._cells_digest())
         since = f"code changed since: {', '.join(changed)}" if changed else "by the same code"
         took, takes = (f"{x / 60:.0f} minutes" if x > 99 else f"{x:.0f} seconds" for x in (then["seconds"], now))
-        return f"from a longer run; {took} to this point, here {takes}; {since}"
+        return f"from a larger run; {took} to this point, here {takes}; {since}"
 
     def _cells_digest(self) -> str:
         return hashlib.sha256("\n".join(self._cells()).encode()).hexdigest()[:12]

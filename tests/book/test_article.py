@@ -123,7 +123,7 @@ def test_numbers_of_a_page_are_set_and_code_and_formulas_left_alone():
 
 
 def test_what_changed_since_an_evening_is_told_once():
-    told = "<strong>After an evening</strong> (from a longer run; {} to this point, here 5 seconds; {})"
+    told = "<strong>After an evening</strong> (from a larger run; {} to this point, here 5 seconds; {})"
     one, two = "code changed since: data, this chapter’s cells", "by the same code"
     told_of = (one.replace("’", "'"), one, two)
     page = "<article>" + "".join(told.format("3 minutes", since) for since in told_of) + "</article>"
