@@ -15,6 +15,15 @@
     return node;
   }
 
+  // Round numbers between two ends, at most seven: 1, 2 or 5 times a power of ten apart.
+  function rounds(low, high) {
+    const least = (high - low) / 6.01, ten = 10 ** Math.floor(Math.log10(least));
+    const step = ten * [1, 2, 5, 10].find((one) => one * ten >= least);
+    const found = [];
+    for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++) found.push(k * step);
+    return found;
+  }
+
   // Everything is drawn in the units of the axes; colours are those of the page, by day and by night.
   function pen(canvas, axes) {
     const brush = canvas.getContext("2d");
@@ -84,15 +93,11 @@
         brush.lineWidth = 1;
         brush.strokeRect(LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM);
         brush.fillStyle = colour("text");
-        const number = (value) => String(+value.toPrecision(3));
-        for (let k = 0; k <= 4; k++) {
-          const x = x0 + (k / 4) * (x1 - x0), y = y0 + (k / 4) * (y1 - y0);
-          brush.textAlign = "center";
-          brush.fillText(number(x), X(x), HEIGHT - BOTTOM + 18);
-          brush.textAlign = "right";
-          brush.fillText(number(y), LEFT - 6, Y(y) + 4);
-        }
+        const number = (value) => String(+value.toPrecision(6)).replace("-", "−");
+        brush.textAlign = "right";
+        for (const y of rounds(y0, y1)) brush.fillText(number(y), LEFT - 6, Y(y) + 4);
         brush.textAlign = "center";
+        for (const x of rounds(x0, x1)) brush.fillText(number(x), X(x), HEIGHT - BOTTOM + 18);
         brush.fillText(nameX, (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8);
         brush.save();
         brush.translate(14, (HEIGHT - BOTTOM + TOP) / 2);

@@ -100,8 +100,8 @@ def made(what: str, number: str, caption: str, rows: dict[str, str], command: st
 def kept(kind: str, record: dict, content, anchor: str, when: str, digits: int = 4) -> str:
     """A figure or table of the kept run, as it stands below the one of the day."""
     if kind == "figure":
-        alt = html.escape(record["alt"], quote=True)
-        shown = f'<img src="data:image/png;base64,{base64.b64encode(content).decode()}" alt="{alt}">'
+        wide, alt = int.from_bytes(content[16:20], "big") * 110 // 150, html.escape(record["alt"])  # as the day's is
+        shown = f'<img src="data:image/png;base64,{base64.b64encode(content).decode()}" width="{wide}" alt="{alt}">'
     else:
         shown = table(
             content, f"{anchor}-table", f"{plain(record['caption']) or record['id']}, after an evening", digits

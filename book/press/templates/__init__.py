@@ -70,8 +70,10 @@ def typeset(number: str) -> str:
     --------
     >>> typeset("<= -5.1e-16")
     '≤ −5.1·10⁻¹⁶'
+    >>> typeset("-inf")
+    '−∞'
     """
-    return powers(number).replace("<=", "≤").replace(">=", "≥").replace("-", "−")
+    return re.sub(r"\binf\b", "∞", powers(number)).replace("<=", "≤").replace(">=", "≥").replace("-", "−")
 
 
 def stated(row: claims.Claim) -> tuple[str, str]:
