@@ -61,7 +61,7 @@ def gist(row: claims.Claim) -> str:
     Examples
     --------
     >>> gist(claims.find("ddtma-eq-1"))
-    'One forward noising step keeps\xa0…'
+    'One forward noising step keeps …'
     """
     if row.kind not in ("equation", "figure", "table", "algorithm") or len(row.label) > GIST // 2:
         return ""
@@ -82,7 +82,7 @@ def gist(row: claims.Claim) -> str:
     first = first.rstrip(".;:, (").strip()
     while not whole and DANGLING.search(first):
         first = DANGLING.sub("", first)
-    return first and first + ("" if whole else "\xa0…")
+    return first and first + ("" if whole else " …")
 
 
 def table(results: list[dict]) -> str:
