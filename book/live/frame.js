@@ -231,5 +231,5 @@
     return row;
   }
 
-  window.kitLive = { add: (name, about) => (known[name] = about), show, known, binomial };
+  window.kitLive = { add: (name, about) => (known[name] = about), show, known, binomial, rounds };
 })();

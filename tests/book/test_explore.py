@@ -73,6 +73,15 @@ def js(page, name: str, body: str, given=None):
     return page.evaluate(f"(g) => {{ const c = window.kitLive.known.{name}.compute; return {body}; }}", given)
 
 
+def test_an_axis_has_round_numbers(page):
+    ends = [(0, 1), (-3, 3), (-2.2, 2.2), (1, 32), (0.4, 1), (0, 0.05), (-4, 4), (2, 700)]
+    for (low, high), found in zip(ends, page.evaluate("(g) => g.map((ends) => kitLive.rounds(...ends))", ends)):
+        steps = np.diff(found)
+        assert 3 <= len(found) <= 7 and low - 1e-9 <= found[0] and found[-1] <= high + 1e-9, (low, high, found)
+        assert np.allclose(steps, steps[0]) and f"{steps[0]:.0e}"[0] in "125", (low, high, found)
+        assert np.allclose(np.divide(found, steps[0]), np.round(np.divide(found, steps[0])))
+
+
 def test_price_equals_the_kit(page):
     q, p, cost = (np.random.default_rng(1).random((3, 200)) * [[1], [1], [3]] + [[0], [0], [0.001]]).tolist()
     found = np.array(
