@@ -47,6 +47,9 @@
     return true;
   }
 
+  // A telephone has no such keys.
+  const KEYS = window.matchMedia("(hover: none)").matches ? "" : "Ctrl+Enter checks. ";
+
   function open(box) {
     const number = box.dataset.exercise;
     const cell = box.closest(".cell").previousElementSibling;
@@ -117,7 +120,7 @@
     box.prepend(
       make("label", { htmlFor: name, className: "led-said", textContent: "Your answer to exercise " + number }),
       area,
-      make("p", { id: name + "-keys", className: "kit-keys", textContent: "Ctrl+Enter checks. Your text stays in this browser." }),
+      make("p", { id: name + "-keys", className: "kit-keys", textContent: KEYS + "Your text stays in this browser." }),
       row,
       answer,
     );
