@@ -267,6 +267,6 @@ def test_a_section_ends_with_one_table_of_its_claims():
         "pass",
     ]
     page = BeautifulSoup(cells[5].outputs[0].data["text/html"], "html.parser")
-    assert "1 reproduced, 1 contradicted" in " ".join(page.find("summary").get_text().split())
+    assert "1 × reproduced, 1 × contradicted" in " ".join(page.find("summary").get_text().split())
     assert [row.get("id") for row in page.select("tbody tr")] == ["check-ddtma-eq-1", "check-ddtma-eq-2"]
     assert "0.25 [0.2 to 0.3]" in page.get_text()
