@@ -69,9 +69,14 @@
     formula.classList.add("kit-folds");
     rows.forEach((row) => row.classList.add("kit-row"));
     places.forEach((part) => part.before(document.createElement("wbr")));
+    unfold(formula);
+  }
+
+  // A formula of which a part is too wide for a line, also for a reader who enlarges the text, scrolls instead.
+  function unfold(formula) {
     const edge = formula.parentElement.closest("p, li, dd, td, th, div, figcaption").getBoundingClientRect().right + 1;
     if ([...formula.querySelectorAll(".kit-row > *")].every((part) => part.getBoundingClientRect().right <= edge)) return;
-    formula.classList.remove("kit-folds"); // a part of it is too wide for a line
+    formula.classList.remove("kit-folds");
   }
 
   // The theme itself sees to code cells and their outputs.
@@ -164,6 +169,7 @@
     mendWidgets(article);
     reachAll();
     window.addEventListener("resize", reachAll);
+    new ResizeObserver(() => document.querySelectorAll(".kit-folds").forEach(unfold)).observe(article);
     article.addEventListener("toggle", reachAll, true); // what was folded had no width
     article.addEventListener("scroll", ({ target }) => target.matches(WIDE) && more(target), { capture: true, passive: true });
     window.addEventListener("load", reachAll);
