@@ -78,9 +78,10 @@ def table(rows: list[dict]) -> str:
 def keep(rows: list[dict], place: Path) -> None:
     """Keep the rows, with the day and the machine, for the book."""
     from deepfake_kit import provenance
+    from deepfake_kit.cache import write_whole
 
     about = {"date": f"{date.today()}", "machine": provenance.processor(), "cores": os.cpu_count()}
-    place.write_text(json.dumps({**about, "rows": rows}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    write_whole(place, json.dumps({**about, "rows": rows}, indent=1, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":
