@@ -82,7 +82,8 @@ class Tail(nn.Module):
     Parameters
     ----------
     model : nn.Module
-        A transformer of timm; it is copied, not changed.
+        A transformer of timm; it is not changed. Frozen weights share its memory unless `full` or converted to
+        another type: a hundred adapters need one network.
     first, last : int
         Blocks, counted from 0; `last` itself is left out. The final norm follows if the last block is the model's.
     rank, alpha, dropout : int, float, float
@@ -108,8 +109,10 @@ class Tail(nn.Module):
                 (first, last, rank, dropout),
                 f"0 <= first < last <= {len(model.blocks)}, rank >= 0, 0 <= dropout < 1",
             )
-        self.blocks = copy.deepcopy(model.blocks[first:last])
-        self.norm = copy.deepcopy(model.norm) if last == len(model.blocks) else nn.Identity()
+        rest = () if full else (p for p in model.parameters() if not p.requires_grad)
+        shared = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in rest}
+        self.blocks = copy.deepcopy(model.blocks[first:last], shared)
+        self.norm = copy.deepcopy(model.norm, shared) if last == len(model.blocks) else nn.Identity()
         self.requires_grad_(full)
         if not full:
             light(self.blocks)

@@ -207,6 +207,25 @@ def test_a_tail_starts_at_the_frozen_network_trains_only_adapters_and_copies(tin
     assert torch.equal(again.down[0], made.down[0])
 
 
+def test_frozen_weights_lie_in_memory_once_and_a_tail_that_is_converted_changes_nobody_else(tiny):
+    before = {name: x.clone() for name, x in tiny.state_dict().items()}
+    frozen = copy.deepcopy(tiny).requires_grad_(False)
+    settled = tail.light(copy.deepcopy(frozen))  # in the type of fast arithmetic already
+    places = {p.data_ptr() for p in settled.parameters()}
+    one, two = (tail.Tail(settled, 1, 2, rank=2, generator=random(k)) for k in (1, 2))
+    assert {p.data_ptr() for p in (*one.blocks.parameters(), *one.norm.parameters())} <= places
+    assert not {p.data_ptr() for p in one.parameters() if p.requires_grad} & {p.data_ptr() for p in two.parameters()}
+    x = torch.randn(4, 5, 16, generator=random(3))
+    read = two.eval()(*two.prepare(x))
+    one.double().requires_grad_(True)
+    assert torch.equal(two(*two.prepare(x)), read) and not any(p.requires_grad for p in settled.parameters())
+    for other in (tail.Tail(frozen, 1, 2, rank=0, full=True), tail.Tail(tiny, 1, 2, rank=0)):  # trained here, or there
+        for p in other.parameters():
+            p.data.add_(1)
+    for model in (tiny, frozen):
+        assert all(torch.equal(x, before[name]) for name, x in model.state_dict().items())
+
+
 def test_dropout_of_a_tail_keeps_nine_in_ten_and_their_mean(tiny):
     made, x = tail.Tail(tiny, 1, 2, rank=64, alpha=64, dropout=0.1), torch.ones(50, 65, 64)
     made.down[0].data = torch.eye(64)
