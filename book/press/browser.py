@@ -215,6 +215,15 @@ MATHS = """() => Array.from(document.querySelectorAll(
 TOO_WIDE = """() => Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)
   - document.documentElement.clientWidth"""
 
+# A page that has a theme of its own follows the system's: not at once.
+THEME = """async theme => {
+  const page = document.documentElement.dataset, until = Date.now() + 5000;
+  const follows = () => !('theme' in page) || page.theme === theme;
+  while (!follows() && Date.now() < until) { await new Promise(done => setTimeout(done, 20)); }
+  await new Promise(done => setTimeout(done, 100));
+  return follows();
+}"""
+
 # The ways in which colours meet on the page, with the first five texts of each: their own colour and size, the colour
 # of the text around, the grounds under them, and whether they lie over others. All that are alike are as legible.
 SHADES = """() => {
@@ -280,8 +289,8 @@ def look_http(
 ) -> list[Visit]:
     """Open one page over HTTP and look at it in each of :data:`LOOKS`; a question is a script that the page answers.
 
-    In two looks, which show both widths and both themes, axe-core judges all. What the others can add is a text that
-    is seen there alone, in colours of its own; those whose :data:`SHADES` are in `judged` add nothing.
+    In two looks, which show both widths and both themes, axe-core judges all but colours. Of these it judges in each
+    look what is new: texts whose :data:`SHADES` are in `judged`, on this page or another, are as legible there as here.
     """
     page, visits, judged = new_page(browser), [], set() if judged is None else judged
     log = Visit(name, "http", *LOOKS[0])
@@ -295,13 +304,15 @@ def look_http(
                 _try_to_open(page, base + name, visit)
                 visit.broken_maths = page.evaluate(MATHS)
             else:
-                # The theme answers a change of width after 300 ms.
-                page.wait_for_timeout(100 if width == visits[-1].width else 400)
+                # Some parts answer a change of width after 300 ms.
+                page.wait_for_timeout(0 if width == visits[-1].width else 300)
+            if not page.evaluate(THEME, theme):
+                visit.errors.append(f"the page does not turn {theme} within 5 s")
             visit.too_wide = max(0, page.evaluate(TOO_WIDE))
             if axe:
                 shades = page.evaluate(SHADES)
                 whole = (width, theme) in WHOLE
-                new = [shade for shade in shades if whole or shade not in judged]
+                new = [shade for shade in shades if shade not in judged]
                 visit.violations = violations(page, axe, OF_COLOURS, new) if new else []
                 judged.update([] if visit.violations else new)
                 visit.violations += violations(page, axe, OF_COLOURS) if whole else []

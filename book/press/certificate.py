@@ -62,7 +62,7 @@ def make(root: Path, profile: str, other: Path | None = None) -> Path:
         with paths.variables({"DEEPFAKE_BOOK_BUILD": str(other), "DEEPFAKE_KIT_CACHE": str(other / "cache")}):
             build.build(root, profile)
     found = compare(first, other, profile)
-    found |= {"commit": _commit(root), "date": datetime.date.today().isoformat(), "profile": profile}
+    found |= {"commit": checked_out(root), "date": datetime.date.today().isoformat(), "profile": profile}
     write_whole(root / KEPT, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     write_whole(root / "codecheck.yml", codecheck(found, yaml.safe_load((root / "CITATION.cff").read_text("utf-8"))))
     build.build(root, profile)  # the page shows it
@@ -109,7 +109,7 @@ def again(root: Path, profile: str, count: int, commit: str = "") -> list[dict]:
         for name, row in plan["chapters"].items()
     }
     figures = [(name, id) for name, found in made.items() for kind, id in found if kind == "figure"]
-    picked, rows = chosen(figures, commit or _commit(root), count), []
+    picked, rows = chosen(figures, commit or checked_out(root), count), []
     for name in sorted({name for name, _ in picked}):
         with tempfile.TemporaryDirectory() as place:
             path = execute.run(name, profile, output=Path(place) / "notebook.ipynb", notebooks=root / "notebooks")
@@ -201,7 +201,7 @@ def _environment(results: Path) -> dict:
     return {name: found[name] for name in ("system", "processor", "accelerator", "versions") if name in found}
 
 
-def _commit(root: Path) -> str:
+def checked_out(root: Path) -> str:
     done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True)
     return done.stdout.strip()
 

@@ -435,6 +435,22 @@ def test_a_text_that_one_look_alone_shows_in_bad_colours_is_judged_there(chromiu
     assert [(visit.width, visit.theme) for visit in visits if visit.violations] == [(width, theme)]
 
 
+@pytest.mark.parametrize("after", [400, None])
+def test_a_look_waits_until_the_page_has_turned_dark(chromium, axe, tmp_path, after):
+    """One that turns late shows what only the dark looks show; one that never turns is an error there."""
+    turn = (
+        "const dark = matchMedia('(prefers-color-scheme: dark)'), page = document.documentElement.dataset;"
+        "page.theme = 'light'; const turn = () => { page.theme = dark.matches ? 'dark' : 'light'; };"
+        f"dark.onchange = () => {{ if ({json.dumps(after)}) setTimeout(turn, {json.dumps(after)}); }};"
+    )
+    fault = "<style>[data-theme=dark] p {color:#111;background:#000}</style>"
+    write_page(tmp_path, f"{fault}<p>Bad when dark.</p><script>{turn}</script>")
+    visits = look(chromium, tmp_path, "index.html", axe)
+    dark = [(width, theme) for width, theme in browser.LOOKS if theme == "dark"]
+    found = [(visit.width, visit.theme) for visit in visits if (visit.errors if after is None else visit.violations)]
+    assert found == dark
+
+
 def test_widget_that_is_not_drawn_is_an_error(chromium, tmp_path, monkeypatch):
     monkeypatch.setattr(browser, "READY", browser.READY.replace("15000", "300"))
     write_page(tmp_path, '<div><script type="application/vnd.jupyter.widget-view+json">{}</script></div>')

@@ -134,7 +134,7 @@ def test_sliders_move_their_frame_by_keyboard(site, base, page):
     """Each page that has them: one half from the server, the other from the disk, as the commit chooses."""
     with_sliders = find(site, f'script[type="{WIDGET_VIEW}"]')
     assert len(with_sliders) > 1, "too few pages hold an explorable"
-    mixed = certificate.chosen(with_sliders, certificate._commit(ROOT), len(with_sliders))
+    mixed = certificate.chosen(with_sliders, certificate.checked_out(ROOT), len(with_sliders))
     for name in mixed[base.startswith("file:") :: 2]:
         browser.go(page, base + name)
         boxes = page.locator(".kit-explorable")
@@ -297,7 +297,7 @@ def test_a_page_made_by_the_kits_function_fits_a_phone(site, visits, base, chrom
     left = sorted({name for name in html_pages(site) if parse(site, name).find("article")} - {v.page for v in visits})
     opened = browser.new_page(chromium, width=browser.PHONE)
     try:
-        for name in certificate.chosen(left, certificate._commit(ROOT), 6):
+        for name in certificate.chosen(left, certificate.checked_out(ROOT), 6):
             browser.go(opened, base + name)
             assert opened.evaluate(QUESTIONS["beyond"]) == [], name
     finally:
