@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pytest
+import shown
 from press import keys
 from press.runs import execute
 
 from deepfake_kit import paths
 
 ROOT = Path(__file__).resolve().parents[2]
-KERNEL = "drawn"
-
-
-def kernel(folder: Path) -> str:
-    """Write down the kernel that looks at figures (drawn_kernel.py); returns the folder in which Jupyter finds it."""
-    place = folder / "kernels" / KERNEL / "kernel.json"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    program = [sys.executable, str(Path(__file__).with_name("drawn_kernel.py")), "-f", "{connection_file}"]
-    place.write_text(json.dumps({"argv": program, "display_name": "Python 3", "language": "python"}), "utf-8")
-    return str(folder)
 
 
 @pytest.fixture(scope="session")
@@ -45,8 +34,8 @@ def executed(tmp_path_factory) -> Callable[[str], Path]:
             if not path.exists():
                 seen = path.with_suffix(".drawn")
                 seen.unlink(missing_ok=True)
-                with paths.variables({"DRAWN": str(seen), "JUPYTER_PATH": kernel(shared / "jupyter")}):
-                    execute.run(name, "smoke", output=path, notebooks=ROOT / "notebooks", kernel=KERNEL)
+                with paths.variables({"DRAWN": str(seen), "JUPYTER_PATH": shown.kernel(shared / "jupyter")}):
+                    execute.run(name, "smoke", output=path, notebooks=ROOT / "notebooks", kernel=shown.KERNEL)
         return path
 
     return ask

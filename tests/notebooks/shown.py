@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import sys
 from pathlib import Path
 
+import drawn
 import nbformat
+from bs4 import BeautifulSoup
 from press import gates, speed, worker
 from press.runs import results
 
+from deepfake_kit.notebook import settings
 from deepfake_kit.notebook.page import METADATA_KEY
 
 ROOT = Path(__file__).resolve().parents[2]
+KERNEL = "drawn"
+
+
+def kernel(folder: Path, python: Path | str = sys.executable) -> str:
+    """Write down a python's kernel that looks at figures (drawn_kernel.py); returns where Jupyter finds it."""
+    place = folder / "kernels" / KERNEL / "kernel.json"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    program = [str(python), str(Path(__file__).with_name("drawn_kernel.py")), "-f", "{connection_file}"]
+    place.write_text(json.dumps({"argv": program, "display_name": "Python 3", "language": "python"}), "utf-8")
+    return str(folder)
 
 
 def every_cell_runs_in_half_a_minute(path: Path) -> None:
@@ -63,6 +78,24 @@ def opens_only_what_its_settings_list(path: Path) -> None:
     assert worker.unlisted(results.collect(path)) == []
 
 
+def heads(path: Path) -> list[str]:
+    """The words at the head of each column and row of a chapter's tables."""
+    outputs = (out for cell in nbformat.read(path, as_version=4).cells for out in cell.get("outputs", []))
+    pages = ("".join(out.get("data", {}).get("text/html", "")) for out in outputs)
+    found = (BeautifulSoup(page, "html.parser").select("table.kit-table th") for page in pages if "kit-table" in page)
+    return [cell.decode_contents() for cells in found for cell in cells]
+
+
+def the_words_of_figures_and_tables_can_be_read(path: Path) -> None:
+    """Each in its own place, off the curves, none a key of the program."""
+    seen = [json.loads(line) for line in path.with_suffix(".drawn").read_text(encoding="utf-8").splitlines()]
+    assert len(seen) >= 3
+    assert {id: wrong for row in seen for id, wrong in row.items() if wrong} == {}
+    named = {setting.replace("_", " ") for setting in settings.load(path.stem).settings}  # the settings' own table
+    words = [word for word in heads(path) if word not in named]
+    assert len(words) > 10 and {word: drawn.keys(word) for word in words if drawn.keys(word)} == {}
+
+
 RULES = (
     every_cell_runs_in_half_a_minute,
     shows_what_a_chapter_must_show,
@@ -71,4 +104,5 @@ RULES = (
     nothing_of_this_machine_is_left,
     each_number_said_is_a_result,
     opens_only_what_its_settings_list,
+    the_words_of_figures_and_tables_can_be_read,
 )
