@@ -67,7 +67,7 @@ def command(arguments: list[str] | None, prog: str) -> int:
     course.add_argument("--slides", metavar="PROFILE", help="also execute the chapters, and make slides of the figures")
     course.add_argument("--out", default="course", help="the folder that is written")
     grade = commands.add_parser("grade", help="mark submissions: a table, a report a student")
-    grade.add_argument("submissions", help="a folder of notebooks or programs, or of one folder a student")
+    grade.add_argument("submissions", help="a folder of notebooks or programs, or of one folder a student; or one file")
     grade.add_argument("--csv", default="marks.csv", help="the table; reports go to a folder beside it")
     grade.add_argument("--course", help="the folder that course wrote, which knows each student's variants")
     grade.add_argument("--jobs", type=WHOLE, default=2, help="submissions at a time")
@@ -228,11 +228,13 @@ def _course(options) -> int:
 
 
 def _grade(options) -> int:
-    from press.course import grade
+    from press.course import grade, submission
 
     folder, table = paths.absolute(options.submissions), paths.absolute(options.csv)
     reports = grade.grade(folder, table, options.course and paths.absolute(options.course), options.jobs)
     print(f"{len(reports)} submissions; {table}, reports in {table.with_suffix('')}")
+    if others := submission.passed_over(folder):
+        print(f"without a notebook or a program, and so in no table: {', '.join(map(paths.said, others))}")
     print(grade.walls(reports))
     return 0
 

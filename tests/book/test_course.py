@@ -155,6 +155,10 @@ def test_the_rehearsal_is_a_script_that_ends_badly_where_a_chapter_fails(course,
         (["--chapters", "two"], "--chapters: got 'two'; valid: numbers"),
         (["--chapters", "2", "--weeks", "0"], "--weeks: got 0; valid: 1 to 52"),
         (["--chapters", "2", "--out", "{full}"], "holds other things"),
+        (
+            ["--chapters", "2", "--seed", "-1", "--out", "{full}/new"],
+            "--seed: got -1; valid: a whole number of at least 0",
+        ),
         (["--chapters", "2", "--students", "{names}"], "--students: got '../ada'"),
         (["--chapters", "2", "--students", "{full}"], "full; valid: a text file with one name a line"),
         (["--chapters", "2", "--out", "{names}"], "names holds other things"),
@@ -168,6 +172,12 @@ def test_bad_input_is_one_line(words, said, tmp_path, capsys):
     assert main(["course", *words]) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1 and (tmp_path / "full" / "thesis.tex").is_file()
+
+
+def test_another_seed_leaves_no_sheet_of_the_first(tmp_path):
+    for seed in (7, 20):
+        make.course(ROOT, [4], 6, seed, tmp_path / "course")
+    assert {path.name.split("-")[1][:2] for path in (tmp_path / "course").glob("exam-*.md")} == {"20", "21", "22"}
 
 
 def test_the_command_needs_a_copy_of_the_repository(tmp_path, monkeypatch, capsys):

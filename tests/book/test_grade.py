@@ -216,6 +216,30 @@ def test_bad_input_is_one_line_before_anything_runs(words, said, tmp_path, monke
     assert sorted(path.name for path in tmp_path.iterdir()) == ["full.csv", "in", "odd"]
 
 
+def test_a_folder_without_a_submission_is_told_of_and_copies_that_programs_leave_are_nobody_s(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(grade, "marked", lambda student, path, *rest: grade.Report(student, path.name))
+    left = ["ada/.ipynb_checkpoints/2-checkpoint.ipynb", "__MACOSX/ada/._2.ipynb", "ada/._2.ipynb"]
+    for name in ["ada/2.ipynb", "bo/LAB.IPYNB", "cy/answers.pdf", "dee.zip", *left]:
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_text("{}")
+    assert main(["grade", str(tmp_path / "in"), "--csv", str(tmp_path / "m.csv")]) == 0
+    rows = [(row["student"], row["file"]) for row in csv.DictReader((tmp_path / "m.csv").open())]
+    assert rows == [("ada", "2.ipynb"), ("bo", "LAB.IPYNB")]
+    assert "in no table: cy, dee.zip\n" in capsys.readouterr().out
+    assert {str((tmp_path / "in" / name).resolve()) for name in left} <= {*grade.hidden(tmp_path / "in")}
+
+
+def test_one_file_may_be_marked_alone(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(grade, "marked", lambda student, path, *rest: grade.Report(student, path.name))
+    (tmp_path / "ada.py").write_text("pass")
+    assert main(["grade", str(tmp_path / "ada.py"), "--csv", str(tmp_path / "m.csv")]) == 0
+    assert [row["student"] for row in csv.DictReader((tmp_path / "m.csv").open())] == ["ada"]
+    assert "in no table" not in capsys.readouterr().out
+    assert main(["grade", str(tmp_path / "eve.py")]) == 2 and "eve.py, which does not exist;" in capsys.readouterr().err
+
+
 def test_a_file_s_name_costs_nobody_their_mark(tmp_path, monkeypatch):
     monkeypatch.setattr(grade, "marked", lambda student, path, *rest: grade.Report(student, path.name))
     names = [b"\xff", b"l" * 252, b"a\nb", b"=1", b"\t=1"]

@@ -155,7 +155,7 @@ class Counted:
 def hidden(folder: Path | None = None) -> list[str]:
     """Files that no submission may read: graders, solutions, and the other submissions."""
     found = [*(ROOT / "deepfake_kit" / "exercises").glob("*.py"), *(ROOT / "notebooks").glob("*.ipynb")]
-    found += [*(ROOT / "tests").rglob("answers/*.py"), *(p for _, p in (handed.find(folder) if folder else []))]
+    found += [*(ROOT / "tests").rglob("answers/*.py"), *(handed.files(folder) if folder else [])]
     return [str(path.resolve()) for path in found]
 
 
@@ -260,7 +260,7 @@ def grade(
     Parameters
     ----------
     folder : Path
-        Files, or one folder a student.
+        Files, or one folder a student; or one file.
     csv_file : Path
         Of the marks. Reports go to a folder of the same name, likeness to ``...-alike.csv``.
     course : Path, optional
@@ -276,7 +276,8 @@ def grade(
     """
     found, limits = handed.find(folder), limits or Limits()
     if not found:
-        raise ValueError(f"submissions: got {folder}, without one .ipynb or .py; valid: files, or a folder a student")
+        what = f"{folder}, {'without one .ipynb or .py' if folder.exists() else 'which does not exist'}"
+        raise ValueError(f"submissions: got {what}; valid: a file, or a folder of files or of one folder a student")
     whole("--jobs", jobs, 1, 999)
     if csv_file.suffix != ".csv" or csv_file.is_dir() or csv_file.with_suffix("") == folder:
         raise ValueError(f"--csv: got {csv_file}; valid: NAME.csv, and no submissions in the folder NAME beside it")

@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 
 from deepfake_kit.notebook import settings
+from deepfake_kit.valid import whole
 from press import places, sources, stage
 from press.course import bank, cartridge, notebooks, plan, sheets
 from press.course import slides as deck
@@ -74,6 +75,7 @@ def course(
     """
     if not 1 <= weeks <= 52:
         raise ValueError(f"--weeks: got {weeks}; valid: 1 to 52")
+    whole("--seed", seed, 0)
     if slides:
         settings.one_of("profile", slides, settings.PROFILES)
     names, found = roster(students), plan.outlines(root, numbers)
@@ -84,6 +86,8 @@ def course(
     _write(out / "course.json", json.dumps(about, indent=1))  # first: a run cut short may be taken up again
     for part in ("student", "solution", "colab"):
         shutil.rmtree(out / part, ignore_errors=True)
+    for sheet in out.glob("exam-*"):  # of another seed, or of other chapters
+        sheet.unlink()
     address = stage.repository(root)
     for name, deal in deals.items():
         place = Path() if names == DEFAULT else Path(name)

@@ -12,6 +12,7 @@ from press.course import wire
 from press.course.notebooks import call_of_check
 
 LARGEST = 20 << 20  # bytes of a file
+ENDINGS = (".ipynb", ".py")
 
 
 class Unreadable(ValueError):
@@ -43,14 +44,30 @@ class Submission:
         return found
 
 
-def find(folder: Path) -> list[tuple[str, Path]]:
-    """Student and file of everything handed in: the student is the first folder below `folder`, or the file's name."""
+def files(place: Path) -> list[Path]:
+    """Each file in and below a folder, or the one file; no links."""
+    here = sorted(place.rglob("*")) if place.is_dir() else [place]
+    return [path for path in here if path.is_file() and not path.is_symlink()]
+
+
+def find(place: Path) -> list[tuple[str, Path]]:
+    """Student and file of everything handed in: the student is the first folder below `place`, or the file's name.
+
+    What Jupyter, macOS and others leave beside a file (``.ipynb_checkpoints``, ``._name``) is nobody's submission.
+    """
     found = []
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in (".ipynb", ".py") and path.is_file() and not path.is_symlink():
-            parts = path.relative_to(folder).parts
+    for path in files(place):
+        parts = path.relative_to(place if place.is_dir() else place.parent).parts
+        if path.suffix.lower() in ENDINGS and not any(part.startswith((".", "__MACOSX")) for part in parts):
             found.append((parts[0] if len(parts) > 1 else path.stem, path))
     return found
+
+
+def passed_over(place: Path) -> list[str]:
+    """Whoever has something there and nothing to mark: a folder without notebook or program, a file of another kind."""
+    known = {path.relative_to(place).parts[0] for _, path in find(place)} if place.is_dir() else set()
+    there = sorted(path.name for path in place.iterdir()) if place.is_dir() else []
+    return [name for name in there if name not in known and not name.startswith((".", "__MACOSX"))]
 
 
 def read(student: str, path: Path) -> Submission:
@@ -66,7 +83,7 @@ def read(student: str, path: Path) -> Submission:
         raise Unreadable(f"the file has {size >> 20} MB; at most {LARGEST >> 20} are read")
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        if path.suffix == ".py":
+        if path.suffix.lower() == ".py":
             return Submission(path, student, _parts(text))
         if wire.nested(text):
             raise ValueError("brackets in brackets, too deep")
