@@ -2,6 +2,8 @@
 PYTHON ?= python3
 PROFILE ?= book
 WORKERS ?= 2
+PORT ?= 8000
+SITE = html$(addprefix -,$(filter-out book,$(PROFILE)))
 # The Snakemake executor plug-in that takes the chapters (slurm, kubernetes, cluster-generic); empty: this machine.
 EXECUTOR ?=
 # VENV (default .venv) and DEEPFAKE_BOOK_BUILD (default _build) may name other folders. Made absolute without $(abspath),
@@ -53,8 +55,9 @@ chapter: environment  ## execute one chapter: make chapter CHAPTER=02_diffusion_
 lab: environment  ## open the notebooks in JupyterLab
 	@DEEPFAKE_KIT_HERE="$$(pwd)" python -m jupyterlab notebooks
 
-serve:  ## look at the built book on http://127.0.0.1:8000
-	@$(PYTHON) -m http.server --bind 127.0.0.1 --directory "$$BUILD/html" 8000
+serve:  ## look at the built book on http://127.0.0.1:8000 (PORT=8001: there; PROFILE=smoke: the one at toy size)
+	@test -f "$$BUILD/$(SITE)/index.html" || { echo "no book in $$BUILD/$(SITE): make book first" >&2; exit 2; }
+	@$(PYTHON) -m http.server --bind 127.0.0.1 --directory "$$BUILD/$(SITE)" $(PORT)
 
 bench: environment  ## the benchmarks: ratios with their spread, one report each and a table under _build/bench
 	@mkdir -p "$$BUILD/bench"

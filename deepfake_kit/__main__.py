@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from deepfake_kit import __version__, on_pictures, paths
+from deepfake_kit import FOLDER, __version__, on_pictures, paths
 from deepfake_kit.arena import command as arena
 from deepfake_kit.notebook import settings
 
@@ -40,7 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _press(options) -> int:
     """A command that needs a copy of the repository, where the press is."""
-    sys.path.insert(0, str(paths.notebooks().parent / "book"))
+    asks = {"-h", "--help"} & {*options.words} and (FOLDER.parent / "book").is_dir()  # from anywhere
+    sys.path.insert(0, str((FOLDER if asks else paths.notebooks()).parent / "book"))
     from press.__main__ import command
 
     return command([options.name, *options.words], "deepfake-kit")

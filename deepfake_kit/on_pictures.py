@@ -84,6 +84,8 @@ def _detect(options) -> int:
         raise invalid("--csv", f"{options.csv!r}, which exists", "a new file, nothing is overwritten")
     if maps and maps.exists() and (not maps.is_dir() or any(maps.iterdir())):
         raise invalid("--explain", f"{options.explain!r}, which is not empty", "a new or empty folder")
+    if table and maps and table in (maps, *maps.parents):
+        raise invalid("--csv", f"{options.csv!r}, where the folder of --explain goes", "a place of its own")
     detector = None if all(map(_refused, files)) else d.load(options.model)  # a network takes its time to load
     if detector:
         print(detector.said(), file=sys.stderr)
@@ -134,7 +136,6 @@ def _protect(options) -> int:
 
     out = _written("--out", options.out, folder=True)
     planned = files.plan(paths.absolute(options.source), options.budget, options.method, out)
-    print("At the first use three small editors are trained, in about two minutes.", file=sys.stderr)
     for told in files.copies(planned, options.budget, options.method):
         print(told)
     print(f"\n{files.CAVEATS}", end="")

@@ -46,6 +46,7 @@ def _check(options) -> int:
 
 def _run(options) -> int:
     import secrets
+    import sys
 
     from deepfake_kit import paths
     from deepfake_kit.arena import contest, sandbox
@@ -60,6 +61,7 @@ def _run(options) -> int:
     text = secret.read_text(encoding="utf-8").strip()[:60]
     seed = whole("the seed in --seed-file", int(text) if text.isascii() and text.isdigit() else text, 2**32, 2**53)
     limits = sandbox.Limits(options.limit)
+    print("Making the contest's forgers, editor and pictures: minutes the first time.", file=sys.stderr, flush=True)
     row = contest.enter(contest.world(seed), entry, board, limits, [secret])
     for cell, (value, low, high) in row["cells"].items():
         print(f"  {cell:28} {value:.3f}  ({low:.3f} to {high:.3f})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -44,7 +45,9 @@ def trained() -> list[Editor]:
         if file.is_file():
             editor.load_state_dict(torch.load(file, weights_only=True))
         else:
-            drawn = drawn or editors.pairs(800, seed=0, size=64)
+            if drawn is None:
+                print("Three small editors are trained once, in about two minutes.", file=sys.stderr, flush=True)
+                drawn = editors.pairs(800, seed=0, size=64)
             editors.fit(editor, drawn, 360, 12, generator=torch.Generator().manual_seed(number))
             content = io.BytesIO()
             torch.save(editor.state_dict(), content)

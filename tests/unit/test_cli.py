@@ -31,6 +31,7 @@ CHAPTER = settings.chapters()[0]
         (["run", CHAPTER, "--keep", "--profile", "long", "-p", "seed=1"], "with {'seed': 1}"),
         (["reproduce", "ddtma-eq24"], "did you mean "),
         (["reproduce", "ddtma-eq-24", "--profile", "lng"], "did you mean 'long'"),
+        (["report", "ddtma", "--results", __file__], "valid: the results.json of a built book"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(words, said, capsys):
@@ -74,6 +75,29 @@ def test_a_place_that_cannot_be_written_is_one_line_and_status_1(tmp_path, capsy
 def test_debug_shows_the_traceback():
     with pytest.raises(ValueError, match="paper: got"):
         main(["--debug", "ledger", "nobody"])
+
+
+@pytest.mark.parametrize("command", ["run", "reproduce", "report", "course", "grade"])
+def test_a_command_is_explained_outside_a_copy_too(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0 and f"usage: deepfake-kit {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", ["# no JSON", "{}", "[1]", '[{"chapter": "a"}]', '{"a": 1}'])
+def test_a_report_is_made_from_a_book_s_results_and_from_no_other_file(content, tmp_path, capsys):
+    (tmp_path / "r.json").write_text(content)
+    assert main(["report", "ddtma", "--results", str(tmp_path / "r.json")]) == 2
+    error = capsys.readouterr().err
+    assert f"--results: got {tmp_path}/r.json" in error and error.count("\n") == 1
+
+
+def test_a_report_takes_the_numbers_of_the_book_where_it_is_built(tmp_path, monkeypatch, capsys):
+    (tmp_path / "html").mkdir()
+    (tmp_path / "html" / "results.json").write_text("[1]")  # which it would refuse
+    monkeypatch.setenv("DEEPFAKE_BOOK_BUILD", str(tmp_path))
+    assert main(["report", "ddtma"]) == 2 and str(tmp_path / "html") in capsys.readouterr().err
 
 
 def test_a_row_that_no_run_speaks_to_says_why(capsys):

@@ -133,6 +133,13 @@ def test_the_lock_leaves_the_kind_of_torch_to_the_machine():
     assert not [name for name in names if re.match(r"nvidia|cuda|triton", name)]
 
 
+def test_serve_says_where_there_is_no_book(tmp_path):
+    for words, folder in (([], "html"), (["PROFILE=smoke"], "html-smoke")):
+        words = ["make", "-s", "serve", f"DEEPFAKE_BOOK_BUILD={tmp_path}", "PORT=1", *words]
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 2 and f"no book in {tmp_path}/{folder}: make book first" in done.stderr
+
+
 def test_help_lists_every_target():
     text = (ROOT / "Makefile").read_text()
     listed = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout

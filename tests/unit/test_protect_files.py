@@ -68,6 +68,14 @@ def test_a_wrong_size_names_the_file_and_leaves_the_whole_folder_alone(folder, s
     assert f"c.png: got {size[0]} x {size[1]} pixels" in capsys.readouterr().err and listing(folder) == before
 
 
+def test_the_editors_are_announced_where_they_are_trained_and_nowhere_else(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DEEPFAKE_KIT_CACHE", str(tmp_path))
+    monkeypatch.setattr(files.editors, "pairs", lambda *given, **named: "drawn")
+    monkeypatch.setattr(files.editors, "fit", lambda *given, **named: None)
+    assert len(files.trained()) == 9 and capsys.readouterr().err.count("trained once, in about two minutes") == 1
+    assert len(files.trained()) == 9 and capsys.readouterr().err == ""
+
+
 def test_other_bad_input_is_named(folder, capsys):
     (folder / "empty").mkdir()
     (folder / "cut.png").write_bytes((folder / "a.png").read_bytes()[:200])

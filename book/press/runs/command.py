@@ -13,7 +13,7 @@ from deepfake_kit import data, paths
 from deepfake_kit.cache import write_whole
 from deepfake_kit.notebook import bands, claims, kept, settings
 from deepfake_kit.valid import one_of, whole
-from press import report
+from press import places, report
 from press.runs import execute, keep, reproduce, results, source
 
 
@@ -101,10 +101,15 @@ def _report(options) -> int:
     out = paths.absolute(options.out) if options.out else None
     if out and (out.is_dir() or options.out.endswith("/")):
         raise ValueError(f"--out: got {options.out!r}, a folder; valid: a file's name, such as {options.paper}.md")
-    built = paths.absolute(options.results or paths.notebooks().parent / "_build" / "html" / "results.json")
+    built = paths.absolute(options.results or places.build(paths.notebooks().parent) / "html" / "results.json")
     if options.results and not built.is_file():
         raise ValueError(f"--results: no file {options.results!r}; valid: the results.json of a built book")
-    found = json.loads(built.read_text(encoding="utf-8")) if built.is_file() else []
+    try:
+        found = json.loads(built.read_text(encoding="utf-8")) if built.is_file() else []
+        if type(found) is not list or not all({"chapter", "records"} <= row.keys() for row in found):
+            raise ValueError("no chapters with their records")
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ValueError(f"--results: got {built} ({error}); valid: the results.json of a built book") from None
     text = report.article(options.paper, found)
     write_whole(out, text) if out else print(text)
     return 0
