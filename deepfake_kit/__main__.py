@@ -40,8 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _press(options) -> int:
     """A command that needs a copy of the repository, where the press is."""
-    asks = {"-h", "--help"} & {*options.words} and (FOLDER.parent / "book").is_dir()  # from anywhere
-    sys.path.insert(0, str((FOLDER if asks else paths.notebooks()).parent / "book"))
+    asks = {"-h", "--help"} & {*options.words}  # which one may from anywhere
+    sys.path.insert(0, str(paths.notebooks(FOLDER if asks else None).parent / "book"))
     from press.__main__ import command
 
     return command([options.name, *options.words], "deepfake-kit")

@@ -80,12 +80,10 @@ def _detect(options) -> int:
 
     files = d.pictures_in(paths.absolute(options.pictures))
     table, maps = _written("--csv", options.csv), _written("--explain", options.explain, folder=True)
-    if table and table.exists():
-        raise invalid("--csv", f"{options.csv!r}, which exists", "a new file, nothing is overwritten")
+    if table and (table.exists() or maps and table in (maps, *maps.parents)):
+        raise invalid("--csv", f"{options.csv!r}, which exists or is --explain's", "a new file, nothing is overwritten")
     if maps and maps.exists() and (not maps.is_dir() or any(maps.iterdir())):
         raise invalid("--explain", f"{options.explain!r}, which is not empty", "a new or empty folder")
-    if table and maps and table in (maps, *maps.parents):
-        raise invalid("--csv", f"{options.csv!r}, where the folder of --explain goes", "a place of its own")
     detector = None if all(map(_refused, files)) else d.load(options.model)  # a network takes its time to load
     if detector:
         print(detector.said(), file=sys.stderr)

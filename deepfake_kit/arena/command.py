@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
+import sys
 
+from deepfake_kit import paths
 from deepfake_kit.valid import require, seconds, whole
 
 
@@ -15,9 +18,7 @@ def add(commands) -> None:
     check.set_defaults(command=_check)
     enter = tasks.add_parser("run", help="score an entry on new pictures; the first time takes minutes")
     enter.add_argument("--leaderboard", default="leaderboard.json", metavar="FILE", help="default: leaderboard.json")
-    enter.add_argument(
-        "--seed-file", metavar="FILE", help="holds the secret; default: beside the board, made if missing"
-    )
+    enter.add_argument("--seed-file", metavar="FILE", help="holds the secret; default: made beside the board")
     enter.add_argument("--limit", type=seconds, default=120, metavar="SECONDS", help="for the entry; default: 120")
     enter.set_defaults(command=_run)
     for one in (check, enter):
@@ -26,8 +27,6 @@ def add(commands) -> None:
 
 def _entry(options):
     """The entry's file, once it is one: a run makes its world first, which takes minutes, and a pipe never ends."""
-    from deepfake_kit import paths
-
     entry = paths.absolute(options.entry)
     require(entry.is_file(), "entry", options.entry, "a Python file with one class")
     return entry
@@ -45,10 +44,6 @@ def _check(options) -> int:
 
 
 def _run(options) -> int:
-    import secrets
-    import sys
-
-    from deepfake_kit import paths
     from deepfake_kit.arena import contest, sandbox
 
     board, entry = paths.absolute(options.leaderboard), _entry(options)
@@ -60,9 +55,8 @@ def _run(options) -> int:
             file.write(f"{2**32 + secrets.randbelow(2**53 - 2**32)}\n")
     text = secret.read_text(encoding="utf-8").strip()[:60]
     seed = whole("the seed in --seed-file", int(text) if text.isascii() and text.isdigit() else text, 2**32, 2**53)
-    limits = sandbox.Limits(options.limit)
     print("Making the contest's forgers, editor and pictures: minutes the first time.", file=sys.stderr, flush=True)
-    row = contest.enter(contest.world(seed), entry, board, limits, [secret])
+    row = contest.enter(contest.world(seed), entry, board, sandbox.Limits(options.limit), [secret])
     for cell, (value, low, high) in row["cells"].items():
         print(f"  {cell:28} {value:.3f}  ({low:.3f} to {high:.3f})")
     print(f"points {row['points']:.3f}" if "refused" not in row else f"refused: {row['refused']}")

@@ -69,9 +69,8 @@ def plan(source: Path, budget: float, method: str, out: Path | None = None) -> l
         If `source` does not exist.
     """
     one_of("method", method, METHODS)
-    if not 1 / 255 <= budget <= 0.1:
-        valid = "0.004 (one grey level) to 0.1 of the range from black to white; the field's 0.05 on [-1, 1] is 0.025"
-        raise invalid("--budget", f"{budget:g}", valid)
+    valid = "0.004 (one grey level) to 0.1 of the range from black to white; the field's 0.05 on [-1, 1] is 0.025"
+    require(1 / 255 <= budget <= 0.1, "--budget", f"{budget:g}", valid)
     if not source.exists():
         raise FileNotFoundError(f"{source}: no such picture or folder")
     here = sorted(source.iterdir()) if source.is_dir() else [source]

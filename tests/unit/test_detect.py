@@ -286,8 +286,14 @@ def test_one_picture_scores_as_in_its_folder(folder, capsys):
         (["pictures", "--model", SMALL, "--explain", "kept.csv"], "kept.csv is no folder to write in"),
         (["pictures", "--model", SMALL, "--csv", "kept.csv/new/scores.csv"], "kept.csv is no folder to write in"),
         (["pictures", "--model", SMALL, "--csv", ""], "--csv: got '', which exists"),
-        (["pictures", "--model", SMALL, "--csv", "new", "--explain", "new"], "--csv: got 'new', where the folder"),
-        (["pictures", "--model", SMALL, "--csv", "new", "--explain", "new/a"], "--csv: got 'new', where the folder"),
+        (
+            ["pictures", "--model", SMALL, "--csv", "new", "--explain", "new"],
+            "--csv: got 'new', which exists or is --explain's",
+        ),
+        (
+            ["pictures", "--model", SMALL, "--csv", "new", "--explain", "new/a"],
+            "--csv: got 'new', which exists or is --explain's",
+        ),
         (["pictures", "--model", "pickle.pt"], "model: got pickle.pt; valid: clip-depths"),
         (["pictures", "--model", "pickle.safetensors"], "pickle.safetensors with its card pickle.json cannot be read"),
         (["pipe.png"], "IMAGE_OR_FOLDER: got"),
