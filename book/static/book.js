@@ -79,6 +79,76 @@
     formula.classList.remove("kit-folds");
   }
 
+  // A displayed formula that is wider than its page goes on in the next line: where its author left a wide space, before
+  // a relation or a sign outside of all brackets, and, where that is not enough, before one inside them.
+  const CLOSES = { "29": "28", "5D": "5B", "7D": "7B", "27E9": "27E8" };
+  const BARS = ["7C", "2016", "2225"];
+  const OPENS = Object.values(CLOSES);
+
+  // What a sign does to the brackets that are open: a bar closes the one that was opened last, or opens one.
+  function bracket(mo, open) {
+    const sign = mo.querySelector("[class*='mjx-c']");
+    const code = sign && (/mjx-c([0-9A-F]+)/.exec(sign.getAttribute("class")) || [])[1];
+    if (OPENS.includes(code) || (BARS.includes(code) && open[open.length - 1] !== code)) open.push(code);
+    else if (BARS.includes(code)) open.pop();
+    else if (open.includes(CLOSES[code])) open.length = open.lastIndexOf(CLOSES[code]);
+  }
+
+  function part(row, open, line) {
+    row.classList.add("kit-run");
+    for (const one of [...row.children]) {
+      const relation = one.matches("mjx-mo[space='3'], mjx-mo[space='4']") && !one.querySelector(".mjx-c2223"); // | divides nothing
+      const wide = one.matches("mjx-mstyle") && one.querySelector(":scope > mjx-mspace") && parseFloat(one.firstElementChild.style.width) >= 1;
+      if (line.begun && (relation || wide)) {
+        const place = document.createElement(wide ? "br" : "wbr");
+        if (open.length) place.className = "kit-inside";
+        one.before(place);
+      }
+      line.begun = line.begun || !one.matches("mjx-mtd");
+      if (wide) one.classList.add("kit-gap");
+      else if (one.matches("mjx-mo")) bracket(one, open);
+      else if (one.matches("mjx-mrow, mjx-texatom, mjx-mstyle, mjx-mtd")) part(one, open, line);
+      else if (one.matches("mjx-msub, mjx-msup, mjx-msubsup")) {
+        const base = one.querySelector(":scope > mjx-mo, :scope > mjx-texatom:first-child > mjx-mo:only-child");
+        if (base) bracket(base, open);
+      }
+    }
+  }
+
+  // The lines that its author made, each of them one row, or the only thing in a cell of a table of lines.
+  function lines(node) {
+    const [table, ...more] = [...node.children].filter((one) => !one.matches("mjx-tstrut, mjx-assistive-mml"));
+    if (!table || more.length || !table.matches("mjx-mtable")) return [node];
+    const rows = [...table.querySelectorAll("mjx-mtr")].filter((row) => row.parentElement.closest("mjx-mtable") === table);
+    for (const one of [table, ...table.querySelectorAll(":scope > mjx-table, :scope > mjx-table > mjx-itable"), ...rows]) one.classList.add("kit-lines");
+    return rows.flatMap((row) => {
+      if (row.children.length > 1) return [row]; // cut in two where its lines are aligned
+      row.firstElementChild.classList.add("kit-lines");
+      return lines(row.firstElementChild);
+    });
+  }
+
+  function foldShown(box) {
+    const shown = box.querySelector("mjx-container > mjx-math");
+    if (!shown || shown.parentElement.scrollWidth <= shown.parentElement.clientWidth + 1) return;
+    box.classList.add("kit-parted");
+    for (const line of lines(shown)) {
+      part(line, [], { begun: false });
+      line.classList.add("kit-line");
+    }
+    fit(box);
+  }
+
+  // Fold a formula as far as the width asks for, and not where even its parts are too wide: then it scrolls.
+  function fit(box) {
+    const shown = box.querySelector("mjx-container");
+    for (const ways of [[], ["kit-folds"], ["kit-folds", "kit-far"], ["kit-folds", "kit-far", "kit-small"], []]) {
+      box.classList.remove("kit-folds", "kit-far", "kit-small");
+      box.classList.add(...ways);
+      if (shown.scrollWidth <= shown.clientWidth + 1) break;
+    }
+  }
+
   // The theme itself sees to code cells and their outputs.
   const BOXES = ".kit-scroll, .pst-scrollable-table-container, div.math, span.math, mjx-container[display=true]";
   const WIDE = BOXES + ", figure a.image-reference, pre";
@@ -100,6 +170,7 @@
 
   function reachAll() {
     document.querySelectorAll("span.math:not(.kit-folds):not(:has(wbr))").forEach(fold);
+    document.querySelectorAll("article div.math:not(.kit-parted)").forEach(foldShown);
     document.querySelectorAll(BOXES).forEach(reach);
     document.querySelectorAll(WIDE).forEach(more);
   }
@@ -169,7 +240,11 @@
     mendWidgets(article);
     reachAll();
     window.addEventListener("resize", reachAll);
-    new ResizeObserver(() => document.querySelectorAll(".kit-folds").forEach(unfold)).observe(article);
+    new ResizeObserver(() => {
+      document.querySelectorAll("span.kit-folds").forEach(unfold);
+      document.querySelectorAll("div.kit-parted").forEach(fit);
+      reachAll();
+    }).observe(article);
     article.addEventListener("toggle", reachAll, true); // what was folded had no width
     article.addEventListener("scroll", ({ target }) => target.matches(WIDE) && more(target), { capture: true, passive: true });
     window.addEventListener("load", reachAll);

@@ -100,6 +100,59 @@ def test_a_long_formula_in_a_sentence_goes_on_in_the_next_line_or_scrolls(site, 
     assert seen["book"] == {"folds": kind == "folds", "reached": scrolls, "style": style, "beyond": scrolls}
 
 
+LINE = " + ".join([r"\frac{y}{2}"] * 4)
+SHOWN = {  # how far it folds, and how many signs its lines have
+    "words": (r"x=\sqrt{1-y}\,z,\qquad z\sim\mathcal N(0,I),\quad y=1-w-z-x", "kit-folds", [2, 5, 4]),
+    "brackets": (
+        rf"\mathbb E\,\big\lVert f(x|y)+{LINE}\big\rVert^2=\mathbb E\,\lVert x-y+z\rVert^2+1",
+        "kit-folds",
+        [9, 6],
+    ),
+    "inside": (rf"f\Big({LINE}+{LINE}+{LINE}\Big)", "kit-folds kit-far", [9, 4]),
+    "lines": (rf"\begin{{aligned}}x_1&=y+{LINE}+{LINE}+z+w,\\x&=y+z\end{{aligned}}", "kit-folds", [9, 3, 2]),
+    "smaller": (rf"\sqrt{{{LINE}+{LINE}+y+z}}", "kit-folds kit-far kit-small", []),
+    "root": (ROOT, "", []),
+    "short": ("x = y", "", [1]),
+}
+
+
+@pytest.mark.parametrize("kind", SHOWN)
+def test_a_wide_displayed_formula_goes_on_below_and_unfolds_where_there_is_room(site, chromium, kind):
+    """At a wide space or before a relation, within brackets only where it must; what no break helps scrolls."""
+    tex, ways, lines = SHOWN[kind]
+    styles = "".join((site.parent / "static" / name).read_text() for name in STYLES)
+    script = (site.parent / "static" / "book.js").read_text()
+    box = f'<div class="math notranslate nohighlight"><span class="eqno">(2.2)</span>\\[{tex}\\]</div>'
+    text = PAGE.format(f"{THEME}<style>{styles}</style><script>{script}</script>{box}")
+    (site / "shown.html").write_text(text.replace("<article>", "<article class=bd-article>"))
+    page = chromium.new_page(viewport={"width": 390, "height": 800})
+    page.goto((site / "shown.html").as_uri(), wait_until="load")
+    page.evaluate("() => MathJax.startup.promise")
+    page.wait_for_timeout(150)
+    seen = """() => {
+      const box = document.querySelector('div.math'), shown = box.querySelector('mjx-container');
+      const tops = [...box.querySelectorAll('mjx-math mjx-mo')].filter(one => !one.closest('mjx-sqrt'))
+        .map(one => one.getBoundingClientRect()).map(one => (one.top + one.bottom) / 2).sort((a, b) => a - b);
+      return {ways: ['kit-folds', 'kit-far', 'kit-small'].filter(name => box.matches('.' + name)).join(' '),
+        lines: tops.reduce((all, top, k) => {
+          if (k && top < tops[k - 1] + 16) all[all.length - 1]++; else all.push(1);
+          return all; }, []),
+        scrolls: shown.scrollWidth > shown.clientWidth + 1};
+    }"""
+    narrow = page.evaluate(seen)
+    page.set_viewport_size({"width": 3000, "height": 800})
+    page.wait_for_timeout(150)
+    wide = page.evaluate(seen)
+    page.close()
+    (site / "shown.html").unlink()
+    assert narrow == {"ways": ways, "lines": lines, "scrolls": kind == "root"}
+    assert (
+        wide["ways"] == ""
+        and len(wide["lines"]) == {"lines": 2, "root": 0, "smaller": 0}.get(kind, 1)
+        and not wide["scrolls"]
+    )
+
+
 def test_who_reads_a_page_sees_each_formula_once_and_again_changes_nothing(site, third_party):
     assert pages.parse(site, "index.html").find("math") is None
     before = (site / "index.html").read_text()
