@@ -41,7 +41,63 @@ def words(text: str) -> str:
 def plain(power: re.Match) -> str:
     """A short number in full: 1.2 · 10² is 120."""
     x = float(power[1]) * 10 ** int(power[2])
-    return power[0] if int(power[2]) > 5 else f"{x:,.0f}" if x >= 10_000 else f"{x:.0f}"
+    return power[0] if int(power[2]) > 6 else f"{x:,.0f}" if x >= 10_000 else f"{x:.0f}"
+
+
+BODY = re.compile(r'(<div class="kit-scroll" id="(?:tab|kept)-(?!\d\d-settings").*?)(<tbody>.*?</tbody>)', re.DOTALL)
+ROW = re.compile(r"<tr\b.*?</tr>", re.DOTALL)
+CELL = re.compile(r"<td\b[^>]*>(.*?)</td>", re.DOTALL)
+NUMBER = re.compile(r"[-−]?(\d+)(?:\.(\d+))?")
+PRINTED = re.compile(r"\b(?:paper|thesis|printed|published)\b")
+
+
+def column(cells: list[str]) -> list[str]:
+    """A table's column whose numbers keep the last zeros of their digits; what is nothing, or no number, stays.
+
+    Examples
+    --------
+    >>> column(["0.8838", "0.9107", "0.897", "1", "0"])
+    ['0.8838', '0.9107', '0.8970', '1.000', '0']
+    >>> column(["16", "7.7", "3"]), column(["39.62", "0.79", "0.06", "2"])
+    (['16', '7.7', '3.0'], ['39.62', '0.79', '0.06', '2'])
+    """
+    numbers = [NUMBER.fullmatch(cell) for cell in cells]
+    digits = [len((n[1] + n[2]).lstrip("0")) for n in numbers if n and n[2]]
+    if not digits or 2 * digits.count(max(digits)) <= len(digits):
+        return cells  # not one measured quantity
+    most = max(len(n[2]) for n in numbers if n and n[2])
+
+    def whole(cell: str, n: re.Match | None) -> str:
+        if n is None or not (n[1] + (n[2] or "")).strip("0"):
+            return cell
+        have = len(n[2] or "")
+        lacks = min(max(digits) - len((n[1] + (n[2] or "")).lstrip("0")), most - have)
+        return cell if lacks <= 0 else cell + ("" if have else ".") + "0" * lacks
+
+    return [whole(cell, n) for cell, n in zip(cells, numbers, strict=True)]
+
+
+def zeros(found: re.Match) -> str:
+    """A measured table with the zeros that its numbers were printed without; a work's own numbers stay as they are."""
+    heads = re.findall(r"<th\b[^>]*>(.*?)</th>", found[1].rpartition("<tr")[2], re.DOTALL)
+    rows = ROW.findall(found[2])
+    table = [[cell[1] for cell in CELL.finditer(row)] for row in rows]
+    width = len(table[0]) if table else 0
+    whole = all(len(cells) == row.count("<td") == width for cells, row in zip(table, rows, strict=True))
+    if not whole or PRINTED.search("".join(re.findall(r"<th\b.*?</th>", found[2]))):
+        return found[0]
+    names = heads[len(heads) - width :] if len(heads) >= width else [""] * width
+    columns = [
+        list(cells) if PRINTED.search(name) else column(list(cells))
+        for name, cells in zip(names, zip(*table, strict=True), strict=True)
+    ]
+    ready = iter(cell for row in zip(*columns, strict=True) for cell in row)
+
+    def replaced(cell: re.Match) -> str:
+        start, stop = cell.start(1) - cell.start(), cell.end(1) - cell.start()
+        return cell[0][:start] + next(ready) + cell[0][stop:]
+
+    return found[1] + CELL.sub(replaced, found[2])
 
 
 def evenings(html: str) -> str:
@@ -63,7 +119,7 @@ def page(html: str) -> str:
     found = ARTICLE.search(html)
     if not found:
         return html
-    parts = APART.split(evenings(TENS.sub(plain, found[0])))
+    parts = APART.split(evenings(BODY.sub(zeros, TENS.sub(plain, found[0]))))
     # Each cut leaves words, what stands apart, and the name of its tag.
     article = "".join(words(text) + (apart or "") for text, apart in zip(parts[::3], [*parts[1::3], ""], strict=True))
     return html[: found.start()] + re.sub(r"(<td[^>]*>)-(</td>)", r"\1–\2", article) + html[found.end() :]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import re
 
+import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 from press import decorate, margin, mend, opening, typeset
@@ -120,6 +122,37 @@ def test_numbers_of_a_page_are_set_and_code_and_formulas_left_alone():
         page = typeset.page(f"-1 {'<p>'}<article>{text}</article>-1")
         assert page == f"-1 <p><article>{expected}</article>-1" and typeset.page(page) == page, text
     assert typeset.page("<p>-1e-07</p>") == "<p>-1e-07</p>", "what is no article"
+
+
+@pytest.mark.parametrize(
+    ("anchor", "whole"), [("tab-07-areas", True), ("kept-07-areas-table", True), ("tab-07-settings", False)]
+)
+def test_a_measured_column_keeps_its_last_zeros(anchor, whole):
+    """What a work printed, whole counts, a column of unlike things and the settings stay as they are."""
+    areas = pd.DataFrame(
+        {
+            "AUC": [0.97, 0.8512, 1.0, 0.0, 0.9113],
+            "thesis": [0.9, 0.85, 0.8, 0.75, 0.7],
+            "images": [5, 12, 7, 8, 10_000],
+            "steps, loss": [39.62, 0.9, 0.06, 2, 3.1],
+            "MAC": [813_100.0, 1.027e6, 562_200.0, 5.0e5, 2.25e6],
+            "said": ["0.9", "<b>0.91</b>", "0.912 (0.9 to 1)", "", "–"],
+        },
+        index=["a", "b", "c", "d", "e"],
+    )
+    html = f"<article>{marks.table(areas, anchor, 'areas', 4)}</article>"
+    shown = typeset.page(html)
+    assert typeset.page(shown) == shown
+    rows = [[cell.get_text() for cell in row("td")] for row in BeautifulSoup(shown, "html.parser").select("tbody tr")]
+    read = dict(zip(areas.columns, zip(*rows, strict=True), strict=True))
+    assert list(read["AUC"]) == (
+        ["0.9700", "0.8512", "1.000", "0", "0.9113"] if whole else ["0.97", "0.8512", "1", "0", "0.9113"]
+    )
+    assert list(read["thesis"]) == ["0.9", "0.85", "0.8", "0.75", "0.7"]
+    assert list(read["images"]) == ["5", "12", "7", "8", "10,000"]
+    assert list(read["steps, loss"]) == ["39.62", "0.9", "0.06", "2", "3.1"]
+    assert list(read["MAC"]) == ["813,100", "1,027,000", "562,200", "500,000", "2,250,000"]
+    assert list(read["said"])[:3] == ["0.9", "0.91", "0.912 (0.9 to 1)"]
 
 
 def test_what_changed_since_an_evening_is_told_once():
