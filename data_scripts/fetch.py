@@ -89,9 +89,14 @@ def _root(given: Path | None) -> Path:
     return cache.cache_folder()
 
 
+def _found(name: str, root: Path | None) -> list[data.Place]:
+    """Where a set is: in the folder asked for and nowhere else; without one, anywhere."""
+    return [place for place in data.locate(name, root) if place.found and (root is None or place.where == "root=")]
+
+
 def _list(root: Path | None) -> int:
     for name in SETS:
-        found = [place for place in data.locate(name, root) if place.found]
+        found = _found(name, root)
         print(f"{name:16} {SOURCES[name].title}")
         print(f"{'':16} licence: {SOURCES[name].licence}")
         for place in found:
@@ -127,8 +132,7 @@ def _fetch(wanted: Source, options: argparse.Namespace) -> int:
 
 def _here(name: str, root: Path | None) -> bool:
     """Whether every split is in the folder asked for; without --root, anywhere."""
-    places = [place for place in data.locate(name, root) if root is None or place.where == "root="]
-    return any(set(SOURCES[name].splits) <= set(place.splits) for place in places)
+    return any(set(SOURCES[name].splits) <= set(place.splits) for place in _found(name, root))
 
 
 def _import(wanted: Source, given: Path, root: Path) -> Path:
@@ -217,9 +221,11 @@ def _write_manifest(folder: Path) -> None:
 
 
 def _verify(sets: list[str], root: Path | None, deep: bool, named: bool) -> int:
-    bad = 0
-    for name in sets:
-        found = [place for place in data.locate(name, root) if place.found]
+    bad, everywhere = 0, {name: _found(name, root) for name in sets}
+    if not any(everywhere.values()) and not named:
+        print(f"no set is in {root or 'any place where the kit looks'}")
+        return 1
+    for name, found in everywhere.items():
         if not found and named:
             print(f"{name}: not found")
             bad += 1

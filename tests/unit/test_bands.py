@@ -121,6 +121,8 @@ def test_paper_book_and_yours_stand_under_each_other(tmp_path):
     ours["verdict"] = "contradicted"
     words = reproduce.lines("claim", "ddtma-eq-1", found, [], tmp_path)
     assert "not built here" in words[1] and "contradicted, the ledger says reproduced" in words[3]
+    words = reproduce.lines("claim", "ddtma-eq-1", {**found, "profile": "smoke"}, [], tmp_path)
+    assert words[3] == "verdict: contradicted, the ledger says reproduced, judged at profile book, not at smoke"
     table = {"type": "table", "id": "t", "cells": {"columns": ["a"], "index": [0], "data": [[7]]}}
     found["records"] = [table]
     assert reproduce.lines("table", "t", found, [table], tmp_path)[-1] == "verdict: identical"

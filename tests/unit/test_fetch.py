@@ -278,6 +278,20 @@ def test_an_interrupted_import_goes_on_where_it_stopped(tiny, tmp_path, monkeypa
     assert not list(tiny.rglob("*.part"))
 
 
+def test_a_folder_for_a_lab_is_judged_by_what_lies_in_it_and_not_by_what_lies_elsewhere(tmp_path, monkeypatch, capsys):
+    home, lab = tmp_path / "home", tmp_path / "lab"
+    served.put(home / "FashionMNIST" / "raw", served.fashion_files())
+    monkeypatch.setenv("DEEPFAKE_KIT_DATA", str(home))
+    assert any(place.found for place in data.locate("fashion-mnist"))
+    for folder in (lab, lab / "made"):
+        assert run("verify", "fashion-mnist", "--root", folder) == 1
+        assert "fashion-mnist: not found" in capsys.readouterr().out
+        assert run("verify", "--root", folder) == 1 and f"no set is in {folder}" in capsys.readouterr().out
+        assert run("list", "--root", folder) == 0 and "used: " not in capsys.readouterr().out
+        (lab / "made").mkdir(parents=True, exist_ok=True)
+    assert run("list") == 0 and f"used: {home}" in capsys.readouterr().out
+
+
 def test_list_names_every_set_its_licence_and_where_it_is(tmp_path, capsys):
     served.put(tmp_path / "KMNIST" / "raw", served.fashion_files())
     assert run("list", "--root", tmp_path) == 0

@@ -104,7 +104,12 @@ def lines(kind: str, id: str, found: dict, theirs: list[dict], picture: Path) ->
     if row:
         approved = row.long.get("verdict", row.verdict) if found["profile"] == settings.KEPT else row.verdict
         same = "as the ledger says" if ours["verdict"] == approved else f"the ledger says {approved}"
-        return out + [f"verdict: {ours['verdict']}, {same}"]
+        size = (
+            ""
+            if found["profile"] in ("book", settings.KEPT)
+            else f", judged at profile book, not at {found['profile']}"
+        )
+        return out + [f"verdict: {ours['verdict']}, {same}{size}"]
     band = bands.load(found["chapter"], found["profile"])
     if kind == "value" and band:
         judged = bands.compare(bands.numbers([ours]), band)
