@@ -189,6 +189,7 @@ def described(text: str) -> str:
     done = re.sub(
         r'<span class="docutils literal">((?:<span class="pre">.*?</span>|[^<])*)</span>', r"<code>\1</code>", done
     )
+    done = re.sub(r"<em>[^<]*</em>", lambda kind: re.sub("[“”]", '"', kind[0]), done)  # the strings an argument may be
     return done.replace("<dt>raises ", "<dt>Raises ").replace("<dt>returns", "<dt>Returns")
 
 

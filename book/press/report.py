@@ -75,7 +75,7 @@ def metadata(paper: str, results: list[dict]) -> dict:
 
 
 def article(paper: str, results: list[dict] = (), book: bool = False) -> str:
-    """Tell in Markdown what a work set out to do, what holds, what does not, and since which line.
+    """Tell in Markdown what a work set out to do, what holds, what does not, and where.
 
     Parameters
     ----------
@@ -105,6 +105,7 @@ def article(paper: str, results: list[dict] = (), book: bool = False) -> str:
     template = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     template.filters |= {
         "stated": templates.stated,
+        "place": templates.place,
         "basis": lambda row: templates.sized(claims.basis(row)),
         "numbers": lambda x: templates.typeset(claims.numbers(x)),
     }

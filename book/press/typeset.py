@@ -29,12 +29,14 @@ def words(text: str) -> str:
 
     Examples
     --------
-    >>> words("by 3e-07 (-0.1 to 5 %), on 2026-11-30")
-    'by 3·10⁻⁷ (−0.1 to 5%), on 2026-11-30'
+    >>> words("by 3e-07 (-0.1 to 5 %), on 2026-11-30"), words("1 - AUC of N &gt;= 2 runs")
+    ('by 3·10⁻⁷ (−0.1 to 5%), on 2026-11-30', '1 − AUC of N ≥ 2 runs')
     """
     text = powers(text.replace("e-\u2060", "e-"))
     text = re.sub(r"(?<=\d)\s+%(?!\w)", "%", MINUS.sub("−", text))
-    text = re.sub(r"(?<=\d) x (?=\d)", "\u00a0×\u00a0", text)
+    text = re.sub(r"(?<=\d) x (?=\d)|(?<=\b[1-9])x(?=\d\b)", "\u00a0×\u00a0", text)
+    text = re.sub(r" &([gl])t;= (?=[\d−])", lambda sign: " ≥ " if sign[1] == "g" else " ≤ ", text)
+    text = re.sub(r"(?<=\d) - (?=\w)", " − ", text)
     return re.sub(r"(?<=\d) ± (?=\d)", "\u00a0±\u00a0", re.sub(r"(?<=\d) · 10$", "·10", text))
 
 

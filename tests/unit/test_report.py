@@ -29,7 +29,7 @@ def test_every_statement_is_told_once_or_more_and_what_holds_comes_first(paper):
     assert told[:4] == [
         "## What holds",
         "## What we could redo, and at what size",
-        "## What does not hold, and since which line",
+        "## What does not hold, and where",
         "## What stays open",
     ]
     holds, fails = text.index(told[0]), text.index(told[2])

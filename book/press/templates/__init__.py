@@ -82,6 +82,18 @@ def stated(row: claims.Claim) -> tuple[str, str]:
     return whose, typeset(number)
 
 
+def place(section: str) -> str:
+    """Where in a work: a section's number is said to be one.
+
+    Examples
+    --------
+    >>> place("1.1.2"), place("III.C"), place("4.1, 5"), place("Introduction"), place("Experiments > Models")
+    ('section 1.1.2', 'section III.C', 'sections 4.1, 5', 'Introduction', 'Experiments › Models')
+    """
+    numbered = re.fullmatch(r"(?:\d+|[IVX]+)(?:\.\w+)*((?:, |-).+)?", str(section))
+    return (f"section{'s' if numbered[1] else ''} " if numbered else "") + str(section).replace(" > ", " › ")
+
+
 def sized(words: str) -> str:
     """How large a run was, in words for readers who know no profiles."""
     return re.sub(r"(?<=\d) x (?=\d)", " × ", words.replace("; profile long, kept", "; an evening's run, kept"))
@@ -99,6 +111,7 @@ ENVIRONMENT.filters |= {
     "prose": prose,
     "badge": badge,
     "here": here,
+    "place": place,
     "stated": stated,
     "weaker": claims.weaker,
     "basis": lambda row: sized(claims.basis(row)),
