@@ -36,7 +36,7 @@ def words(text: str) -> str:
     text = re.sub(r"(?<=\d)\s+%(?!\w)", "%", MINUS.sub("−", text))
     text = re.sub(r"(?<=\d) x (?=\d)|(?<=\b[1-9])x(?=\d\b)", "\u00a0×\u00a0", text)
     text = re.sub(r" &([gl])t;= (?=[\d−])", lambda sign: " ≥ " if sign[1] == "g" else " ≤ ", text)
-    text = re.sub(r"(?<=\d) - (?=\w)", " − ", text)
+    text = re.sub(r"(?<!\S)1 - (?=\w)", "1 − ", text)
     return re.sub(r"(?<=\d) ± (?=\d)", "\u00a0±\u00a0", re.sub(r"(?<=\d) · 10$", "·10", text))
 
 
