@@ -60,12 +60,15 @@ def column(cells: list[str]) -> list[str]:
     --------
     >>> column(["0.8838", "0.9107", "0.897", "1", "0"])
     ['0.8838', '0.9107', '0.8970', '1.000', '0']
+    >>> column(["0.98", "0.521", "0.98", "0.72", "−0.8"])
+    ['0.980', '0.521', '0.980', '0.720', '−0.800']
     >>> column(["16", "7.7", "3"]), column(["39.62", "0.79", "0.06", "2"])
     (['16', '7.7', '3.0'], ['39.62', '0.79', '0.06', '2'])
     """
     numbers = [NUMBER.fullmatch(cell) for cell in cells]
     digits = [len((n[1] + n[2]).lstrip("0")) for n in numbers if n and n[2]]
-    if not digits or 2 * digits.count(max(digits)) <= len(digits):
+    shares = len(digits) > 2 and all(float(n[0].replace("−", "-")) ** 2 <= 1 for n in numbers if n)
+    if not digits or not (shares or 2 * digits.count(max(digits)) > len(digits)):
         return cells  # not one measured quantity
     most = max(len(n[2]) for n in numbers if n and n[2])
 
