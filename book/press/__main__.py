@@ -188,9 +188,7 @@ def _words(options) -> int:
 def _bind(options) -> int:
     from press import bind
 
-    folder = places.build(ROOT)
-    if not (folder / "html" / "results.json").is_file():
-        raise FileNotFoundError(f"{folder / 'html'} holds no book: make book first")
+    folder = places.built(ROOT, "html/results.json").parents[1]
     site, light = (folder / "html").resolve(), options.kind == "light"
     if light or options.kind == "zip":
         file = bind.archive(site, folder / f"deepfakes-book{'-light' * light}.zip", light)
@@ -251,7 +249,7 @@ def _drift(options) -> int:
 
     from press import drift
 
-    results = json.loads((places.build(ROOT) / "html" / "results.json").read_text(encoding="utf-8"))
+    results = json.loads(places.built(ROOT, "html/results.json").read_text(encoding="utf-8"))
     moved = drift.add(paths.absolute(options.history), results, datetime.date.today().isoformat())
     print("\n".join(moved or ["no number moved with a library's version"]))
     return 0

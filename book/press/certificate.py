@@ -50,10 +50,12 @@ def make(root: Path, profile: str, other: Path | None = None) -> Path:
     Raises
     ------
     ValueError
-        If the two were not made from the same sources.
+        If the two were not made from the same sources, or `other` holds no book.
     """
     from press import build
 
+    if other and not (other / "plan.json").is_file():  # before the work of half an hour
+        raise ValueError(f"--other: got {other}, with no plan.json in it; valid: the build folder of a second book")
     first = places.build(root)
     build.build(root, profile)
     if other is None:
@@ -101,7 +103,7 @@ def again(root: Path, profile: str, count: int, commit: str = "") -> list[dict]:
         Rows ``chapter, type, id, status, note``, one a figure.
     """
     folder = places.build(root)
-    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    plan = json.loads(places.built(root, "plan.json").read_text(encoding="utf-8"))
     if plan["profile"] != profile:
         raise ValueError(f"profile: the last build is at {plan['profile']!r}, got {profile!r}")
     made = {

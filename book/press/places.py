@@ -18,6 +18,19 @@ def build(root: Path) -> Path:
     return paths.absolute(named) if named else root / "_build"
 
 
+def built(root: Path, name: str) -> Path:
+    """A file of the finished book, such as ``html/results.json``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such book.
+    """
+    if not (file := build(root) / name).is_file():
+        raise FileNotFoundError(f"{file.parent} holds no book: make book first")
+    return file
+
+
 def copied(source: Path, target: Path, **options) -> Path:
     """Copy a folder that may be read-only to one that may be written; `options` are those of ``shutil.copytree``."""
     shutil.copytree(source, target, copy_function=shutil.copyfile, dirs_exist_ok=True, **options)

@@ -187,3 +187,26 @@ def test_the_archive_holds_the_site_and_the_light_one_no_parts(tmp_path):
             assert {name: packed.read(name).decode() for name in packed.namelist()} == {
                 f"html/{name}": files[name] for name in expected
             }
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["bind", "zip"], "html holds no book: make book first"),
+        (["drift", "history.json"], "html holds no book: make book first"),
+        (["again"], "holds no book: make book first"),
+        (
+            ["certificate", "--other", "nowhere"],
+            "nowhere, with no plan.json in it; valid: the build folder of a second",
+        ),
+    ],
+    ids=lambda given: given[0] if isinstance(given, list) else "",
+)
+def test_what_needs_a_book_says_so_in_one_line_before_any_work(words, said, tmp_path, monkeypatch, capsys):
+    from press import __main__, build
+
+    monkeypatch.setenv("DEEPFAKE_BOOK_BUILD", str(tmp_path / "new"))
+    monkeypatch.setattr(build, "build", lambda *given: pytest.fail("it builds"))
+    assert __main__.main(words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("press: ") and said in error and error.count("\n") == 1 and not list(tmp_path.iterdir())
