@@ -231,6 +231,23 @@ def test_a_folder_without_a_submission_is_told_of_and_copies_that_programs_leave
     assert {str((tmp_path / "in" / name).resolve()) for name in left} <= {*grade.hidden(tmp_path / "in")}
 
 
+def test_a_cell_of_the_copy_handed_out_is_nobody_s_own_when_the_chapter_has_changed_since(tmp_path):
+    old = "curve = of_an_older_chapter()"
+    (tmp_path / "course" / "student" / "ada").mkdir(parents=True)
+    (tmp_path / "course" / "student" / "ada" / "02_diffusion_math.ipynb").write_text(
+        notebook(old, 'check("2.1", None)')
+    )
+    (tmp_path / "course" / "student" / "ada" / "03_cut.ipynb").write_text("{")
+    path = tmp_path / "me.ipynb"
+    path.write_text(notebook(old, "mine = 1", RIGHT["2.1"]))
+    given, chapter = handed.read("me", path), grade.chapter("2.1")[0]
+    assert [source for _, source in handed.own(given, chapter)] == [old, "mine = 1", RIGHT["2.1"]]
+    known = handed.given(tmp_path / "course")
+    assert [source for _, source in handed.own(given, chapter, known)] == ["mine = 1", RIGHT["2.1"]]
+    report = grade.marked("me", path, None, LIMITS, grade.hidden(), known)
+    assert points(report)["2.1"] == 1 and report.trouble == []
+
+
 def test_one_file_may_be_marked_alone(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(grade, "marked", lambda student, path, *rest: grade.Report(student, path.name))
     (tmp_path / "ada.py").write_text("pass")

@@ -159,7 +159,14 @@ def hidden(folder: Path | None = None) -> list[str]:
     return [str(path.resolve()) for path in found]
 
 
-def marked(student: str, path: Path, deal: dict[str, int] | None, limits: Limits, covered: list[str]) -> Report:
+def marked(
+    student: str,
+    path: Path,
+    deal: dict[str, int] | None,
+    limits: Limits,
+    covered: list[str],
+    known: frozenset[str] = frozenset(),
+) -> Report:
     """Mark one file.
 
     Parameters
@@ -173,6 +180,8 @@ def marked(student: str, path: Path, deal: dict[str, int] | None, limits: Limits
     limits : Limits
     covered : list of str
         Files that it must not read.
+    known : frozenset of str, optional
+        Cells of the copies that were handed out, which are nobody's own.
     """
     began, report = time.monotonic(), Report(student, path.name)
     try:
@@ -184,7 +193,7 @@ def marked(student: str, path: Path, deal: dict[str, int] | None, limits: Limits
         return report
     report.grams = similar.of(given.cells)
     notebook, found = chapter(given.numbers[0])
-    cells = handed.own(given, notebook)
+    cells = handed.own(given, notebook, known)
     lines = reference.imports(notebook)
     wanted = dict.fromkeys(one for _, source in cells for one in reference.needed(source, lines))
     task = {"imports": list(wanted), "cells": cells, "skip": [], "seconds": limits.cell, "print": limits.printed}
@@ -281,10 +290,10 @@ def grade(
     whole("--jobs", jobs, 1, 999)
     if csv_file.suffix != ".csv" or csv_file.is_dir() or csv_file.with_suffix("") == folder:
         raise ValueError(f"--csv: got {csv_file}; valid: NAME.csv, and no submissions in the folder NAME beside it")
-    deals = _deals(course) if course else {}
+    deals, known = (_deals(course), handed.given(course)) if course else ({}, frozenset())
     csv_file.with_suffix("").mkdir(parents=True, exist_ok=True)  # before the work: it may be a place to read only
     covered = hidden(folder)
-    tasks = [(name, path, deals.get(name, deals.get("class")), limits, covered) for name, path in found]
+    tasks = [(name, path, deals.get(name, deals.get("class")), limits, covered, known) for name, path in found]
     reports = list(tqdm(_each(tasks, jobs, limits.total + 60), total=len(tasks), unit="submission"))
     reports.sort(key=lambda report: (report.student, report.file))
     write(reports, csv_file)

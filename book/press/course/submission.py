@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,9 +117,23 @@ def _parts(text: str) -> tuple[str, ...]:
     return tuple("\n".join(part) for part in parts if part)
 
 
-def own(submission: Submission, chapter) -> list[tuple[str | None, str]]:
-    """The cells to run, each with its exercise's number or None: those of exercises, and those the chapter has not."""
-    known = {_plain(cell.source).strip() for cell in chapter.cells}
+def given(course: Path) -> frozenset[str]:
+    """Cells of the copies that ``course`` wrote, by one student's: a chapter may have changed since.
+
+    A copy that cannot be read gives none.
+    """
+    copies = {path.name: path for path in sorted((course / "student").rglob("*.ipynb"))}
+    found: set[str] = set()
+    for path in copies.values():
+        with contextlib.suppress(Unreadable, OSError):
+            found |= {source.strip() for source in read("", path).cells}
+    return frozenset(found)
+
+
+def own(submission: Submission, chapter, given: frozenset[str] = frozenset()) -> list[tuple[str | None, str]]:
+    """The cells to run, each with its exercise's number or None: those of exercises, and those that the chapter and the
+    copy handed out, whose cells are `given`, have not."""
+    known = {_plain(cell.source).strip() for cell in chapter.cells} | given
     found = []
     for source in submission.cells:
         asked = call_of_check(source)
