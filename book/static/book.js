@@ -240,12 +240,19 @@
     mendWidgets(article);
     reachAll();
     window.addEventListener("resize", reachAll);
-    new ResizeObserver(() => {
+    let before = "";
+    new ResizeObserver(() => setTimeout(() => { // not at once: what folds is less high
+      const now = article.clientWidth + " " + getComputedStyle(document.documentElement).fontSize;
+      if (now === before) return;
+      before = now;
       document.querySelectorAll("span.kit-folds").forEach(unfold);
       document.querySelectorAll("div.kit-parted").forEach(fit);
       reachAll();
-    }).observe(article);
-    article.addEventListener("toggle", reachAll, true); // what was folded had no width
+    })).observe(article);
+    article.addEventListener("toggle", ({ target }) => { // what was folded had no width
+      target.querySelectorAll(".kit-parted").forEach(fit);
+      reachAll();
+    }, true);
     article.addEventListener("scroll", ({ target }) => target.matches(WIDE) && more(target), { capture: true, passive: true });
     window.addEventListener("load", reachAll);
     article.addEventListener("load", ({ target }) => target.matches("img") && reachAll(), true); // a picture that came late
