@@ -34,11 +34,11 @@ def start(chapter: str, profile: str = "book", seed: int = 0, **parameters) -> R
     return open_run(chapter, profile, seed, **parameters)
 
 
-def check(number: str, answer) -> bool:
+def check(number: str, answer, variant: int = 0) -> bool:
     """Grade the answer to an exercise; see :func:`deepfake_kit.notebook.check.check`."""
     from deepfake_kit.notebook.check import check as grade
 
-    return grade(number, answer)
+    return grade(number, answer, variant)
 
 
 def slider(*arguments, **options):

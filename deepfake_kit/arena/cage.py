@@ -118,8 +118,9 @@ def perform(task: dict) -> tuple[list[int], bytes]:
             except TypeError as error:
                 raise TypeError(f"{name}: {error}; valid: {name}(self, {', '.join(words)})") from None
             result = method(*(known[word] for word in words))
-    if hasattr(result, "detach"):
-        result = result.detach().cpu().numpy()
+    if result is None:
+        raise TypeError(f"{name} gives nothing back; valid: an array (is its return missing?)")
+    result = result.detach().cpu().numpy() if hasattr(result, "detach") else result
     result = np.asarray(result).astype("<f4", order="C", casting="same_kind")  # no complex number loses a part
     return list(result.shape), result.tobytes()
 

@@ -233,14 +233,14 @@ WRONG = {
     "own error": ("class A:\n 'x'\n def protect(self, images):\n  return images + oh", "line 4: NameError: name 'oh'"),
     "range": ("class A:\n 'x'\n def protect(self, images): return images + 1", "valid: 0 to 1"),
     "too far": ("class A:\n 'x'\n def protect(self, images): return 1 - images", "valid: at most 0.025"),
-    "nothing": ("class A:\n 'x'\n def protect(self, images): pass", "TypeError|shape|not finite"),
+    "nothing": ("class A:\n 'x'\n def protect(self, images): pass", "protect gives nothing back"),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_check_says_what_is_wrong(name, tmp_path):
     text, said = WRONG[name]
-    with pytest.raises(Refused, match=said if "|" in said else re.escape(said)):
+    with pytest.raises(Refused, match=re.escape(said)):
         contest.check(written(tmp_path, text=text), QUICK)
 
 

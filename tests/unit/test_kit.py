@@ -45,6 +45,21 @@ def test_modules_load_by_name_and_unknown_ones_do_not():
         _ = deepfake_kit.nothing
 
 
+def test_the_packages_own_names_take_what_their_functions_take():
+    import inspect
+
+    import deepfake_kit
+    from deepfake_kit import pretrained
+    from deepfake_kit.notebook import check, run
+
+    for short, whole in (
+        (deepfake_kit.check, check.check),
+        (deepfake_kit.start, run.start),
+        (deepfake_kit.weights, pretrained.load),
+    ):
+        assert list(inspect.signature(short).parameters) == list(inspect.signature(whole).parameters)
+
+
 def test_torchvision_imports_and_the_shim_is_idempotent():
     assert (
         python(
