@@ -136,6 +136,7 @@ def kept_heads(html: str) -> str:
 
 
 NIGHT = "_images/night"  # pictures for a dark page, by their figure's id
+KEPT = "_images/kept"  # those of a kept run, for a light page; the notebook holds them within itself
 FIGURE = re.compile(
     r'(<(?:figure\b[^>]*|div class="kit-kept") id="(?P<id>(?:fig|hero|kept)-[^"]+)"(?:(?!</figure>|</div>).)*?)'
     r"(?P<img><img\b[^>]*>)",
@@ -170,7 +171,8 @@ def mend_page(html: str, nights: frozenset[str] = frozenset()) -> str:
     def both(found):
         if found["id"] not in nights or "only-light" in found["img"]:
             return found[0]
-        day = re.sub(r' class="[^"]*"', "", found["img"]).replace("<img", '<img class="only-light"', 1)
+        day = re.sub(r'src="data:[^"]*"', f'src="../{KEPT}/{found["id"]}.webp"', found["img"])
+        day = re.sub(r' class="[^"]*"', "", day).replace("<img", '<img class="only-light"', 1)
         night = re.sub(r'src="[^"]*"', f'src="../{NIGHT}/{found["id"]}.webp"', day).replace(
             "only-light", "only-dark", 1
         )

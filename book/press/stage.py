@@ -168,10 +168,11 @@ def _stage(root: Path, plan: dict, source: Path) -> list[dict]:
         executed = places.build(root) / "executed" / plan["profile"] / name / row["key"]
         notebook = nbformat.read(executed / "notebook.ipynb", as_version=4)
         (downloads / f"{name}.ipynb").write_text(sources.download(notebook, address), encoding="utf-8")
-        for anchor, picture in decorate.nights(notebook).items():
-            dark = source / "_extra" / mend.NIGHT / f"{anchor}.webp"
-            dark.parent.mkdir(parents=True, exist_ok=True)
-            dark.write_bytes(picture)
+        for folder, pictures in ((mend.NIGHT, decorate.nights(notebook)), (mend.KEPT, decorate.evenings(notebook))):
+            for anchor, picture in pictures.items():
+                path = source / "_extra" / folder / f"{anchor}.webp"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(picture)
         thumbnails |= atlas.pictures(notebook)
         result = json.loads((executed / "results.json").read_text(encoding="utf-8"))
         cards.append(home.card(notebook, result, source / "_extra"))

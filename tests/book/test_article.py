@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
-from press import decorate, margin, mend, opening, typeset
+from press import decorate, margin, mend, night, opening, typeset
 
 from deepfake_kit.notebook import marks
 from deepfake_kit.notebook.page import METADATA_KEY
@@ -209,7 +210,24 @@ def test_a_kept_figure_has_one_too():
     assert dark.size == (60, 40) and dark.getextrema()[3] == (0, 0)  # white paper is gone
     page = mend.mend_page(shown, frozenset(made))
     assert page.count('class="only-light"') == 1 and "../_images/night/kept-07-figure-curve.webp" in page
+    light = decorate.evenings(notebook)["kept-07-figure-curve"]
+    assert Image.open(io.BytesIO(light)).convert("RGB").getextrema() == ((255, 255),) * 3
+    assert 'src="../_images/kept/kept-07-figure-curve.webp"' in page and "data:image" not in page
     assert page == mend.mend_page(page, frozenset(made)) and mend.mend_page(shown) == shown
+
+
+def test_a_plot_keeps_each_pixel_and_a_noisy_picture_weighs_little():
+    plot = Image.new("RGB", (300, 200), "white")
+    plot.paste((0, 114, 178), (40, 40, 90, 160))
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(night.webp(plot)))), np.asarray(plot))
+    rng = np.random.default_rng(0)
+    noisy = Image.fromarray(rng.integers(96, 160, (300, 300, 3)).astype(np.uint8))
+    whole = io.BytesIO()
+    noisy.save(whole, "webp", lossless=True)
+    small = night.webp(noisy)
+    assert len(small) < 0.8 * len(whole.getvalue())
+    gap = np.asarray(Image.open(io.BytesIO(small)), float) - np.asarray(noisy)
+    assert np.sqrt((gap**2).mean()) < 16  # the noise itself is 18
 
 
 def test_a_chapter_that_says_nothing_opens_all_the_same():
