@@ -20,7 +20,11 @@ APART = re.compile(
 MINUS = re.compile(r"(?<![\w.\])}&;/#\u2060·−–-])-\u2060?(?=\d)")
 TENS = re.compile(r"(?<![\w.])([\d.]+) · 10<sup>(\d)</sup>")  # of a table's cell
 EVENING = re.compile(
-    r"<strong>After an evening</strong> \((?P<long>from a larger run; (?P<when>[^();]*); (?P<since>[^()]*))\)"
+    r"<strong>After an evening</strong> "
+    r"\((?P<long>from a larger run; (?:(?P<when>[^();]*to this point[^();]*); )?(?P<since>[^()]*))\)"
+)
+SECONDS = re.compile(
+    r"(?<=from a larger run; )(\d+ (?:seconds|minutes)) to this point, here (\d+ (?:seconds|minutes)); "
 )
 
 
@@ -105,16 +109,27 @@ def zeros(found: re.Match) -> str:
     return found[1] + CELL.sub(replaced, found[2])
 
 
+def seconds(text: str) -> int:
+    """Of a time like 3 minutes."""
+    number, unit = text.split()
+    return int(number) * (60 if unit == "minutes" else 1)
+
+
 def evenings(html: str) -> str:
-    """A page that tells once what has changed since its kept run; below the first it is told where it is another."""
+    """A page that tells once what has changed since its kept run; below the first it is told where it is another.
+
+    A larger run that was no longer under way than this one took its networks from where they were stored: then the two
+    times say nothing.
+    """
     told: list[str] = []
+    html = SECONDS.sub(lambda found: found[0] if seconds(found[1]) > seconds(found[2]) else "", html)
 
     def shorter(found):
         since = found["since"].replace("’", "'").replace("&#x27;", "'")
         if since not in told:
             told.append(since)
             return found[0]
-        return f'<strong title="{found["long"]}">After an evening</strong> ({found["when"]})'
+        return f'<strong title="{found["long"]}">After an evening</strong> ({found["when"] or "from a larger run"})'
 
     return EVENING.sub(shorter, html)
 

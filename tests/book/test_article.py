@@ -166,6 +166,16 @@ def test_what_changed_since_an_evening_is_told_once():
     assert shorter.count(f'5 seconds; {one}">') == 1 and typeset.page(shorter) == shorter
 
 
+def test_an_evening_that_found_its_networks_stored_tells_no_time():
+    told = "<strong>After an evening</strong> (from a larger run; {} to this point, here {}; by the same code)"
+    times = [("24 seconds", "41 seconds"), ("13 seconds", "2 minutes"), ("3 minutes", "170 seconds")]
+    page = "<article>" + "".join(told.format(*pair) for pair in times) + "</article>"
+    shorter = typeset.page(page)
+    assert "seconds to this point" not in shorter and "(3 minutes to this point, here 170 seconds)" in shorter
+    assert "(from a larger run; by the same code)" in shorter and "</strong> (from a larger run)" in shorter
+    assert typeset.page(shorter) == shorter
+
+
 def test_a_mark_that_no_run_made_stops_the_build():
     with pytest.raises(ValueError, match="check-07-three"):
         dressed(text="It holds [◦](#check-07-three).")
