@@ -113,6 +113,27 @@ def test_only_the_kernel_and_its_children_are_stopped(process):
     assert other.poll() is None, "a child that is no kernel was killed"
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_file_that_another_run_removed_before_it_was_locked_is_made_anew(tmp_path, monkeypatch, again):
+    import fcntl
+
+    lock, path = fcntl.flock, tmp_path / f".{os.getpid()}-out.ipynb"
+
+    def late(file, how):  # the other run comes between, and its own file may lie there
+        monkeypatch.setattr(fcntl, "flock", lock)
+        path.unlink()
+        if again:
+            path.write_text("another")
+        return lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with execute._partial(tmp_path / "out.ipynb") as own:
+        assert own.exists()
+        with own.open() as other, pytest.raises(BlockingIOError):  # locked, so nobody takes it for one that was left
+            lock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert not path.exists()
+
+
 def test_what_killed_runs_left_is_removed_and_a_living_ones_file_stays(tmp_path):
     code = (
         "import sys, time, pathlib\nfrom press.runs import execute\n"

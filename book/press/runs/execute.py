@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 from deepfake_kit import paths
 from deepfake_kit.notebook import settings
@@ -195,14 +196,27 @@ def _partial(output: Path) -> Iterator[Path]:
     for left in output.parent.glob(f".[0-9]*-{glob.escape(output.name)}"):
         with contextlib.suppress(OSError), left.open() as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while the run that writes it lives
-            left.unlink()
+            if _is_at(file, left):
+                left.unlink()
     partial = output.with_name(f".{os.getpid()}-{output.name}")
-    with partial.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as files:
+        while True:  # another run may have taken it for one that was left, before it was locked
+            file = files.enter_context(partial.open("w"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if _is_at(file, partial):
+                break
         try:
             yield partial
         finally:
             partial.unlink(missing_ok=True)
+
+
+def _is_at(file: IO, path: Path) -> bool:
+    """Whether an open file is the one that lies at a path: it may have been removed since, and another written."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _silent(done: int, total: int, seconds: float) -> None:
