@@ -316,19 +316,19 @@ def nights(notebook) -> dict[str, bytes]:
                 number, id = record(output)["chapter"][:2], record(output)["id"].replace("_", "-")
                 for anchor in (f"fig-{number}-{id}", *([f"hero-{number}"] if "hero" in tags(cell) else [])):
                     found[anchor] = base64.b64decode(output.metadata[NIGHT_KEY])
-            for kept in KEPT.finditer("".join(output.get("data", {}).get("text/html", ""))):
-                found[kept["id"]] = night.turned(base64.b64decode(kept["picture"]))
-    return found
+    return found | {id: night.turned(picture) for id, picture in _kept(notebook)}
 
 
 def evenings(notebook) -> dict[str, bytes]:
     """The pictures of a kept run (WebP) by their figure's anchor: within the page they weigh a third more."""
-    texts = (out.get("data", {}).get("text/html", "") for cell in notebook.cells for out in cell.get("outputs", []))
-    return {
-        kept["id"]: night.light(base64.b64decode(kept["picture"]))
-        for text in texts
-        for kept in KEPT.finditer("".join(text))
-    }
+    return {id: night.light(picture) for id, picture in _kept(notebook)}
+
+
+def _kept(notebook) -> list[tuple[str, bytes]]:
+    """The anchors and pictures (PNG) of a kept run, which a notebook holds within its outputs."""
+    outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
+    texts = ("".join(output.get("data", {}).get("text/html", "")) for output in outputs)
+    return [(kept["id"], base64.b64decode(kept["picture"])) for text in texts for kept in KEPT.finditer(text)]
 
 
 def _html(text: str):
