@@ -1,8 +1,12 @@
-"""The order of the tests."""
+"""The order of the tests, and what a rule that several files share says when it fails."""
 
 from __future__ import annotations
 
 from collections import Counter
+
+import pytest
+
+pytest.register_assert_rewrite("drawn", "shown")  # their asserts say what was found, as a test's own do
 
 
 def pytest_collection_modifyitems(items) -> None:

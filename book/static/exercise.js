@@ -111,9 +111,13 @@
     for (const [word, details] of [["Hint", hint], ["Solution", solution]]) {
       if (!details) continue;
       const button = make("button", { type: "button", textContent: word });
-      button.setAttribute("aria-expanded", String(details.open));
-      button.addEventListener("click", () => (details.open = !details.open));
-      details.addEventListener("toggle", () => button.setAttribute("aria-expanded", String(details.open)));
+      const tell = () => button.setAttribute("aria-expanded", String(details.open));
+      button.addEventListener("click", () => {
+        details.open = !details.open;
+        tell(); // at once: the toggle is told later
+      });
+      details.addEventListener("toggle", tell);
+      tell();
       row.append(button);
     }
     box.querySelector(".kit-elsewhere").remove();

@@ -14,7 +14,7 @@ from bs4 import BeautifulSoup
 from press import gates, speed, worker
 from press.runs import results
 
-from deepfake_kit.notebook import settings
+from deepfake_kit.notebook import bands, settings
 from deepfake_kit.notebook.page import METADATA_KEY
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,6 +96,24 @@ def the_words_of_figures_and_tables_can_be_read(path: Path) -> None:
     assert len(words) > 10 and {word: drawn.keys(word) for word in words if drawn.keys(word)} == {}
 
 
+def its_numbers_lie_in_their_bands(path: Path) -> None:
+    """A change that moves a chapter's numbers leaves bands that call every reader's run wrong: measure them again.
+
+    Other code is no excuse; other data, parameters or libraries are. A patch release of Python changes no number.
+    """
+    found = results.collect(path)
+    band = bands.load(found["chapter"], "smoke")
+    if band is None or bands.causes(found, {**band, "code": {}, "versions": _libraries(band)}):
+        return
+    lines = bands.compare(bands.numbers(found["records"]), band)
+    assert {line.id for line in lines} == set(band["numbers"])
+    assert [str(line) for line in lines if line.away > 1] == []
+
+
+def _libraries(band: dict) -> dict[str, str]:
+    return {name: version for name, version in band["versions"].items() if name != "python"}
+
+
 RULES = (
     every_cell_runs_in_half_a_minute,
     shows_what_a_chapter_must_show,
@@ -104,5 +122,6 @@ RULES = (
     nothing_of_this_machine_is_left,
     each_number_said_is_a_result,
     opens_only_what_its_settings_list,
+    its_numbers_lie_in_their_bands,
     the_words_of_figures_and_tables_can_be_read,
 )
