@@ -45,6 +45,27 @@ def test_another_seed_cries_wolf_in_one_run_of_twenty():
     assert 0.02 < alarms / runs < 0.08  # 5 % +- 2.7 standard errors
 
 
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda rng: rng.standard_t(3, size=(20, 12)),
+        lambda rng: np.exp(3 * rng.normal(size=(20, 12))),
+        lambda rng: 0.25 - 0.001 * rng.exponential(size=(20, 12)) ** 2,
+        lambda rng: rng.choice([0.0, 0.005], size=(20, 12), p=[0.4, 0.6]),
+    ],
+    ids=["heavy tails", "many sizes", "a bound", "two values"],
+)
+def test_numbers_that_are_not_normal_seldom_cry_wolf_and_still_have_a_band(draw):
+    rng, alarms, runs = np.random.default_rng(4), 0, 80
+    for _ in range(runs):
+        band = band_of(draw(rng))
+        found = dict(zip(NAMES, draw(rng)[0].tolist(), strict=True))
+        alarms += any(line.away > 1 for line in bands.compare(found, band))
+    low, high = bands.interval(draw(rng)[:, 0].tolist(), 12)
+    assert alarms / runs < 0.25  # 12 numbers, none of them normal
+    assert np.isfinite([low, high]).all()
+
+
 def test_what_a_bug_moves_is_outside_and_first():
     band = band_of(np.random.default_rng(2).normal(size=(20, 12)))
     found = dict.fromkeys(NAMES, 0.0) | {"n4": 8.0, "exact": 4.0, "unknown": 1.0}
