@@ -104,6 +104,5 @@ def variables(values: dict[str, str]) -> Iterator[None]:
 @contextlib.contextmanager
 def command() -> Iterator[None]:
     """Around each command: inside, relative paths hang on the folder where it was given, in its children too."""
-    with variables({HERE: str(Path.cwd())}):
-        with variables(fixed()):
-            yield
+    with variables({HERE: str(Path.cwd())}), variables(fixed()):
+        yield

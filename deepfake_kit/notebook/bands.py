@@ -44,12 +44,9 @@ def numbers(records: list[dict]) -> dict[str, float]:
     """The numbers of a run by id: those in its prose, and those it held against claims (``id[0]`` if several)."""
     found = {}
     for record in records:
-        if record["type"] not in ("value", "claim") or isinstance(record["value"], str | bool):
-            continue
-        values = record["value"] if isinstance(record["value"], list) else [record["value"]]
-        for index, x in enumerate(values):
-            name = f"{record['id']}[{index}]" if isinstance(record["value"], list) else record["id"]
-            found[name] = float(x)
+        if record["type"] in ("value", "claim") and not isinstance(x := record["value"], str | bool):
+            names = [f"{record['id']}[{k}]" for k in range(len(x))] if isinstance(x, list) else [record["id"]]
+            found |= dict(zip(names, map(float, x if isinstance(x, list) else [x]), strict=True))
     return found
 
 
@@ -78,18 +75,17 @@ def interval(values: list[float], tests: int) -> tuple[float, float]:
     from scipy import stats
 
     x = np.asarray(values, dtype=float)
-    low, high, rounding = x.mean(), x.mean(), 1e-9 + 1e-5 * abs(x).max()
-    if varies(values):
-        level = (1 - FALSE_ALARM) ** (1 / max(1, tests))
-        heavy = len(x) >= 8 and stats.shapiro(x).pvalue < 0.01
-        scale = (np.median(abs(x)) or abs(x).max()) if heavy else 1.0
-        y = np.arcsinh(x / scale) if heavy else x
-        half = stats.t.ppf((1 + level) / 2, len(x) - 1) * y.std(ddof=1) * (1 + 1 / len(x)) ** 0.5
-        low, high = y.mean() - half, y.mean() + half
-        if heavy:
-            low, high = min(low, y.min() - np.ptp(y)), max(high, y.max() + np.ptp(y))
-            low, high = scale * np.sinh(low), scale * np.sinh(high)
-    return float(low - rounding), float(high + rounding)
+    rounding = 1e-9 + 1e-5 * abs(x).max()
+    if not varies(values):
+        return float(x.mean() - rounding), float(x.mean() + rounding)
+    heavy = len(x) >= 8 and stats.shapiro(x).pvalue < 0.01
+    scale = np.median(abs(x)) or abs(x).max()
+    y = np.arcsinh(x / scale) if heavy else x
+    t = stats.t.ppf((1 + (1 - FALSE_ALARM) ** (1 / max(1, tests))) / 2, len(x) - 1)
+    ends = y.mean() + np.array([-1, 1]) * t * y.std(ddof=1) * (1 + 1 / len(x)) ** 0.5
+    if heavy:
+        ends = scale * np.sinh([min(ends[0], 2 * y.min() - y.max()), max(ends[1], 2 * y.max() - y.min())])
+    return float(ends[0] - rounding), float(ends[1] + rounding)
 
 
 def varies(values: list[float]) -> bool:
@@ -132,10 +128,8 @@ def causes(about: dict, band: dict) -> list[str]:
         for name, x in about["parameters"].items()
         if name in band["parameters"] and band["parameters"][name] != x
     ]
-    there, here = band["versions"], about["environment"]["versions"]
-    found += [
-        f"{name} {here[name]}, there {there[name]}" for name in there if here.get(name, there[name]) != there[name]
-    ]
+    here = about["environment"]["versions"]
+    found += [f"{name} {here[name]}, there {x}" for name, x in band["versions"].items() if here.get(name, x) != x]
     changed = [name for name, digest in band["code"].items() if provenance.module_code(name) != digest]
     return found + ([f"code that changed since: {', '.join(changed)}"] if changed else [])
 
