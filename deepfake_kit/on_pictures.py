@@ -31,12 +31,8 @@ def add(commands) -> None:
 
     guard = commands.add_parser("protect", help="protected copies of pictures, against the book's small editors")
     guard.add_argument("source", metavar="IMAGE_OR_FOLDER", help="square pictures of 32 to 512 pixels, in steps of 16")
-    guard.add_argument(
-        "--budget",
-        type=spelt(float, "a number"),
-        default=0.025,
-        help="largest change, a share of the range; default: 0.025",
-    )
+    number, largest = spelt(float, "a number"), "largest change, a share of the range; default: 0.025"
+    guard.add_argument("--budget", type=number, default=0.025, help=largest)
     guard.add_argument("--method", default="robust", help="robust (default: through platforms) or pgd")
     guard.add_argument("--out", metavar="FOLDER", help="where the copies go; default: beside the pictures")
     guard.set_defaults(command=_protect)
@@ -87,29 +83,31 @@ def _detect(options) -> int:
     detector = None if all(map(_refused, files)) else d.load(options.model)  # a network takes its time to load
     if detector:
         print(detector.said(), file=sys.stderr)
-    rows = []
-    for number, path in enumerate(tqdm(files, unit="picture", file=sys.stderr)):
-        name = os.path.relpath(path, paths.here())
-        name = f"./{name}" if name.startswith(tuple("=+-@")) else name  # which a spreadsheet would take for a formula
-        try:
-            image, pixels = detector.open(path) if detector else readers.read_image(path)
-        except (ValueError, OSError) as error:
-            tqdm.write(f"deepfake-kit: skipped: {error}", file=sys.stderr)
-            rows.append([name, "", "", "", "not read"])
-            continue
-        with torch.inference_mode():
-            odds, distance = (float(x) for x in detector(image[None]))
-            if maps:
-                drawn = io.BytesIO()
-                d.drawn_map(image, detector.occlusion(image)).save(drawn, "PNG")
-                write_whole(maps / f"{number + 1:04d}-{path.stem[:50]}.png", drawn.getvalue())
-        why, score = detector.cannot_say(distance, pixels), f"{torch.tensor(odds).sigmoid():.3f}"
-        rows.append([name, "" if why else score, f"{odds:.4f}", f"{distance:.4f}", why and f"cannot say: {why}"])
-        tqdm.write(f"{paths.said(name)}: {f'cannot say ({why})' if why else f'probability of fake {score}'}")
-    if table:
-        text = io.StringIO()
-        csv.writer(text).writerows([["picture", "probability of fake", "log-odds", "distance", "remark"], *rows])
-        write_whole(table, text.getvalue().encode("utf-8", "backslashreplace"))  # a file's name need not be text
+    rows, names = [], [os.path.relpath(path, paths.here()) for path in files]
+    names = [f"./{name}" if name[0] in "=+-@" else name for name in names]  # a spreadsheet would take them for formulas
+    try:
+        for name, path in zip(names, tqdm(files, unit="picture", file=sys.stderr), strict=True):
+            try:
+                image, pixels = detector.open(path) if detector else readers.read_image(path)
+            except (ValueError, OSError) as error:
+                tqdm.write(f"deepfake-kit: skipped: {error}", file=sys.stderr)
+                rows.append([name, "", "", "", "not read"])
+                continue
+            with torch.inference_mode():
+                odds, distance = (float(x) for x in detector(image[None]))
+                if maps:
+                    drawn = io.BytesIO()
+                    d.drawn_map(image, detector.occlusion(image)).save(drawn, "PNG")
+                    write_whole(maps / f"{len(rows) + 1:04d}-{path.stem[:50]}.png", drawn.getvalue())
+            why, score = detector.cannot_say(distance, pixels), f"{torch.tensor(odds).sigmoid():.3f}"
+            rows.append([name, "" if why else score, f"{odds:.4f}", f"{distance:.4f}", why and f"cannot say: {why}"])
+            tqdm.write(f"{paths.said(name)}: {f'cannot say ({why})' if why else f'probability of fake {score}'}")
+    finally:  # who stops it keeps what was looked at
+        rows += [[name, "", "", "", "not looked at"] for name in names[len(rows) :]]
+        if table:
+            text = io.StringIO()
+            csv.writer(text).writerows([["picture", "probability of fake", "log-odds", "distance", "remark"], *rows])
+            write_whole(table, text.getvalue().encode("utf-8", "backslashreplace"))  # a file's name need not be text
     return int(any(row[-1] == "not read" for row in rows))
 
 

@@ -255,6 +255,21 @@ def test_a_folder_is_scored_line_by_line_and_a_corrupt_file_is_skipped(folder, t
     assert len(list((tmp_path / "maps").iterdir())) == 5
 
 
+def test_who_stops_it_keeps_the_scores_of_what_was_looked_at(folder, tmp_path, monkeypatch):
+    left = ["", ""]
+
+    def cannot_say(self, distance, pixels):
+        if not left:
+            raise KeyboardInterrupt
+        return left.pop()
+
+    monkeypatch.setattr(d.Detector, "cannot_say", cannot_say)
+    stopped = main(["detect", str(folder), "--model", SMALL, "--csv", str(tmp_path / "s.csv")])
+    rows = list(csv.reader((tmp_path / "s.csv").open(encoding="utf-8")))[1:]
+    assert stopped == 130 and [row[4] for row in rows] == ["", "", *["not looked at"] * 4]
+    assert all(row[1] for row in rows[:2]) and not any(row[1] for row in rows[2:])
+
+
 def test_no_model_is_loaded_where_no_picture_can_be_read(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(d, "load", lambda name: pytest.fail("a network was loaded"))
     for name in ("a.png", "b.JPG"):
