@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from deepfake_kit.notebook import settings
+from deepfake_kit.notebook import bands, settings
 from press import templates
 
-BENCH = Path(__file__).resolve().parents[2] / "results" / "bench.json"
+RESULTS = Path(__file__).resolve().parents[2] / "results"
+BENCH, ALARMS, PLANTED = (RESULTS / f"{name}.json" for name in ("bench", "alarms", "planted"))
 
 
 def table(results: list[dict]) -> str:
@@ -24,10 +25,33 @@ def table(results: list[dict]) -> str:
 
 def speed(results: list[dict]) -> str:
     """The ratios that ``make bench`` measured and somebody kept, as raw HTML."""
-    kept = json.loads(BENCH.read_text(encoding="utf-8")) if BENCH.is_file() else None
+    kept = _kept(BENCH)
     if kept:
         kept["met"] = sum(row["ratio"] <= row["aim"] for row in kept["rows"] if row["aim"] is not None)
     return templates.render("bench.html", kept=kept)
+
+
+def beside(results: list[dict]) -> str:
+    """How far each chapter's numbers are known to move with the seed, and how well that tells a bug, as raw HTML."""
+    alarms = {(row["chapter"], row["profile"]): row["outside"] for row in _kept(ALARMS)}
+    rows = []
+    for result in results:
+        for profile in ("smoke", "book"):
+            if band := bands.load(result["chapter"], profile):
+                vary = sum(map(bands.varies, band["numbers"].values()))
+                about = settings.load(result["chapter"]), profile, len(band["seeds"]), len(band["numbers"]), vary
+                rows.append((result["chapter"], *about, alarms.get((result["chapter"], profile))))
+    return templates.render(
+        "bands.html",
+        rows=rows,
+        fresh=sum(map(len, alarms.values())),
+        cried=sum(bool(lines) for row in alarms.values() for lines in row),
+        bugs=[row for row in _kept(PLANTED) if row["bug"] != "no bug"],
+    )
+
+
+def _kept(path: Path) -> list[dict]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
 
 
 def _sets(result: dict) -> dict[str, list[str]]:

@@ -47,6 +47,7 @@ MARKS = (
     ("book/index.md", "<!-- totals -->", ledger.totals),
     ("book/ledger.md", "<!-- ledger -->", ledger.table),
     ("book/health.md", "<!-- health -->", health.table),
+    ("book/health.md", "<!-- beside -->", health.beside),
     ("book/health.md", "<!-- speed -->", health.speed),
     ("book/glossary.md", "<!-- glossary -->", glossary.words),
     ("book/glossary.md", "<!-- notation -->", glossary.notation),

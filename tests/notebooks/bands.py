@@ -4,8 +4,8 @@
 
 Every second run has two threads. Seed 0 runs twice: a number that differs between the two is a time or depends on the
 threads' order, and gets no band. An executed notebook in the folder is taken as it is, so a killed command goes on. The
-numbers go to deepfake_kit/chapters/CHAPTER.bands.json. Then each seed in turn is held against the bands of all others;
-with --fresh N so are N further seeds, against the bands as they are.
+numbers go to deepfake_kit/chapters/CHAPTER.bands.json. Then each seed in turn is held against the bands of all others.
+With --fresh N so are N further seeds, against the bands as they are, and the answer goes to results/alarms.json.
 """
 
 from __future__ import annotations
@@ -65,6 +65,15 @@ def left_out(band: dict) -> list[list[str]]:
     return alarms
 
 
+def keep_alarms(chapter: str, profile: str, seeds: list[int], alarms: list[list[str]], path: Path) -> None:
+    """Write down what of each further seed lay outside; a chapter's last measurement at a profile counts."""
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    rows = [row for row in kept if (row["chapter"], row["profile"]) != (chapter, profile)]
+    rows.append({"chapter": chapter, "profile": profile, "seeds": seeds, "outside": alarms})
+    rows.sort(key=lambda row: (row["chapter"], row["profile"]))
+    path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("chapters", nargs="+", metavar="CHAPTER")
@@ -80,6 +89,8 @@ def main() -> int:
             first = len(band["seeds"])
             found = [run(chapter, options.profile, first + k, folder)["records"] for k in range(options.fresh)]
             alarms = [outside(bands.numbers(records), band) for records in found]
+            seeds = [first + k for k in range(options.fresh)]
+            keep_alarms(chapter, options.profile, seeds, alarms, ROOT / "results" / "alarms.json")
         else:
             band = measure(chapter, options.profile, options.seeds, folder)
             path = bands.file(chapter)

@@ -6,6 +6,8 @@ import json
 
 import numpy as np
 import pytest
+from bs4 import BeautifulSoup
+from press import health
 from press.runs import reproduce
 from scipy import stats
 
@@ -148,3 +150,23 @@ def test_paper_book_and_yours_stand_under_each_other(tmp_path):
     found["records"] = [table]
     assert reproduce.lines("table", "t", found, [table], tmp_path)[-1] == "verdict: identical"
     assert "did not record" in reproduce.lines("figure", "f", found, [], tmp_path)[0]
+
+
+def test_the_page_of_health_tells_false_alarms_and_the_bugs_that_were_caught(monkeypatch, tmp_path):
+    chapter = "05_tasks_on_a_chain"
+    found = [{"chapter": chapter, "profile": "smoke", "seeds": [20, 21, 22, 23], "outside": [[], ["a: 1"], [], []]}]
+    bugs = [{"bug": name, "stopped": stop, "caught": bool(stop or name == "b")} for name, stop in
+            (("no bug", []), ("a", ["check"]), ("b", []), ("c", []))]  # fmt: skip
+    for name, rows in (("ALARMS", found), ("PLANTED", bugs)):
+        (tmp_path / name).write_text(json.dumps(rows))
+        monkeypatch.setattr(health, name, tmp_path / name)
+    page = BeautifulSoup(health.beside([{"chapter": chapter}, {"chapter": "11_arms_race"}]), "html.parser")
+    rows = [[cell.get_text() for cell in row.select("th, td")] for row in page.select("tbody tr")]
+    assert rows[0][0] == "5 · Tasks on a chain" and rows[0][1:3] == ["smoke", "20"] and rows[0][-1] == "1 of 4"
+    assert int(rows[0][3]) > int(rows[0][4]) > 0
+    words = " ".join(page.get_text().split())
+    assert "Of 4 runs with seeds that no band has seen, 1 had a number outside (25%;" in words
+    assert "3 bugs were planted" in words and "2 were caught, 1 by a check that stopped the chapter and 1 by" in words
+    assert "missed: c." in words
+    monkeypatch.setattr(settings, "FOLDER", tmp_path)
+    assert "For no chapter was it measured" in health.beside([{"chapter": chapter}])
