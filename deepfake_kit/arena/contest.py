@@ -60,7 +60,7 @@ def thumbnail(images: Tensor) -> Tensor:
 
 def spectrum(images: Tensor) -> Tensor:
     """Traces without content: the logarithm of each residual's power, averaged over rings of equal frequency."""
-    power = torch.fft.fft2(spectra.residual(images)).abs().square().mean(1)
+    power = torch.fft.fftshift(torch.fft.fft2(spectra.residual(images)), dim=(-2, -1)).abs().square().mean(1)
     return torch.stack([spectra.radial_average(one)[1] for one in power]).clamp(min=1e-9).log()
 
 

@@ -126,6 +126,6 @@ def _new(path: Path, content: bytes) -> None:
         os.link(beside, path)
     except FileExistsError:
         if path.read_bytes() != content:
-            raise
+            raise FileExistsError(f"{said(path)}: exists and is another file; nothing is overwritten") from None
     finally:
         beside.unlink()

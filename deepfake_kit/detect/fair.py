@@ -184,10 +184,13 @@ class FairDetector(nn.Module):
     def reconstruction(self, images: Tensor, maps: Tensor) -> Tensor:
         """L1 distance of pictures put together from the parts of two halves (lines 224 to 234, 381 to 391).
 
-        With its own forgery map or that of the other, each is to be the picture that content and group come from.
+        With its own forgery map or that of the other, each is to be the picture that content and group come from. Of
+        an odd number the last is left out; one alone has nobody to swap with, and the distance is 0.
         """
-        (f1, f2), (c1, c2), (d1, d2) = (part.chunk(2) for part in maps)
-        one, two = F.avg_pool2d(to_model(images), 2).chunk(2)
+        if not (n := len(images) // 2):
+            return images.sum() * 0
+        (f1, f2), (c1, c2), (d1, d2) = ((part[:n], part[n : 2 * n]) for part in maps)
+        one, two = F.avg_pool2d(to_model(images[: 2 * n]), 2).chunk(2)
         wanted = ((adain(d1, c1), one), (adain(d2, c2), two))
         return sum((self.decode(f, style) - target).abs().mean() for f in (f1, f2) for style, target in wanted)
 

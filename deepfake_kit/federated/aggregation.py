@@ -138,7 +138,7 @@ def clip_updates(updates: Tensor, reference: Tensor, norm: float) -> Tensor:
     within("norm", norm, "(0, inf]")
     steps = updates - reference
     length = torch.linalg.vector_norm(steps, dim=1, keepdim=True)
-    return reference + steps * (norm / length.clamp_min(norm))
+    return reference + steps * (norm / length).clamp(max=1)
 
 
 def reason_to_reject(update: Tensor, reference: Tensor, earlier: dict[int, Tensor]) -> str | None:

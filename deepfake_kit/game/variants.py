@@ -240,7 +240,8 @@ def take_contract(menu: Menu, cost) -> tuple[np.ndarray, np.ndarray]:
     Returns
     -------
     quality, payment : ndarray of the shape of `cost`
-        Both zero where every contract would cost the node more than it pays.
+        Both zero where every contract would cost the node more than it pays. A menu makes each type indifferent to
+        the next contract: of those that pay it the same, but for rounding, it takes the one of higher quality.
 
     Raises
     ------
@@ -257,11 +258,11 @@ def take_contract(menu: Menu, cost) -> tuple[np.ndarray, np.ndarray]:
     quality, payment = np.zeros(cost.shape), np.zeros(cost.shape)
     best = node_utility(0.0, 0.0, cost)
     # One contract at a time: a nodes-by-contracts table would not fit for millions of nodes.
-    for offered, paid in zip(menu.quality, menu.payment, strict=True):
+    for offered, paid in sorted(zip(menu.quality, menu.payment, strict=True)):
         utility = paid - offered**2 * cost
-        better = utility >= best
+        better = utility >= best - 1e-12 * (1 + paid)
         quality, payment = np.where(better, offered, quality), np.where(better, paid, payment)
-        best = np.where(better, utility, best)
+        best = np.maximum(utility, best)
     return quality, payment
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,10 @@ FALSE_ALARM = 0.05  # chance that a run of the same code with another seed has a
 
 
 class Line(NamedTuple):
-    """One number of a run and its band; `away` is its distance from the middle in half-widths, over 1 outside."""
+    """One number of a run and its band; `away` is its distance from the middle in half-widths, over 1 outside.
+
+    A number that the run did not give, or that is NaN, is infinitely far away.
+    """
 
     id: str
     value: float
@@ -44,7 +48,9 @@ def numbers(records: list[dict]) -> dict[str, float]:
     """The numbers of a run by id: those in its prose, and those it held against claims (``id[0]`` if several)."""
     found = {}
     for record in records:
-        if record["type"] in ("value", "claim") and not isinstance(x := record["value"], str | bool):
+        if record["type"] not in ("value", "claim"):
+            continue
+        if not isinstance(x := record["value"], str | bool) or x in ("nan", "inf", "-inf"):
             names = [f"{record['id']}[{k}]" for k in range(len(x))] if isinstance(x, list) else [record["id"]]
             found |= dict(zip(names, map(float, x if isinstance(x, list) else [x]), strict=True))
     return found
@@ -105,10 +111,10 @@ def compare(found: dict[str, float], band: dict) -> list[Line]:
     """
     tests = sum(varies(values) for values in band["numbers"].values())
     lines = []
-    for name, x in found.items():
-        if name in band["numbers"]:
-            low, high = interval(band["numbers"][name], tests)
-            lines.append(Line(name, x, low, high, abs(x - (low + high) / 2) / ((high - low) / 2)))
+    for name, values in band["numbers"].items():
+        x, (low, high) = found.get(name, math.nan), interval(values, tests)
+        away = math.inf if math.isnan(x) else abs(x - (low + high) / 2) / ((high - low) / 2)
+        lines.append(Line(name, x, low, high, away))
     return sorted(lines, key=lambda line: -line.away)
 
 

@@ -166,7 +166,8 @@ def compare(claim_id: str, value, interval=None, empty=None, empty_interval=None
     if (empty is None) != (claim.empty is None):
         raise ValueError(f"claim {claim_id!r}: its row says empty: {claim.empty!r}, the run gives empty={empty!r}")
     measured = np.atleast_1d(np.asarray(value, dtype=float))
-    low, high = (np.broadcast_to(np.asarray(end, dtype=float), measured.shape) for end in (interval or (value, value)))
+    ends = (value, value) if interval is None else interval
+    low, high = (np.broadcast_to(np.asarray(end, dtype=float), measured.shape) for end in ends)
     if np.isnan([*measured, *low, *high]).any():
         return "undecided"
     slack = 1e-9 * abs(measured)  # a mean of equal numbers may differ from them in its last digit
@@ -174,7 +175,8 @@ def compare(claim_id: str, value, interval=None, empty=None, empty_interval=None
         raise ValueError(f"claim {claim_id!r}: interval {interval!r} does not hold the value {value!r}")
     verdict = _judge(claim, low, high)
     if empty is not None and verdict in POSITIVE:
-        others = (np.broadcast_to(np.asarray(x, dtype=float), measured.shape) for x in empty_interval or (empty, empty))
+        ends = (empty, empty) if empty_interval is None else empty_interval
+        others = (np.broadcast_to(np.asarray(x, dtype=float), measured.shape) for x in ends)
         if _judge(claim, *others) in POSITIVE[: POSITIVE.index(verdict) + 1]:
             return "undecided"
     if claim.evidence == "arithmetic" and verdict != "undecided":

@@ -258,9 +258,9 @@ class Run(LongWork):
         verdict = claims.compare(claim_id, value, interval, empty, empty_interval)
         if needs and any(row["name"] == needs and row["stand_in"] for row in self.data):
             verdict, note = claims.OPEN[-1], f"Its verdict needs {needs}, which could not be had. {note}".strip()
-        ours, *ends = (marks.numbers(x) for x in (value, *(interval or ())))
+        ours, *ends = (marks.numbers(x) for x in (value, *(() if interval is None else interval)))
         void = None if empty is None else marks.numbers(empty)
-        void_ends = [marks.numbers(x) for x in empty_interval or ()]
+        void_ends = [] if empty_interval is None else [marks.numbers(x) for x in empty_interval]
         text = claims.sentence(row, verdict, ours, ends, void, note, void_ends)
         sign = claims.SIGNS[verdict]
         shown = marks.mark(

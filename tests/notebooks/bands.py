@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -39,7 +40,8 @@ def measure(chapter: str, profile: str, seeds: int, folder: Path) -> dict:
     again = bands.numbers(run(chapter, profile, 0, folder, "-again")["records"])
     runs = [run(chapter, profile, seed, folder) for seed in range(seeds)]
     found = [bands.numbers(each["records"]) for each in runs]
-    timed = sorted(id for id, x in found[0].items() if bands.varies([x, again.get(id, x)]))
+    timed = {id for id, x in found[0].items() if bands.varies([x, again.get(id, x)])}
+    timed = sorted(timed | {id for each in found for id, x in each.items() if not math.isfinite(x)})
     same = [id for id in found[0] if id not in timed and all(id in each for each in found)]
     return {
         "seeds": list(range(seeds)),

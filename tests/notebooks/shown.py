@@ -106,7 +106,6 @@ def its_numbers_lie_in_their_bands(path: Path) -> None:
     if band is None or bands.causes(found, {**band, "code": {}, "versions": _libraries(band)}):
         return
     lines = bands.compare(bands.numbers(found["records"]), band)
-    assert {line.id for line in lines} == set(band["numbers"])
     assert [str(line) for line in lines if line.away > 1] == []
 
 

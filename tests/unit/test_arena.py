@@ -20,6 +20,7 @@ from deepfake_kit import arena
 from deepfake_kit.__main__ import main
 from deepfake_kit.arena import contest, sandbox
 from deepfake_kit.arena.sandbox import Limits, Refused
+from deepfake_kit.measure import spectra
 
 STARTERS = Path(arena.__file__).parent / "starters"
 QUICK = Limits(seconds=3, megabytes=2048)
@@ -48,6 +49,16 @@ def world():
     makers = {"blur": blurred, "dark": lambda n, generator: 0.5 * blurred(n, generator)}
     judges = {"thumbnail": contest.thumbnail, "spectrum": contest.spectrum}
     return contest.World(99, makers, judges, lambda x: torch.roll(x, 1, 3) * 0.5 + 0.3 * (8 * x).sin(), n=24)
+
+
+@pytest.mark.parametrize("across,down", [(1, 0), (3, 2), (6, 5), (11, 11), (16, 16)])
+def test_a_wave_lies_in_the_ring_of_its_own_frequency(across, down, monkeypatch):
+    monkeypatch.setattr(spectra, "residual", lambda images: images)
+    place = torch.arange(contest.SIDE) * 2 * torch.pi / contest.SIDE
+    wave = torch.cos(across * place + down * place[:, None])
+    lit = contest.spectrum(wave.expand(1, 3, 32, 32))[0].argmax()
+    rings = spectra.radial_average(torch.ones(contest.SIDE, contest.SIDE))[0]
+    assert abs(float(rings[lit]) - (across**2 + down**2) ** 0.5 / contest.SIDE) < 1 / contest.SIDE
 
 
 def written(folder: Path, besides: str = "pass", text: str = DETECTOR, name: str = "mine.py") -> Path:

@@ -61,7 +61,7 @@ def test_numbers_that_are_not_normal_seldom_cry_wolf_and_still_have_a_band(draw)
     rng, alarms, runs = np.random.default_rng(4), 0, 80
     for _ in range(runs):
         band = band_of(draw(rng))
-        found = dict(zip(NAMES, draw(rng)[0].tolist(), strict=True))
+        found = dict(zip(NAMES, draw(rng)[0].tolist(), strict=True)) | {"exact": 3.0}
         alarms += any(line.away > 1 for line in bands.compare(found, band))
     low, high = bands.interval(draw(rng)[:, 0].tolist(), 12)
     assert alarms / runs < 0.3  # 12 numbers, none of them normal; without the rule .25, .43, .45, 0
@@ -74,7 +74,8 @@ def test_what_a_bug_moves_is_outside_and_first():
     lines = bands.compare(found, band)
     assert [line.id for line in lines if line.away > 1] == ["exact", "n4"]
     assert "OUTSIDE" in str(lines[1]) and "inside" in str(lines[2]) and len(lines) == 13
-    assert bands.compare({"n4": -8.0}, band)[0].away > 1  # the wrong sign, alone
+    found |= {"n4": -8.0, "exact": 3.0}
+    assert [line.id for line in bands.compare(found, band) if line.away > 1] == ["n4"]  # the wrong sign, alone
 
 
 def test_the_likely_causes_are_named():
@@ -99,16 +100,27 @@ def test_numbers_of_a_run_are_those_of_its_prose_and_its_claims():
     assert bands.numbers(records) == {"a": 2.0, "c[0]": 1.0, "c[1]": float("inf")}
 
 
+@pytest.mark.parametrize("lost", ["nan", "inf", None])
+def test_a_number_that_became_none_is_outside(lost):
+    band = band_of(np.random.default_rng(3).normal(size=(20, 12)))
+    records = [{"type": "value", "id": name, "value": 0.0} for name in NAMES]
+    records += [{"type": "value", "id": "exact", "value": lost}] if lost else []
+    lines = bands.compare(bands.numbers(records), band)
+    assert [line.id for line in lines if line.away > 1] == ["exact"] and "OUTSIDE" in str(lines[0])
+    assert len(lines) == 13
+
+
 def test_a_report_says_what_is_inside_and_why_not_all_is(monkeypatch, tmp_path):
     monkeypatch.setattr(settings, "FOLDER", tmp_path)
     about = {"data": [], "parameters": {}, "environment": {"versions": {}}}
     assert "move with the seed was not measured" in bands.report(about, "c", "smoke", [])[0]
     bands.file("c").write_text(json.dumps({"smoke": band_of(np.random.default_rng(3).normal(size=(20, 12)))}))
-    records = [{"type": "value", "id": "n0", "value": 0.0}, {"type": "value", "id": "exact", "value": 3.0}]
-    assert bands.report(about, "c", "smoke", records)[0].startswith("2 of 2 numbers")
-    records[1]["value"] = 2.0
+    records = [{"type": "value", "id": name, "value": 0.0} for name in NAMES]
+    records.append({"type": "value", "id": "exact", "value": 3.0})
+    assert bands.report(about, "c", "smoke", records)[0].startswith("13 of 13 numbers")
+    records[-1]["value"] = 2.0
     first, *lines = bands.report(about, "c", "smoke", records)
-    assert first.startswith("1 of 2 numbers") and "exact" in lines[0] and "OUTSIDE" in lines[0]
+    assert first.startswith("12 of 13 numbers") and "exact" in lines[0] and "OUTSIDE" in lines[0]
     assert lines[-1].startswith("Likely causes: data, parameters, libraries and code are the same")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from deepfake_kit.notebook import claims
@@ -102,6 +103,8 @@ def test_an_empty_method_is_judged_by_all_of_its_interval(row):
     row(direction="> 0", empty="noise")
     assert claims.compare("x", 1.0, empty=0.1, empty_interval=(-0.2, 0.4)) == "direction-holds"
     assert claims.compare("x", 1.0, empty=0.1, empty_interval=(0.05, 0.4)) == "undecided"
+    ends = np.array([0.5, 1.5]), np.array([0.05, 0.4])  # as np.quantile returns them
+    assert claims.compare("x", 1.0, ends[0], empty=0.1, empty_interval=ends[1]) == "undecided"
 
 
 def test_an_empty_method_is_named_in_the_row_and_measured_in_the_run(row):

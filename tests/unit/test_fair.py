@@ -192,6 +192,12 @@ def test_the_exchange_asks_for_the_picture_of_the_content_and_never_of_the_forge
     c = c - c.mean((2, 3), keepdim=True) + (2 * grey - 1)[:, None, None, None]
     assert net.reconstruction(images, torch.stack([f, c, d])) < 1e-5
     assert net.reconstruction(images, torch.stack([f, c.roll(3, 0), d])) > 0.1
+    # Of an odd number the last has nobody to swap with.
+    maps = torch.stack([f, c.roll(3, 0), d])[:, :5]
+    maps[:, 4] = float("nan")
+    pairs = torch.stack([f, c.roll(3, 0), d])[:, :4]
+    assert net.reconstruction(images[:5], maps) == net.reconstruction(images[:4], pairs) > 0
+    assert net.reconstruction(images[:1], maps[:, :1]) == 0
 
 
 def test_one_step_of_everything_moves_every_part_that_the_loss_reaches():

@@ -247,6 +247,8 @@ def test_clipping(norm):
         assert torch.cosine_similarity(a, b, dim=0) > 1 - 1e-4
     with pytest.raises(ValueError, match="norm: got"):
         aggregation.clip_updates(rows, reference, 0.0)
+    still = torch.cat([rows, reference[None]])
+    torch.testing.assert_close(aggregation.clip_updates(still, reference, float("inf")), still)
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=3))

@@ -139,6 +139,14 @@ for told in files.copies(files.plan(Path(sys.argv[1]), 0.025, "pgd"), 0.025, "pg
 """
 
 
+def test_a_note_of_somebody_else_is_left_and_named(folder):
+    note = folder / "a.protected.txt"
+    note.write_text("mine")
+    with pytest.raises(FileExistsError, match="a.protected.txt: exists and is another file"):
+        list(files.copies(files.plan(folder / "a.png", 0.025, "pgd"), 0.025, "pgd", lambda: [torch.sigmoid]))
+    assert note.read_text() == "mine" and not (folder / "a.protected.png").exists()
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_leaves_no_half_copy_and_the_next_one_finishes(folder, how):
     words = [sys.executable, "-c", KILLED, str(folder)]

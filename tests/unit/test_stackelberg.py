@@ -583,6 +583,18 @@ def test_a_node_picks_the_contract_that_pays_it_best(pairs, cost):
     )
 
 
+def test_each_type_takes_the_contract_that_was_made_for_it():
+    """Its own and the next one pay it the same: rounding must not decide, nor the order in which they are offered."""
+    rng, missed = np.random.default_rng(5), []
+    for _ in range(300):
+        cost = np.sort(rng.uniform(0.01, 1, rng.integers(1, 6)))
+        menu = variants.contract_menu(cost, rng.uniform(0.1, 1, len(cost)))
+        for order in (slice(None), slice(None, None, -1)):
+            taken = variants.take_contract(variants.Menu(*(part[order] for part in menu)), cost)[0]
+            missed += (taken[menu.quality > 0] != menu.quality[menu.quality > 0]).tolist()
+    assert len(missed) > 1000 and not any(missed)
+
+
 def test_the_menu_beats_the_posted_price_when_costs_are_private():
     cost = np.linspace(0.08, 0.6, 40)
     menu = variants.contract_menu(cost)
