@@ -98,6 +98,6 @@ class RepairedMarket(Market):
             self.send(disputer, "descend", task, left == right.node(level - 1, place))
         place = self.read("disputes", task).number
         self.send(proposer, "show", task, claimed.number(place))
-        for node, tree in updates.items():
+        for node, tree in updates.items() if self.read("disputes", task).turn else ():  # none: decided by `show`
             self.send(disputer, "add", task, node, tree.number(place), tree.proof(place))
         return self.events[-1]

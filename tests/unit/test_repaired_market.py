@@ -124,6 +124,15 @@ def test_a_false_average_is_refuted_whatever_the_place(place, nodes):
     )
 
 
+def leaf_in_question(play, proposer, disputer, tree, place):
+    """Both sides walk from the root to the leaf at `place`, which the proposer shows."""
+    for level in range(tree.depth, 0, -1):
+        at = place >> level
+        play.call(proposer, "open", tree.node(level - 1, 2 * at), tree.node(level - 1, 2 * at + 1))
+        play.call(disputer, "descend", bool(place >> (level - 1) & 1))
+    play.call(proposer, "show", tree.number(place))
+
+
 def test_a_true_average_survives_a_dispute_at_every_leaf():
     play = Play()
     play.deliver()
@@ -132,16 +141,66 @@ def test_a_true_average_survives_a_dispute_at_every_leaf():
     play.call(play.bob, "propose", 0, right.root, value=play.bonds()[1])
     for place in (0, 17, N, 63):  # also in the part that is completed with zeros
         play.call(play.eve, "dispute", value=play.bonds()[1])
-        for level in range(right.depth, 0, -1):
-            at = place >> level
-            play.call(play.bob, "open", right.node(level - 1, 2 * at), right.node(level - 1, 2 * at + 1))
-            play.call(play.eve, "descend", bool(place >> (level - 1) & 1))
-        play.call(play.bob, "show", right.number(place))
-        for node in play.nodes:
+        leaf_in_question(play, play.bob, play.eve, right, place)
+        for node in play.nodes if place < N else ():
             tree = play.trees[node]
             play.call(play.eve, "add", node, tree.number(place), tree.proof(place))
         assert play.market.events[-1].fields["stands"]
     assert play.market.read("proposals", play.task).proposer == play.bob
+
+
+@pytest.mark.parametrize("numbers", [3, N])
+def test_who_hides_numbers_in_the_padding_takes_no_bond_with_them(numbers):
+    """Challenges end at the last number, so nobody can be asked what lies behind it; disputes must not count it."""
+    play = Play(numbers=numbers)
+    assert Tree(play.data[play.bob] + b"\xff" * 4).depth == play.trees[play.bob].depth
+    play.trees[play.bob] = Tree(play.data[play.bob] + b"\xff" * 4)
+    play.deliver()
+    play.market.advance(WINDOW)
+    bond = play.bonds()[0]
+    play.refused("no_such_number", play.ann, "challenge", play.bob, numbers, value=bond)
+    for place in range(3):
+        play.call(play.ann, "challenge", play.bob, place, value=bond)
+        play.call(play.bob, "answer", play.bob, play.trees[play.bob].number(place), play.trees[play.bob].proof(place))
+    play.market.advance(WINDOW + 1)
+    right, bond = Tree(play.average()), play.bonds()[1]
+    play.call(play.ann, "propose", 0, right.root, value=bond)
+    for place in (numbers, 2**right.depth - 1):
+        before = play.market.read("credits", play.ann)
+        play.call(play.stranger, "dispute", value=bond)
+        leaf_in_question(play, play.ann, play.stranger, right, place)
+        for node in play.nodes if play.market.read("disputes", play.task).turn else ():
+            play.call(play.stranger, "add", node, play.trees[node].number(place), play.trees[node].proof(place))
+        assert play.market.events[-1].fields["stands"], "numbers that nobody may ask for decided"
+        assert play.market.read("credits", play.ann) - before == bond // 2
+        proof = play.trees[play.ann].proof(place)
+        play.refused("not_the_turn", play.stranger, "add", play.ann, play.trees[play.ann].number(place), proof)
+    assert play.market.read("credits", play.stranger) == 0
+    play.market.advance(WINDOW + 1)
+    before = play.market.read("credits", play.ann)
+    play.call(play.eve, "finalise")
+    assert play.market.read("credits", play.ann) - before == bond + TERMS["fee"]
+    assert play.market.read("aggregates", play.task, 0) == right.root
+
+
+@pytest.mark.parametrize("accomplice", [False, True])
+@pytest.mark.parametrize("place", [N, N + 2])
+def test_a_proposer_whose_padding_is_not_zero_loses(place, accomplice):
+    """Also if an update's padding would average to it."""
+    play = Play()
+    behind = bytes(4 * (place - N)) + b"\xff" * 4
+    for node in play.nodes if accomplice else ():
+        play.trees[node] = Tree(play.data[node] + behind)
+    play.deliver()
+    play.market.advance(2 * WINDOW)
+    right, bond = Tree(play.average()), play.bonds()[1]
+    false = Tree(right.data + behind)
+    play.call(play.eve, "propose", 0, false.root, value=bond)
+    play.call(play.bob, "dispute", value=bond)
+    verdict = play.market.refute(play.task, play.eve, play.bob, false, right, play.trees)
+    assert verdict.name == "Settled" and not verdict.fields["stands"]
+    assert play.market.read("credits", play.bob) == bond + bond // 2
+    assert play.market.read("credits", play.eve) == 0 and play.market.read("proposals", play.task).bond == 0
 
 
 def test_a_lost_dispute_leaves_a_window_for_the_next():

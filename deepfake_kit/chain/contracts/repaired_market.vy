@@ -519,11 +519,14 @@ def descend(task_id: uint256, right: bool):
 @external
 def show(task_id: uint256, number: bytes4):
     """
-    @notice The proposer's last move: the number at the leaf.
+    @notice The proposer's last move: the number at the leaf. Behind the last number it must be zero, whatever
+            an update holds there: nobody can be challenged to show that.
     """
     self._move(task_id, PROPOSER, True)
     assert sha256(concat(0x00, number)) == self.disputes[task_id].node, "does_not_match"
     self.disputes[task_id].claimed = convert(number, uint256)
+    if self.disputes[task_id].number >= self.terms[task_id].numbers:
+        self._decide(task_id, number == 0x00000000)
 
 
 @external
