@@ -1,11 +1,11 @@
 """The repaired market under random and hostile traces, against a bookkeeper that never looks into the contract.
 
 Among the callers are a copier, who opens others' commitments and commits others' roots; a Sybil, one person under two
-names with one training; a liar about size, who declares more images than there are atoms; and griefers, who challenge
-updates that lie in plain sight and dispute averages that are right. The bookkeeper knows all bytes and works out who
-is right. After every call that it took the contract must hold what came in less what went out, and a refused one must
-move nothing; at the end of every trace each task must end, each account must have what the rules give it, and the last
-wei must leave.
+names with one training; a liar about size, who declares more images than there are atoms and hides one more number in
+the padding of its tree; and griefers, who challenge updates that lie in plain sight and dispute averages that are
+right, at any leaf, the padding's too. The bookkeeper knows all bytes and works out who is right. After every call that
+it took the contract must hold what came in less what went out, and a refused one must move nothing; at the end of every
+trace each task must end, each account must have what the rules give it, and the last wei must leave.
 """
 
 import hashlib
@@ -33,8 +33,9 @@ VERDICTS: dict[str, int] = {}
 
 
 def update(person: str, round: int) -> Tree:
-    """What a person hands in; the Sybil's two names hand in the same."""
-    return Tree(hashlib.sha256(f"{person.split(chr(39))[0]} {round}".encode()).digest()[: 4 * NUMBERS])
+    """What a person hands in; the Sybil's two names hand in the same, the liar's padding is not zero."""
+    numbers = NUMBERS + (person == "liar")
+    return Tree(hashlib.sha256(f"{person.split(chr(39))[0]} {round}".encode()).digest()[: 4 * numbers])
 
 
 def salt(person: str) -> bytes:
@@ -62,7 +63,8 @@ class Book:
 
     def average(self) -> Tree:
         trees = self.current()
-        return Tree(exact_average([t.data for t in trees.values()], [self.weights[w] for w in trees]))
+        numbers = [tree.data[: 4 * NUMBERS] for tree in trees.values()]
+        return Tree(exact_average(numbers, [self.weights[w] for w in trees]))
 
     def over(self, now):
         return (
@@ -92,7 +94,7 @@ class RepairedMachine(RuleBasedStateMachine):
         self.market.base_fee = dice.choice([0, 1, 10**9])
         self.people = {name: self.market.account(name, ETHER) for name in PEOPLE}
         self.names = {address: name for name, address in self.people.items()}
-        self.deposited, self.credits, self.books = 0, dict.fromkeys(PEOPLE, 0), []
+        self.deposited, self.credits, self.books, self.settled = 0, dict.fromkeys(PEOPLE, 0), [], 0
         self.publish(0, dice)
         for name in dice.sample(NODES, dice.randint(1, 5)):
             self.join(0, dice, name)
@@ -235,7 +237,8 @@ class RepairedMachine(RuleBasedStateMachine):
         if not book.current():
             claimed = update("nobody", 0)
         else:
-            claimed = book.average() if dice.random() < 0.5 else Tree(dice.randbytes(4 * NUMBERS))
+            right, noise = book.average(), dice.randbytes(4 * NUMBERS)
+            claimed = dice.choice([right, right, Tree(noise), Tree(right.data + noise[:4])])
         bond = self.bonds(task)[1] - (dice.random() < 0.1)
         if self.attempt(who, "propose", task, book.round, claimed.root, value=bond) is None:
             assert not book.challenges and not book.proposal and not book.over(self.market.now)
@@ -265,7 +268,7 @@ class RepairedMachine(RuleBasedStateMachine):
         elif level:
             right = book.average()
             side = tree.node(level - 1, 2 * place) == right.node(level - 1, 2 * place)
-            side = bool(side) if sane else not side
+            side = dice.random() < 0.5 if tree.root == right.root else side if sane else not side
             refused = self.attempt(d["who"] if sane else "griefer", "descend", task, side)
             if refused is None:
                 assert sane or d["who"] == "griefer"
@@ -283,8 +286,10 @@ class RepairedMachine(RuleBasedStateMachine):
         if refused is None:
             assert self.market.now <= d["due"], "a move was taken late"
             d["turn"], d["due"] = turn, self.market.now + WINDOW
-            if d["added"] == set(book.current()):
-                self.decide(book, tree.number(place) == book.average().number(place))
+            if not level and place >= NUMBERS:
+                self.decide(book, tree.number(place) == bytes(4), "in the padding")
+            elif d["added"] == set(book.current()):
+                self.decide(book, tree.number(place) == book.average().number(place), "recomputed")
         return refused
 
     def moves(self, task, dice):
@@ -297,12 +302,11 @@ class RepairedMachine(RuleBasedStateMachine):
         book = self.books[task]
         if self.attempt("griefer", "timeout", task) is None:
             assert self.market.now > book.dispute["due"], "lost before the turn was over"
-            self.decide(book, book.dispute["turn"] == "disputer")
+            self.decide(book, book.dispute["turn"] == "disputer", "by default")
 
-    def decide(self, book, stands):
+    def decide(self, book, stands, how):
         (proposer, tree, bond, _), d = book.proposal, book.dispute
         fact = "true" if tree.root == book.average().root else "false"
-        how = "recomputed" if d["added"] == set(book.current()) else "by default"
         VERDICTS[f"{fact} average {'stands' if stands else 'falls'}, {how}"] = 1
         lost = d["bond"] if stands else bond
         winner = proposer if stands else d["who"]
@@ -313,8 +317,9 @@ class RepairedMachine(RuleBasedStateMachine):
         else:
             book.proposal = None
         book.dispute = None
-        settled = [e for e in self.market.events if e.name == "Settled"][-1].fields
-        assert settled["stands"] == stands, "the contract recomputed another number"
+        settled = [e.fields["stands"] for e in self.market.events if e.name == "Settled"]
+        assert settled[self.settled :] == [stands], "the contract recomputed another number"
+        self.settled += 1
 
     def finalise(self, task, dice):
         book = self.books[task]
@@ -414,7 +419,8 @@ def test_no_trace_of_hostile_calls_loses_or_makes_money():
     run(RepairedMachine, 500)
     assert len(SEEN) >= 40, f"the traces are too tame: {SEEN}"
     assert {"does_not_open", "root_taken", "bond_too_small", "not_disputer"} <= set(SEEN)
-    assert {"true average stands, recomputed", "false average falls, recomputed"} <= set(VERDICTS)
+    for how in ("recomputed", "in the padding"):
+        assert {f"true average stands, {how}", f"false average falls, {how}"} <= set(VERDICTS)
 
 
 FAULTS = {
@@ -432,8 +438,14 @@ FAULTS = {
         "self.nodes[task_id][node].weight * convert(number, uint256)",
         "convert(number, uint256)",
     ),
-    "the disputer always wins": (1, "self.disputes[task_id].claimed == right", "False"),
-    "a bond comes home twice": (31, "    self.credits[account] = 0\n", ""),
+    "the disputer always wins": (0, "self.disputes[task_id].claimed == right", "False"),
+    "the padding is averaged": (
+        1,
+        "    if self.disputes[task_id].number >= self.terms[task_id].numbers:\n"
+        "        self._decide(task_id, number == 0x00000000)\n",
+        "",
+    ),
+    "a bond comes home twice": (22, "    self.credits[account] = 0\n", ""),
     "an update is added twice": (14, "    self.counted[self.dispute_ids[task_id]][node] = True\n", ""),
     "paid twice": (8, "    self.nodes[task_id][node].paid_rounds = accepted\n", ""),
     "no window after a lost dispute": (
