@@ -31,6 +31,9 @@ class MarketExchange:
     """Carries the weights of :func:`deepfake_kit.federated.train` through a
     :class:`~deepfake_kit.chain.market.TaskMarket`.
 
+    A round in which nobody's update arrives leaves no trace on the chain: the contract's round stays open, and the
+    run's next one fills it. A task that such rounds left unfinished is ended by its deadline, in `settle`.
+
     Parameters
     ----------
     market : TaskMarket
@@ -97,27 +100,31 @@ class MarketExchange:
             market.join(node, self.task, size, cost) for node, size, cost in zip(self.nodes, sizes, costs, strict=True)
         ]
         market.advance(self.window + 1)
-        self._sent = 0
 
     def deliver(self, round: int, client: int, update: Tensor) -> Tensor:
         """Store the bytes and submit their hash; the server verifies what it fetches."""
         kind = "float64" if update.dtype == torch.float64 else "float32"
         digest = self.store.put(stores.pack({"weights": update}, kind))
+        round = self.market.state(self.task).round  # the chain's own count
         self.market.submit(self.nodes[client], self.task, round, digest)
-        self._sent += 1
         on_chain = self.market.digest(self.task, round, self.nodes[client])
-        like = {"weights": torch.empty_like(update)}
-        return stores.unpack(self.store.get(on_chain), like, kind)["weights"]
+        return stores.unpack(self.store.get(on_chain), {"weights": torch.empty_like(update)}, kind)["weights"]
 
     def close(self, round: int, weights: Tensor) -> None:
-        """Put the new weights' hash on the chain; wait out the deadline if somebody is missing."""
-        if self._sent < len(self.nodes):
+        """Put the new weights' hash on the chain, if anybody sent; wait out the deadline if somebody is missing."""
+        state = self.market.state(self.task)
+        if 0 < state.submissions < len(self.nodes):
             self.market.advance(self.window + 1)
-        self._sent = 0
-        self.market.aggregate(self.publisher, self.task, round, self.store.put(stores.pack({"weights": weights})))
+        if state.submissions:
+            digest = self.store.put(stores.pack({"weights": weights}))
+            self.market.aggregate(self.publisher, self.task, state.round, digest)
 
     def settle(self) -> list[Account]:
-        """Pay every node that has something due, refund the publisher, and return the bills."""
+        """Pay every node that has something due, refund the publisher, and return the bills.
+
+        A task whose last round nobody filled is over once its deadline has passed, so the clock goes on by a window.
+        """
+        self.market.advance(self.window + 1)
         bills = []
         for client, (node, offer) in enumerate(zip(self.nodes, self.offers, strict=True)):
             due = self.market.due(self.task, node)

@@ -609,6 +609,35 @@ def test_through_the_market_the_weights_are_bit_identical(tmp_path):
         MarketExchange(TaskMarket(), FolderStore(tmp_path), p, [1, 2, 3], [0.1], torch.zeros(1))
 
 
+@pytest.mark.parametrize("silent", [{0}, {1}, {2}, {0, 1}, {0, 1, 2}])
+def test_a_round_without_updates_goes_on_through_the_market_as_without(tmp_path, silent):
+    pytest.importorskip("boa")
+    from deepfake_kit.chain.market import TaskMarket
+    from deepfake_kit.chain.store import FolderStore, pack, sha256
+    from deepfake_kit.federated.exchange import MarketExchange
+
+    def lost(round, updates, weights):
+        return {} if round in silent else updates
+
+    images, parts = toy()
+    direct, through, market = Affine(), Affine(), TaskMarket()
+    exchange = MarketExchange(
+        market, FolderStore(tmp_path), plan(), [len(q) for q in parts], [0.01] * 3, flatten(through.state_dict())
+    )
+    one = train(direct, images, parts, SCHEDULE, plan(), faults=lost)
+    other = train(through, images, parts, SCHEDULE, plan(), exchange=exchange, faults=lost)
+    assert torch.equal(flatten(direct.state_dict()), flatten(through.state_dict()))
+    assert one.participants == other.participants == [[] if r in silent else [0, 1, 2] for r in range(3)]
+    heard = 3 - len(silent)
+    assert market.state(exchange.task).round == heard
+    if heard:
+        final = sha256(pack({"weights": flatten(through.state_dict())}))
+        assert market.digest(exchange.task, heard - 1) == final
+    assert [bill.paid for bill in exchange.settle()] == [heard * exchange.offers[0].reward] * 3
+    totals = market.totals()
+    assert totals["held"] == 0 and totals["deposited"] == totals["paid"] + totals["refunded"]
+
+
 def test_a_changed_byte_in_the_store_is_noticed(tmp_path):
     pytest.importorskip("boa")
     from deepfake_kit.chain.market import TaskMarket
