@@ -60,8 +60,8 @@ class LinearDenoiser(nn.Module):
         check_step(t, self.schedule)
         alpha_bar = at_step(self.schedule.alpha_bars, t, x[:, :1, 0, 0])
         spread = alpha_bar * self.variances + 1 - alpha_bar
-        parts = (x.flatten(1) - alpha_bar.sqrt() * self.mean) @ self.directions
-        return (((1 - alpha_bar).sqrt() / spread * parts) @ self.directions.T).reshape(x.shape)
+        parts = (x.flatten(1) - alpha_bar.sqrt() * self.mean) @ self.directions.to(spread)
+        return (((1 - alpha_bar).sqrt() / spread * parts) @ self.directions.T.to(parts)).reshape(x.shape).to(x)
 
     def error(self, t: Tensor) -> Tensor:
         r""":math:`\frac1d\sum_k\frac{\bar\alpha_t\lambda_k}{\bar\alpha_t\lambda_k+1-\bar\alpha_t}`: the error left.

@@ -37,8 +37,7 @@ def sampling_times(schedule: NoiseSchedule, steps: int | None = None, spacing: s
     [999, 561, 249, 61]
     """
     total = len(schedule)
-    steps = total if steps is None else steps
-    whole("steps", steps, 1, total)
+    steps = whole("steps", total if steps is None else steps, 1, total)
     left = [total - i * total / steps for i in range(steps)]
     if one_of("spacing", spacing, ("even", "quadratic")) == "quadratic":
         left = [max(x * x / total, steps - i) for i, x in enumerate(left)]

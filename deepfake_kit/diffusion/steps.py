@@ -6,7 +6,8 @@ Models", ICLR 2021 (DDIM); Lu et al., "DPM-Solver++", 2022 (second order). DD-TM
 of the same mathematics.
 
 Conventions: step ``t`` counts from 0, so ``betas[0]`` is the first noise the data meets; the product
-:math:`\bar\alpha` before the first step is 1; nothing is clipped unless asked.
+:math:`\bar\alpha` before the first step is 1; nothing is clipped unless asked. Steps of half precision are computed in
+float32 and rounded once, at the end: in float16 :math:`1-\bar\alpha` of the first steps is 0.
 """
 
 from __future__ import annotations
@@ -97,9 +98,14 @@ class NoiseSchedule:
         return self.alpha_bars / (1 - self.alpha_bars)
 
 
+def _single(x: Tensor) -> Tensor:
+    """`x` in at least float32, so that what lies between two roundings is not rounded too."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def at_step(values: Tensor, t: int | Tensor, like: Tensor) -> Tensor:
-    """values[t], shaped to multiply `like` [N, ...]; t = -1 is before the first step: alpha_bar is 1."""
-    values = torch.cat([values.new_ones(1), values]).to(device=like.device, dtype=like.dtype)
+    """values[t] in at least float32, shaped to multiply `like` [N, ...]; t = -1 is before the first: alpha_bar is 1."""
+    values = torch.cat([values.new_ones(1), values]).to(like.device, torch.promote_types(like.dtype, torch.float32))
     t = torch.as_tensor(t, device=like.device)
     if not torch.is_floating_point(t):
         return values[t.long() + 1].reshape(t.shape + (1,) * (like.ndim - t.ndim))
@@ -146,7 +152,7 @@ def q_sample(x0: Tensor, t: int | Tensor, noise: Tensor, schedule: NoiseSchedule
     check_step(t, schedule)
     require(x0.shape == noise.shape, "noise", noise, f"the shape of x0, {tuple(x0.shape)}")
     alpha_bar = at_step(schedule.alpha_bars, t, x0)
-    return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * noise
+    return (alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * noise).to(x0.dtype)
 
 
 def predict_x0(x_t: Tensor, eps: Tensor, t: int | Tensor, schedule: NoiseSchedule) -> Tensor:
@@ -161,7 +167,7 @@ def predict_x0(x_t: Tensor, eps: Tensor, t: int | Tensor, schedule: NoiseSchedul
     """
     check_step(t, schedule)
     alpha_bar = at_step(schedule.alpha_bars, t, x_t)
-    return (x_t - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
+    return ((x_t - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()).to(x_t.dtype)
 
 
 class Posterior(NamedTuple):
@@ -193,7 +199,7 @@ def posterior(
     alpha = alpha_bar / alpha_bar_prev
     beta = 1 - alpha
     mean = (alpha_bar_prev.sqrt() * beta * x0 + alpha.sqrt() * (1 - alpha_bar_prev) * x_t) / (1 - alpha_bar)
-    return Posterior(mean, (1 - alpha_bar_prev) / (1 - alpha_bar) * beta)
+    return Posterior(mean.to(x_t.dtype), ((1 - alpha_bar_prev) / (1 - alpha_bar) * beta).to(x_t.dtype))
 
 
 def ddpm_step(
@@ -249,20 +255,19 @@ def ddpm_step(
     2.0
     """
     one_of("variance", variance, ("posterior", "beta"))
-    if t_prev is None:
-        t_prev = t - 1
+    t_prev, dtype, x_t = t - 1 if t_prev is None else t_prev, x_t.dtype, _single(x_t)
     x0 = predict_x0(x_t, eps, t, schedule)
     if clip is not None:
         x0 = x0.clamp(-clip, clip)
     mean, sigma2 = posterior(x0, x_t, t, schedule, t_prev)
     if noise is None:
-        return mean
+        return mean.to(dtype)
     if variance == "beta":
         sigma2 = 1 - at_step(schedule.alpha_bars, t, x_t) / at_step(schedule.alpha_bars, t_prev, x_t)
     if not noise_at_last_step:
         arrived = torch.as_tensor(t_prev, device=x_t.device) < 0
         sigma2 = sigma2.masked_fill(arrived.reshape(arrived.shape + (1,) * (x_t.ndim - arrived.ndim)), 0.0)
-    return mean + sigma2.sqrt() * noise
+    return (mean + sigma2.sqrt() * noise).to(dtype)
 
 
 def ddim_step(
@@ -284,13 +289,13 @@ def ddim_step(
     >>> ddim_step(torch.ones(1, 1), torch.zeros(1, 1), 0, NoiseSchedule(torch.tensor([0.75]))).item()
     2.0
     """
-    x0 = predict_x0(x_t, eps, t, schedule)
+    x0 = predict_x0(_single(x_t), eps, t, schedule)
     if clip is not None:
         x0 = x0.clamp(-clip, clip)
         alpha_bar = at_step(schedule.alpha_bars, t, x_t)
         eps = (x_t - alpha_bar.sqrt() * x0) / (1 - alpha_bar).sqrt()
     alpha_bar_prev = at_step(schedule.alpha_bars, t - 1 if t_prev is None else t_prev, x_t)
-    return alpha_bar_prev.sqrt() * x0 + (1 - alpha_bar_prev).sqrt() * eps
+    return (alpha_bar_prev.sqrt() * x0 + (1 - alpha_bar_prev).sqrt() * eps).to(x_t.dtype)
 
 
 def dpm_step(
@@ -321,7 +326,7 @@ def dpm_step(
     Returns
     -------
     (Tensor [N, ...], Tensor [N, ...])
-        The data at `t_prev`, and the clean estimate :math:`\hat x_0` at `t`.
+        The data at `t_prev`, and the clean estimate :math:`\hat x_0` at `t`, which stays in at least float32.
 
     Examples
     --------
@@ -329,7 +334,7 @@ def dpm_step(
     >>> x.item(), x0.item()
     (2.0, 2.0)
     """
-    x0 = predict_x0(x_t, eps, t, schedule)
+    x0 = predict_x0(_single(x_t), eps, t, schedule)
     if clip is not None:
         x0 = x0.clamp(-clip, clip)
     s, ahead = t - 1 if t_prev is None else t_prev, x0
@@ -338,4 +343,4 @@ def dpm_step(
         ahead = x0 + (there - here) / (2 * (here - past)) * (x0 - before[0])
     alpha_bar, alpha_bar_prev = (at_step(schedule.alpha_bars, step, x_t) for step in (t, s))
     eps = (x_t - alpha_bar.sqrt() * ahead) / (1 - alpha_bar).sqrt()
-    return alpha_bar_prev.sqrt() * ahead + (1 - alpha_bar_prev).sqrt() * eps, x0
+    return (alpha_bar_prev.sqrt() * ahead + (1 - alpha_bar_prev).sqrt() * eps).to(x_t.dtype), x0

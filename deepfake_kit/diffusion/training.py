@@ -40,7 +40,7 @@ def train_step(
     schedule : NoiseSchedule
     optimizer : torch.optim.Optimizer over the model's parameters
     generator : torch.Generator, optional
-        On the device of `x0`; source of t and the noise.
+        Source of t and the noise, which are drawn on its device.
 
     Returns
     -------
@@ -54,8 +54,9 @@ def train_step(
     >>> train_step(net, torch.zeros(2, 1, 8, 8), NoiseSchedule.linear(), optimizer).shape
     torch.Size([])
     """
-    t = torch.randint(len(schedule), (len(x0),), generator=generator, device=x0.device)
-    noise = torch.randn(x0.shape, generator=generator, device=x0.device, dtype=x0.dtype)
+    draw = {"generator": generator, "device": generator.device if generator else x0.device}
+    t = torch.randint(len(schedule), (len(x0),), **draw).to(x0.device)
+    noise = torch.randn(x0.shape, dtype=x0.dtype, **draw).to(x0.device)
     value = F.mse_loss(model(q_sample(x0, t, noise, schedule), t), noise)
     optimizer.zero_grad(set_to_none=True)
     value.backward()

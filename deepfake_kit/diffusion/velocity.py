@@ -42,7 +42,7 @@ def velocity(x0: torch.Tensor, noise: torch.Tensor, t: torch.Tensor, schedule: N
     """
     check_step(t, schedule)
     alpha_bar = at_step(schedule.alpha_bars, t, x0)
-    return alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * x0
+    return (alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * x0).to(x0.dtype)
 
 
 def velocity_to_noise(x_t: torch.Tensor, v: torch.Tensor, t: torch.Tensor, schedule: NoiseSchedule) -> torch.Tensor:
@@ -74,7 +74,7 @@ def velocity_to_noise(x_t: torch.Tensor, v: torch.Tensor, t: torch.Tensor, sched
     """
     check_step(t, schedule)
     alpha_bar = at_step(schedule.alpha_bars, t, x_t)
-    return (1 - alpha_bar).sqrt() * x_t + alpha_bar.sqrt() * v
+    return ((1 - alpha_bar).sqrt() * x_t + alpha_bar.sqrt() * v).to(x_t.dtype)
 
 
 class NoiseFromVelocity(nn.Module):

@@ -80,7 +80,7 @@ def gaussian_velocity(variance: Tensor, t: Tensor, schedule: NoiseSchedule) -> t
     """
     alpha_bar = at_step(schedule.alpha_bars, t, variance[None])
     total = alpha_bar * variance + 1 - alpha_bar
-    return (alpha_bar * (1 - alpha_bar)).sqrt() * (1 - variance) / total, variance / total
+    return ((alpha_bar * (1 - alpha_bar)).sqrt() * (1 - variance) / total).to(variance), (variance / total).to(variance)
 
 
 class PixelDenoiser(nn.Module):

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
 from deepfake_kit import diffusion as d
 
@@ -36,6 +37,9 @@ def mixture(weights, means, std):
         return (1 - ab).sqrt() * sum(r * (x - ab.sqrt() * m) for r, m in zip(resp, means, strict=True)) / var
 
     return eps
+
+
+DTYPES = [torch.float16, torch.bfloat16, torch.float32, F64]
 
 
 # -- schedules -----------------------------------------------------------------------------------------------
@@ -327,6 +331,49 @@ def test_reading_one_symbol_everywhere_collapses_the_minority_mode():
     assert (x > 0).double().mean().item() < 0.005
 
 
+STEPS = {
+    "q_sample": lambda x, y, z, t, s: [d.q_sample(x, t, y, s)],
+    "predict_x0": lambda x, y, z, t, s: [d.predict_x0(x, y, t, s)],
+    "posterior": lambda x, y, z, t, s: d.posterior(x, y, t, s),
+    "ddpm": lambda x, y, z, t, s: [d.ddpm_step(x, y, t, s, z), d.ddpm_step(x, y, t, s, z, clip=1.0)],
+    "ddpm, beta": lambda x, y, z, t, s: [d.ddpm_step(x, y, t, s, z, variance="beta", noise_at_last_step=True)],
+    "ddpm, mean": lambda x, y, z, t, s: [d.ddpm_step(x, y, t, s, None)],
+    "ddim": lambda x, y, z, t, s: [d.ddim_step(x, y, t, s), d.ddim_step(x, y, t, s, clip=1.0)],
+    "dpm": lambda x, y, z, t, s: [d.dpm_step(x, y, t, s)[0], d.dpm_step(x, y, t, s, clip=1.0)[0]],
+    "dpm, second": lambda x, y, z, t, s: [d.dpm_step(x, y, t, s, t - 1, before=(z, t + 9))[0]],
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("schedule", [LINEAR, COSINE], ids=["linear", "cosine"])
+def test_a_step_in_any_type_is_that_in_float64_rounded_once(name, schedule, dtype):
+    """In float16 the first alpha-bars are 1: taken from 1 after rounding they leave no noise, and 0 / 0."""
+    x, y, z = (normal(4, 3, 4, 4, seed=seed).to(dtype) for seed in range(3))
+    least = 1 if name == "dpm, second" else 0
+    # 1 - alpha-bar of a float32 alpha-bar has few digits at the first step.
+    few = 0 if dtype == F64 else torch.finfo(torch.float32).eps / float(1 - schedule.alpha_bars[0])
+    for t in (least, 1, 500, 980, torch.tensor([least, 1, 500, 980])):
+        exact = STEPS[name](x.to(F64), y.to(F64), z.to(F64), t, schedule)
+        for found, wanted in zip(STEPS[name](x, y, z, t, schedule), exact, strict=True):
+            near = (torch.finfo(dtype).eps + few) * wanted.abs().max()
+            assert found.dtype == dtype and (found.to(F64) - wanted).abs().max() <= near, t
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("sampler", "steps"), [("ddpm", None), ("ddim", 50), ("dpm", 20)])
+def test_normal_data_come_back_normal_in_any_type(sampler, steps, dtype):
+    for schedule in (LINEAR, COSINE):
+
+        def best(x, t, s=schedule):
+            return (x * (1 - s.alpha_bars[t]).sqrt().reshape(-1, 1, 1, 1)).to(x.dtype)
+
+        generator = torch.Generator().manual_seed(0)
+        drawn = d.sample(best, (2000, 1, 1, 1), schedule, sampler, steps, generator=generator, dtype=dtype)
+        assert drawn.dtype == dtype and drawn.double().std().item() == pytest.approx(1, abs=0.1)
+        assert drawn.double().mean().abs() < 0.1
+
+
 def test_sampling_times_are_distinct_and_run_from_the_last_step_down():
     for steps, spacing in itertools.product((1, 7, 10, 50, 999, 1000), ("even", "quadratic")):
         times = d.sampling_times(LINEAR, steps, spacing)
@@ -407,6 +454,27 @@ def test_train_step_is_one_adamw_step_on_the_mean_square():
     optimizer.step()
     assert value.item() == pytest.approx(expected.item(), rel=1e-5)
     torch.testing.assert_close(ours.scale, theirs.scale)
+
+
+class RefusesAsAGPU(TorchFunctionMode):
+    """Torch refuses a generator of another device on a GPU, and takes it on the meta device."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if kwargs.get("generator") is not None:
+            assert kwargs["generator"].device == torch.device(kwargs.get("device") or "cpu")
+        return function(*args, **kwargs)
+
+
+def test_a_generator_of_the_images_device_serves_a_model_elsewhere(monkeypatch):
+    """The trainer moves each batch to the model; meta stands in for a GPU, and has no numbers to check."""
+    monkeypatch.setattr(d.steps, "check_step", lambda t, schedule: None)
+    model = Tiny().to("meta")
+    optimizer, x0 = torch.optim.SGD(model.parameters(), lr=0.1), torch.zeros(8, 1, 2, 2).to("meta")
+    with RefusesAsAGPU():
+        value = d.train_step(model, x0, d.NoiseSchedule.linear(4), optimizer, torch.Generator().manual_seed(0))
+        d.train_step(model, x0, d.NoiseSchedule.linear(4), optimizer)
+    assert value.device.type == "meta"
 
 
 def test_ema_equals_the_weighted_sum_it_stands_for():

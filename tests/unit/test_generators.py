@@ -248,6 +248,16 @@ def test_the_ddpm_code_is_principal_components():
     assert torch.allclose(again, codes[:4] * 0.3, atol=0.05)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_gaussian_velocity_in_any_type_is_that_in_float64_rounded_once(dtype):
+    schedule, variance = pixels.ratio_schedule(10, 0.01, 0.9), torch.tensor([0.01, 0.5, 3.0]).to(dtype)
+    t = torch.arange(10)
+    for found, exact in zip(*(pixels.gaussian_velocity(v, t, schedule) for v in (variance, variance.double()))):
+        few = 0 if dtype == torch.float64 else torch.finfo(torch.float32).eps / 1e-4
+        assert found.dtype == dtype
+        assert torch.allclose(found.double(), exact, rtol=torch.finfo(dtype).eps + few, atol=0)
+
+
 def test_gaussian_velocity_is_the_regression_of_v_on_x():
     schedule, variance = pixels.ratio_schedule(5, 0.1, 3.0), 2.5
     n = 200_000

@@ -56,6 +56,17 @@ def test_its_error_is_what_it_says():
         assert measured.item() == pytest.approx(model.error(steps[:1]).item(), rel=0.02)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_any_type_is_float64_but_for_rounding(dtype):
+    model = LinearDenoiser(skewed(1000), SCHEDULE).to(dtype)
+    exact = LinearDenoiser(skewed(1000), SCHEDULE)
+    exact.load_state_dict({name: x.double() for name, x in model.state_dict().items()})
+    x, t = skewed(4, seed=9).to(dtype), torch.tensor([0, 1, 300, 999])
+    found, wanted = model(x, t), exact(x.double(), t)
+    assert found.dtype == dtype and torch.isfinite(model.error(t)).all()
+    assert (found - wanted).abs().max() <= 2 * torch.finfo(dtype).eps * wanted.abs().max() + 2e-4
+
+
 def test_sampling_with_it_returns_mean_and_covariance():
     images = skewed(20_000)
     model = LinearDenoiser(images, SCHEDULE)

@@ -40,6 +40,17 @@ def test_the_velocity_has_unit_variance_at_every_step():
         assert velocity(x0, noise, t, SCHEDULE).var().item() == pytest.approx(1, abs=0.02)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_any_type_is_float64_rounded_once(dtype):
+    x0, noise, t = (x.to(dtype) if x.is_floating_point() else x for x in drawn())
+    x0 = (100 * x0).to(dtype)  # beside much data the little noise of the first steps shows in v
+    for of in (velocity, velocity_to_noise):
+        found, exact = of(x0, noise, t, SCHEDULE), of(x0.double(), noise.double(), t, SCHEDULE)
+        few = 0 if dtype == torch.float64 else torch.finfo(torch.float32).eps / 1e-4
+        near = (torch.finfo(dtype).eps + few) * exact.abs().amax((1, 2, 3), keepdim=True)
+        assert found.dtype == dtype and ((found.double() - exact).abs() <= near).all()
+
+
 @pytest.mark.parametrize("t", [-1, 1000])
 def test_a_step_outside_the_schedule_is_refused(t):
     x0, noise, _ = drawn()
