@@ -62,7 +62,8 @@ def peak_activation(model: nn.Module, resolution: int) -> int:
 
     A result of a convolution, a linear layer or a pooling needs room beside its input; a picture or a result stays
     until its last reader has run, as the input of a residual block does. Norms, activations, gates, shuffles and sums
-    are taken to write over their largest input, as compilers for small devices do. With 8-bit numbers this is bytes.
+    are taken to write over their largest input, as compilers for small devices do, unless the result is larger, as
+    that of an upsampling or a concatenation is. With 8-bit numbers this is bytes.
 
     Raises
     ------
@@ -98,7 +99,8 @@ class _Buffers(TorchDispatchMode):
         beside = any(name in function.__name__ for name in ("conv", "mm", "pool", "mean"))
         for tensor in (x for x in tree_leaves(result) if inputs and isinstance(x, Tensor) and x.numel()):
             self.kept.append(tensor)
-            if beside:
+            # By its storage: an expanded view is larger and takes no room.
+            if beside or tensor.untyped_storage().nbytes() > tensor.element_size() * max(self.size[r] for r in inputs):
                 self.room[id(tensor)] = len(self.size)
                 for notes, value in ((self.size, tensor.numel()), (self.made, self.step), (self.read, self.step)):
                     notes.append(value)

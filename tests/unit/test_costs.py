@@ -43,6 +43,29 @@ def test_a_residual_stays_in_memory_until_it_is_added():
     assert costs.peak_activation(nn.Sequential(stem, Residual(True)), 10) == 3 * 400
 
 
+class Wide(nn.Module):
+    def __init__(self, how):
+        super().__init__()
+        self.how, self.last = how, nn.Conv2d(8, 1, 1)
+
+    def forward(self, x):
+        return self.last(self.how(x))
+
+
+@pytest.mark.parametrize(
+    ("how", "numbers"),
+    [
+        (nn.Upsample(scale_factor=8), 8 * 6400 + 6400),  # the enlarged maps and the last convolution's result
+        (lambda x: torch.cat([x[:, :4], x[:, 4:]], 1), 800 + 300),  # no larger than its input: it may take its room
+        (lambda x: nn.functional.pad(x, (2, 2, 2, 2)), 8 * 196 + 800),
+        (lambda x: x.mean((2, 3), keepdim=True).expand(-1, -1, 90, 90), 8 + 8100),  # a view holds eight numbers
+        (lambda x: torch.cat([x, x], 2), 1600 + 800),
+    ],
+)
+def test_a_result_larger_than_its_inputs_takes_room_of_its_own(how, numbers):
+    assert costs.peak_activation(nn.Sequential(nn.Conv2d(3, 8, 1), Wide(how)), 10) == numbers
+
+
 def live_by_hooks(net: nn.Module, side: int) -> int:
     """The same by hooks: each convolution's input and output, beside what the modules around it still need."""
     held, found, handles = [], [], []
