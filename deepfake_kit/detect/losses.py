@@ -217,6 +217,7 @@ def cvar(losses: Tensor, alpha: float) -> Tensor:
     Returns
     -------
     Tensor, scalar
+        In the losses' dtype; computed in float32 for half precision.
 
     Raises
     ------
@@ -230,9 +231,9 @@ def cvar(losses: Tensor, alpha: float) -> Tensor:
     """
     require(losses.ndim == 1 and losses.is_floating_point() and len(losses), "losses", losses, "float [N] with N >= 1")
     within("alpha", alpha, "(0, 1]")
-    share = alpha * len(losses)
-    weight = (share - torch.arange(len(losses), device=losses.device, dtype=losses.dtype)).clamp(0, 1)
-    return losses.sort(descending=True).values @ weight / weight.sum()
+    share, single = alpha * len(losses), _at_least_single(losses)
+    weight = (share - torch.arange(len(losses), device=losses.device, dtype=single.dtype)).clamp(0, 1)
+    return (single.sort(descending=True).values @ weight / weight.sum()).to(losses.dtype)
 
 
 def nested_cvar(losses: Tensor, groups: Tensor, alpha: float, alpha_within: float) -> Tensor:

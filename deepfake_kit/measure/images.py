@@ -27,7 +27,7 @@ def grain(images: Tensor) -> Tensor:
     Returns
     -------
     Tensor, scalar
-        In the images' dtype; computed in float32 for half precision.
+        In the images' dtype, float32 for whole numbers; computed in float32 for half precision.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def grain(images: Tensor) -> Tensor:
     x = finite("images", images).to(torch.promote_types(images.dtype, torch.float32))
     mask = x.new_tensor([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])
     response = torch.nn.functional.conv2d(x.flatten(0, 1)[:, None], mask[None, None])
-    return (response.abs().median() / (6 * 0.6744897501960817)).to(images.dtype)
+    return (response.abs().median() / (6 * 0.6744897501960817)).to(torch.result_type(images, 1.0))
 
 
 def _check_pair(x: Tensor, y: Tensor, least: int) -> None:
@@ -102,7 +102,7 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        [N] in [-1, 1]; 1 for equal images.
+        [N] in [-1, 1]; 1 for equal images. In the dtype of `x` and on its device; computed in float64.
 
     Raises
     ------
@@ -119,11 +119,11 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
     offsets = torch.arange(-5, 6, dtype=torch.float64)
     window = torch.exp(-(offsets**2) / (2 * 1.5**2))
     window /= window.sum()
-    a, b = x.double().cpu(), y.double().cpu()
+    a, b = x.double(), y.double()
 
     def sliding(side: int) -> Tensor:
         """Weights [side - 10, side]: row i averages the eleven positions from i on."""
-        eye = torch.eye(side, dtype=torch.float64)
+        eye = torch.eye(side, dtype=torch.float64, device=a.device)
         return sum(weight * eye[i : side - 10 + i] for i, weight in enumerate(window))
 
     # The window is a product of a column and a row, so two matrix products average over all of its positions:

@@ -16,7 +16,8 @@ def coverage(real: Tensor, fake: Tensor, neighbours: int = 5) -> float:
     r"""Share of real samples that have a generated one nearer than their own k-th real neighbour.
 
     Naeem et al., "Reliable Fidelity and Diversity Metrics for Generative Models", ICML 2020, Eq. (4). 1 means that no
-    part of the real faces is left out.
+    part of the real faces is left out. Distances are taken in float64: they come from a matrix product, which far from
+    the origin cancels.
 
     Parameters
     ----------
@@ -39,8 +40,7 @@ def coverage(real: Tensor, fake: Tensor, neighbours: int = 5) -> float:
     if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
         raise invalid("real, fake", (real, fake), "[N, D] and [M, D]")
     whole("neighbours", neighbours, 1, len(real) - 1)
-    single = torch.promote_types(real.dtype, torch.float32)
-    real, fake = finite("real", real).to(single), finite("fake", fake).to(single)
+    real, fake = finite("real", real).double(), finite("fake", fake).double()
     # The nearest "neighbour" of each real sample among the real ones is itself, hence k + 1.
     radius = torch.cdist(real, real).kthvalue(neighbours + 1, dim=1).values
     return float((torch.cdist(real, fake).min(dim=1).values <= radius).double().mean())

@@ -25,6 +25,7 @@ def gram(features: Tensor) -> Tensor:
     Returns
     -------
     Tensor [N, C, C]
+        In at least float32: the sum over the positions overflows in float16 and wraps in uint8.
 
     Raises
     ------
@@ -37,7 +38,7 @@ def gram(features: Tensor) -> Tensor:
     [[[5.0, 3.0], [3.0, 2.0]]]
     """
     require(features.ndim >= 3 and features.numel(), "features", features, "[N, C, ...] with at least one position")
-    f = finite("features", features).flatten(2)
+    f = finite("features", features).flatten(2).to(torch.promote_types(features.dtype, torch.float32))
     return f @ f.transpose(1, 2) / f.shape[2]
 
 

@@ -470,6 +470,16 @@ def test_coverage_by_brute_force():
         sets.coverage(real, fake, 30)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_coverage_does_not_depend_on_where_the_features_lie(dtype):
+    real = torch.randn(300, 64, generator=random(13), dtype=torch.float64) * 0.1
+    fake = torch.randn(300, 64, generator=random(14), dtype=torch.float64) * 0.1
+    for x, near in ((fake, True), (fake + 0.15, False)):  # one and a half deviations off in each direction
+        far = sets.coverage((real + 1000).to(dtype), (x + 1000).to(dtype))
+        assert far == pytest.approx(sets.coverage(real, x), abs=0.02)  # float32 rounds what it is given
+        assert (far > 0.5) == near
+
+
 def test_probe_reads_skin_and_its_targets_are_the_drawn_numbers():
     drawn, new = portraits(400, seed=1), portraits(100, seed=2)
     probe = face_probe.new_probe(random(0))

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from deepfake_kit.measure import images as metrics
 from deepfake_kit.measure import sets
@@ -88,6 +90,13 @@ def test_grain_finds_planted_noise_on_flat_and_edged_images(sigma):
     assert metrics.grain(image).item() == 0
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int64])
+def test_grain_of_whole_grey_levels_is_no_whole_number(dtype):
+    levels = torch.randint(100, 110, (4, 1, 32, 32), generator=torch.Generator().manual_seed(0))
+    assert metrics.grain(levels.to(dtype)).item() == metrics.grain(levels.float()).item() > 2
+    assert metrics.grain(levels.to(dtype)).item() % 1 > 0
+
+
 def test_grain_names_bad_input():
     with pytest.raises(ValueError, match="images: got"):
         metrics.grain(torch.zeros(3, 3))
@@ -121,6 +130,23 @@ def test_ssim_and_psnr_know_equal_images_and_fall_with_noise():
     # Uniform noise of width w has variance w^2 / 12.
     for image, width in ((little, 0.02), (much, 0.2)):
         assert metrics.psnr(x, image).numpy() == pytest.approx(-10 * np.log10(width**2 / 12), abs=0.3)
+
+
+class OneDevice(TorchDispatchMode):
+    """Refuses an operation on arrays of two devices, as a GPU does and the meta device does not always."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        assert len({x.device for x in tree_leaves(args) if isinstance(x, torch.Tensor) and x.ndim}) < 2, function
+        return function(*args, **kwargs or {})
+
+
+@pytest.mark.parametrize("measure", [metrics.psnr, metrics.ssim])
+def test_pictures_are_compared_where_they_are(measure, monkeypatch):
+    """Meta stands in for a GPU, and has no numbers to check."""
+    monkeypatch.setattr(metrics, "_check_pair", lambda x, y, least: None)
+    x = torch.empty(2, 3, 16, 12, device="meta")
+    with OneDevice():
+        assert measure(x, x).device.type == "meta"
 
 
 @pytest.mark.parametrize("measure", [metrics.psnr, metrics.ssim])

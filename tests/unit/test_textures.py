@@ -27,6 +27,14 @@ def test_identities(channels, m, n, seed):
     assert abs(squared - (kernel(f, f) + kernel(g, g) - 2 * kernel(f, g))) < 1e-9 * (1 + kernel(f, f) + kernel(g, g))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8])
+def test_the_sum_over_many_positions_neither_overflows_nor_wraps(dtype):
+    f = torch.full((1, 2, 256, 256), 2.0)
+    assert gram(f.to(dtype)).flatten().tolist() == [4.0] * 4
+    assert gram(f.to(dtype)).dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    assert gram_distance([f.to(dtype)], [2 * f.to(dtype)]).item() == pytest.approx(0.75)
+
+
 def test_distance_is_zero_for_shuffled_positions_and_scales_with_a_layer_out():
     f, g = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 5, 5)
     assert gram_distance([f], [f.flip(2, 3)]).max() < 1e-5
