@@ -36,7 +36,7 @@ def to_wad(name: str, x) -> int:
     ----------
     name : str
         What the number is, for the message.
-    x : int, float, Fraction or Decimal
+    x : int, float, numpy's numbers, Fraction or Decimal
         A finite number >= 0.
 
     Raises
@@ -50,7 +50,7 @@ def to_wad(name: str, x) -> int:
     250000000000000000
     """
     try:
-        exact = Fraction(x)
+        exact = Fraction(x := x.item() if hasattr(x, "item") else x)
     except (TypeError, ValueError, OverflowError):
         exact = Fraction(-1)
     require(exact >= 0 and not isinstance(x, bool), name, x, "a finite number >= 0")

@@ -192,8 +192,8 @@ class Probe:
     bias: float
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Log-odds float64 [N] of label 1 for features [N, D]."""
-        return ((features.double() - self.mean) / self.scale) @ self.weight + self.bias
+        """Log-odds float64 [N] of label 1 for features [N, D] of any device; on that of the fit, the CPU."""
+        return ((features.double().to(self.mean.device) - self.mean) / self.scale) @ self.weight + self.bias
 
 
 def linear_probe(features: Tensor, labels: Tensor, strength: float = 0.1) -> Probe:

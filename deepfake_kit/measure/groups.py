@@ -17,7 +17,7 @@ from deepfake_kit.valid import invalid, one_of, require, whole
 
 def _counts(flags, groups, n_groups: int | None) -> tuple[np.ndarray, np.ndarray]:
     """How many pictures each group has and how many of them are flagged, [J] both."""
-    f, g = np.asarray(flags), np.asarray(groups)
+    f, g = (np.asarray(x.detach().cpu() if hasattr(x, "detach") else x) for x in (flags, groups))
     require(f.ndim == 1 and g.shape == f.shape and len(f), "flags, groups", (f, g), "[N] both, N >= 1")
     if not np.isin(f, (0, 1)).all():
         raise invalid("flags", np.unique(f)[:5].tolist(), "True and False")
@@ -77,18 +77,22 @@ def gap(
 
     Parameters
     ----------
-    flags, groups, n_groups
-        As in :func:`shares`; at least two groups.
+    flags : array or Tensor [N]
+        True and False, or 1 and 0; at least one.
+    groups : array or Tensor of int [N]
+        The group of each flag, counted from 0; at least two groups, none of them empty.
     statistic : {"gap", "sum"}
         Largest share minus smallest; or the sum of the distances from the share of all pictures (Lin et al. 2024).
     repeats : int
     generator : torch.Generator, optional
         Of the null.
+    n_groups : int, optional
+        How many groups there are; by default as many as occur.
 
     Raises
     ------
     ValueError
-        As :func:`shares`, for one group, or an unknown statistic.
+        For flags or groups of another shape or kind, a group without a flag, a single group, or an unknown statistic.
 
     Examples
     --------

@@ -18,7 +18,7 @@ Z = 1.959963984540054  # 97.5 % point of the standard normal distribution
 
 def _both(scores, is_fake) -> tuple[np.ndarray, np.ndarray]:
     """Scores of fakes and of real images, float64, after checking that both exist."""
-    s, y = numbers(scores), np.asarray(is_fake)
+    s, y = numbers(scores), numbers(is_fake) if hasattr(is_fake, "detach") else np.asarray(is_fake)
     require(s.ndim == 1 and y.shape == s.shape, "scores, is_fake", (s, y), "[N] both")
     finite("scores", s)
     if not np.isin(y, (0, 1)).all() or len(np.unique(y)) < 2:
@@ -49,7 +49,7 @@ def auc(scores, is_fake) -> float:
     from sklearn.metrics import roc_auc_score
 
     _both(scores, is_fake)
-    return float(roc_auc_score(np.asarray(is_fake), numbers(scores)))
+    return float(roc_auc_score(numbers(is_fake), numbers(scores)))
 
 
 def delong_interval(scores, is_fake) -> tuple[float, float]:

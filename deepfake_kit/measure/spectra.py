@@ -98,7 +98,7 @@ def radial_average(power: Tensor, bins: int | None = None) -> tuple[Tensor, Tens
     Returns
     -------
     (Tensor [B], Tensor [B])
-        Mean frequency and mean power of each ring that holds a sample.
+        Mean frequency and mean power of each ring that holds a sample, float64, on the spectrum's device.
 
     Raises
     ------
@@ -112,13 +112,12 @@ def radial_average(power: Tensor, bins: int | None = None) -> tuple[Tensor, Tens
     """
     require(power.ndim == 2 and power.shape[0] == power.shape[1], "power", power, "[S, S]")
     side = power.shape[0]
-    bins = round(side * 0.5**0.5) if bins is None else bins
-    whole("bins", bins, 1)
+    bins = whole("bins", round(side * 0.5**0.5) if bins is None else bins, 1)
     finite("power", power)
-    radius = frequencies(side).flatten()
+    radius = frequencies(side).flatten().to(power.device)
     ring = (radius / 0.5**0.5 * bins).long().clamp(max=bins - 1)
-    count = torch.zeros(bins, dtype=torch.float64).index_add_(0, ring, torch.ones_like(radius))
-    total = torch.zeros(bins, dtype=torch.float64).index_add_(0, ring, power.double().flatten())
-    mean_radius = torch.zeros(bins, dtype=torch.float64).index_add_(0, ring, radius)
+    count = radius.new_zeros(bins).index_add_(0, ring, torch.ones_like(radius))
+    total = radius.new_zeros(bins).index_add_(0, ring, power.double().flatten())
+    mean_radius = radius.new_zeros(bins).index_add_(0, ring, radius)
     filled = count > 0
     return (mean_radius / count)[filled], (total / count)[filled]

@@ -4,6 +4,7 @@ import hashlib
 import re
 import subprocess
 import sys
+from decimal import Decimal
 from fractions import Fraction
 
 import mpmath
@@ -615,3 +616,16 @@ def test_addresses_and_names():
         market.account("same")
     assert TaskMarket().account("same") == first
     assert to_wad("cost", Fraction(1, 4)) == WAD // 4
+
+
+@pytest.mark.parametrize("kind", [float, np.float16, np.float32, np.float64, Decimal, Fraction, np.array])
+def test_a_quarter_of_any_kind_is_a_quarter(kind):
+    assert to_wad("cost", kind(0.25)) == WAD // 4
+
+
+@pytest.mark.parametrize(
+    "bad", [True, np.bool_(True), np.float32(-1), np.float32("nan"), np.float16("inf"), np.ones(2), "x", None]
+)
+def test_what_is_no_price_is_refused_by_name(bad):
+    with pytest.raises(ValueError, match="cost: got .*; valid: a finite number >= 0"):
+        to_wad("cost", bad)

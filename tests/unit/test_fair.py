@@ -8,11 +8,21 @@ from torch.nn import functional as F
 from deepfake_kit.detect import fair
 from deepfake_kit.detect.losses import cvar, nested_cvar
 from deepfake_kit.measure import groups as by_group
-from deepfake_kit.measure.scores import Reversed, refuse_reversed
+from deepfake_kit.measure.scores import Reversed, auc, delong_interval, refuse_reversed
 
 
 def generator(k=0):
     return torch.Generator().manual_seed(k)
+
+
+class OnAGPU(torch.Tensor):
+    """A stand-in for a tensor of a GPU, which numpy refuses until it is copied."""
+
+    def __array__(self, *args, **kwargs):
+        raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+    def cpu(self):
+        return self.as_subclass(torch.Tensor)
 
 
 # -- gaps ----------------------------------------------------------------------------------------------
@@ -97,6 +107,18 @@ def test_the_alarm_rings_for_a_reversed_label_map_and_for_nothing_else():
             refuse_reversed(scores, labels)
 
 
+@pytest.mark.parametrize("kind", [OnAGPU, torch.Tensor, None])
+@pytest.mark.parametrize("dtype", [torch.bool, torch.long, torch.uint8])
+def test_groups_and_scores_take_tensors_of_any_device(kind, dtype):
+    fake, group = torch.arange(40) % 3 == 0, torch.arange(40) % 2
+    scores = torch.arange(40.0) % 7
+    wanted = by_group.gap(fake.numpy(), group.numpy(), repeats=50), auc(scores.numpy(), fake.numpy())
+    y, g, s = (x.numpy() if kind is None else x.as_subclass(kind) for x in (fake.to(dtype), group, scores))
+    found = by_group.gap(y, g, repeats=50)
+    assert (found.value, auc(s, y)) == (wanted[0].value, wanted[1])
+    assert delong_interval(s, y) == delong_interval(scores.numpy(), fake.numpy())
+
+
 # -- the worst share -----------------------------------------------------------------------------------
 
 
@@ -112,6 +134,14 @@ def test_cvar_is_the_minimum_and_so_is_its_gradient(n, alpha):
     assert losses.grad.sum().item() == pytest.approx(1) and losses.grad.max() <= 1 / (alpha * n) + 1e-12 + (
         alpha * n < 1
     )
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_cvar_of_many_losses_in_any_type(dtype):
+    losses = torch.full((4096,), 20.0, dtype=dtype)
+    for alpha in (0.3, 1.0):
+        assert cvar(losses, alpha).item() == 20 and cvar(losses, alpha).dtype == dtype
+    assert nested_cvar(losses, torch.arange(4096) % 2, 0.5, 0.9).item() == 20
 
 
 def test_cvar_goes_from_the_mean_to_the_worst_and_nests():

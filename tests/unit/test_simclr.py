@@ -9,6 +9,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from deepfake_kit.detect import augment, edge, simclr
 from deepfake_kit.detect.augment import Augment
@@ -139,6 +140,13 @@ def test_probe_is_scikit_learns():
     new[:, 3] = 2.0
     expected = theirs.decision_function(scaler.transform(new.double().numpy()))
     assert np.allclose(simclr.linear_probe(x, labels)(new).numpy(), expected, atol=1e-6)
+
+
+def test_a_probe_reads_features_of_a_gpu():
+    """By torch's fake tensors, which have a device and no numbers."""
+    probe = simclr.linear_probe(torch.randn(8, 4, generator=random()), torch.arange(8) % 2)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        assert probe(torch.empty(3, 4, device="cuda", dtype=torch.float16)).device.type == "cpu"
 
 
 def test_embedding_draws_nothing_and_does_not_depend_on_the_batch():

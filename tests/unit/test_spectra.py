@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import median_filter
+from torch.fx.experimental import _config
 
 from deepfake_kit.measure import spectra
 
@@ -45,6 +46,13 @@ def test_radial_average_of_a_ring_function_returns_it():
     radius = spectra.frequencies(32)
     f, level = spectra.radial_average(radius)
     assert torch.allclose(f, level)
+
+
+def test_rings_are_taken_where_the_spectrum_is(monkeypatch):
+    """Meta stands in for a GPU: it refuses tensors of two devices too, and has no numbers to check or to count."""
+    monkeypatch.setattr(spectra, "finite", lambda name, x: x)
+    monkeypatch.setattr(_config, "meta_nonzero_assume_all_nonzero", True)
+    assert [x.device.type for x in spectra.radial_average(torch.empty(8, 8, device="meta"))] == ["meta", "meta"]
 
 
 @pytest.mark.parametrize(
