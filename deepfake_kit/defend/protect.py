@@ -96,7 +96,7 @@ def pgd(
     editor : callable or sequence of callables
         One editor, or several whose distances are added.
     images : Tensor
-        float [N, 3, H, W] in [0, 1].
+        float [N, 3, S, S] in [0, 1].
     epsilon, step : float
         Radius of the ball and length of a step, in units of [0, 1], above 0 and at most 1.
     iterations : int
@@ -292,9 +292,9 @@ def train_dadfi(
     editors : sequence of callables
         The editors to break; frozen.
     images : Tensor
-        float [N, 3, H, W] in [0, 1], sides that 8 divides.
+        float [N, 3, S, S] in [0, 1]; 8 divides S, 16 or more.
     taught : sequence of Tensor
-        For each editor the images [N, 3, H, W] protected by :func:`pgd`; they are made once, before training.
+        For each editor the images [N, 3, S, S] protected by :func:`pgd`; they are made once, before training.
     steps, batch_size : int
     objective : {"dadfi", "without second recogniser", "direct"}
         The paper's; its ablation, which knows no editor; and :math:`-\sum_k w_k\lVert G_k(x+\delta)-G_k(x)\rVert^2`,

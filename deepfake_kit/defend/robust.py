@@ -38,7 +38,7 @@ def _tables() -> tuple[Tensor, Tensor, Tensor]:
 def _coded(plane: Tensor, steps: Tensor) -> Tensor:
     """Planes [N, C, H, W] of grey levels around 0, in blocks of 8 by 8 rounded to multiples of `steps` [8, 8]."""
     n, c, h, w = plane.shape
-    _, cosines, _ = _tables()
+    cosines = _tables()[1].to(plane)
     blocks = plane.reshape(n, c, h // 8, 8, w // 8, 8).transpose(3, 4)
     wanted = cosines @ blocks @ cosines.T / steps
     whole = wanted.round()
@@ -52,7 +52,8 @@ def soft_jpeg(images: Tensor, quality: int = 75) -> Tensor:
 
     Forward it rounds; backward the slope of rounding is that of :math:`[v]+(v-[v])^3+0.1(v-[v])`.
 
-    Shin and Song 2017; the tables of Annex K, scaled as :mod:`deepfake_kit.social` says.
+    Shin and Song 2017; the tables of Annex K, scaled as :mod:`deepfake_kit.social` says. Half precision is computed in
+    float32.
 
     Raises
     ------
@@ -68,15 +69,15 @@ def soft_jpeg(images: Tensor, quality: int = 75) -> Tensor:
     if images.shape[2] % 16 or images.shape[3] % 16 or not 1 <= quality <= 100:
         got = f"{images.shape[2]} x {images.shape[3]} pixels at quality {quality}"
         raise invalid("images and quality", got, "sides that 16 divides, 1 to 100")
-    tables, _, colours = (x.to(images) for x in _tables())
-    scale = 5000 / quality if quality < 50 else 200 - 2 * quality
+    tables, _, colours = (x.to(images.device, torch.promote_types(images.dtype, torch.float32)) for x in _tables())
+    scale = 5000 // quality if quality < 50 else 200 - 2 * quality
     bright, colour = ((tables * scale + 50) / 100).floor().clamp(1, 255)
     with torch.autocast(images.device.type, enabled=False):
-        planes = torch.einsum("kc,nchw->nkhw", colours, 255 * images)
+        planes = torch.einsum("kc,nchw->nkhw", colours, 255 * images.to(colours))
         y = _coded(planes[:, :1] - 128, bright) + 128
         small = _coded(F.avg_pool2d(planes[:, 1:], 2), colour)
         y = torch.cat([y, F.interpolate(small, scale_factor=2, mode="bilinear")], dim=1)
-        return (torch.einsum("ck,nkhw->nchw", torch.linalg.inv(colours), y) / 255).clamp(0, 1)
+        return (torch.einsum("ck,nkhw->nchw", torch.linalg.inv(colours), y) / 255).clamp(0, 1).to(images.dtype)
 
 
 def smaller(images: Tensor, share: float = 0.75) -> Tensor:
@@ -86,8 +87,9 @@ def smaller(images: Tensor, share: float = 0.75) -> Tensor:
     torch.Size([1, 3, 16, 16])
     """
     side = [max(1, round(share * n)) for n in images.shape[2:]]
-    small = F.interpolate(images, size=side, mode="bilinear", antialias=True)
-    return F.interpolate(small, size=images.shape[2:], mode="bilinear").clamp(0, 1)
+    x = images.to(torch.promote_types(images.dtype, torch.float32))
+    small = F.interpolate(x, size=side, mode="bilinear", antialias=True)
+    return F.interpolate(small, size=images.shape[2:], mode="bilinear").clamp(0, 1).to(images.dtype)
 
 
 #: What :func:`robust` expects on the way: nothing, JPEG files, a resize.
@@ -114,9 +116,9 @@ def robust(
     Parameters
     ----------
     editors : sequence of callables
-        Images [N, 3, H, W] in [0, 1] to images of that shape; differentiable, frozen.
+        Images [N, 3, S, S] in [0, 1] to images of that shape; differentiable, frozen.
     images : Tensor
-        float [N, 3, H, W] in [0, 1], whole multiples of 1/255; sides that 16 divides.
+        float [N, 3, S, S] in [0, 1], whole multiples of 1/255; 16 divides S.
     epsilon : float
         Bound in units of [0, 1].
     iterations : int

@@ -1,5 +1,6 @@
 """``deepfake-kit protect`` writes whole copies or none, over nothing; the book's own method survives a real codec."""
 
+import io
 import os
 import signal
 import subprocess
@@ -174,6 +175,29 @@ def test_soft_jpeg_is_near_the_codec_and_moves_where_it_rounds(quality):
     flat = torch.full((1, 3, 16, 16), 0.5, requires_grad=True)  # its coefficients are 0: there, too, a slope is left
     (robust.soft_jpeg(flat, quality) * x[:1, :, :16, :16]).sum().backward()
     assert flat.grad[0, 1, :8, :8].std() > 5e-4
+
+
+def test_soft_jpegs_tables_are_libjpegs_at_every_quality(monkeypatch):
+    found, coded = [], robust._coded
+    monkeypatch.setattr(
+        robust, "_coded", lambda plane, steps: found.append(steps.flatten().tolist()) or coded(plane, steps)
+    )
+    for quality in range(1, 101):
+        found.clear()
+        robust.soft_jpeg(torch.full((1, 3, 16, 16), 0.5), quality)
+        file = io.BytesIO()
+        Image.new("RGB", (16, 16)).save(file, "JPEG", quality=quality)
+        assert found == [Image.open(file).quantization[i] for i in (0, 1)], quality
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_platforms_are_expected_in_any_type(dtype):
+    x = pairs(2, seed=1, size=32).before.to(dtype)
+    for road in robust.ROADS:
+        found, single = road(x), road(x.float())
+        assert found.dtype == dtype and (found.float() - single).abs().max() <= torch.finfo(dtype).eps + 1e-5
+    z = robust.robust([smooth], x, LIMIT, 2, torch.Generator().manual_seed(0))
+    assert z.dtype == dtype and z.isfinite().all() and 0 < (z - x).abs().max() <= LIMIT + torch.finfo(dtype).eps
 
 
 def test_what_is_made_through_jpeg_keeps_harm_that_the_plain_attack_loses():
