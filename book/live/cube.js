@@ -28,7 +28,7 @@
   kitLive.add("cube", {
     title: "A picture of two pixels",
     ask: "Where in the square does the edit suffer most? Drag the protected picture, or let signed steps take it; start on both sides of the picture.",
-    axes: [[0, 1], [0, 1]],
+    axes: [[-0.261, 1.261], [0, 1]], // as long a unit across as up
     names: ["first pixel", "second pixel"],
     compute: { matrix, harm, slope, project, step, strongest },
     start: () => ({ x: [0.45, 0.55], z: [0.47, 0.5], bound: 0.2, angle: 0.5, stretch: 3 }),
@@ -38,7 +38,7 @@
       { key: "stretch", name: "editor's stretch", min: 1, max: 6, step: 0.1, shown: (now) => now.stretch.toFixed(1) },
     ],
     handles: [
-      { name: "The picture", at: (now) => now.x, move: (now, a, b) => (now.x = [a, b]) },
+      { name: "The picture", at: (now) => now.x, move: (now, a, b) => (now.x = [clamp(a, 0, 1), b]) },
       { name: "The protected picture", at: (now) => project(now.z, now.x, now.bound), move: (now, a, b) => (now.z = [a, b]) },
     ],
     buttons: [
@@ -56,6 +56,7 @@
         }
       }
       pen.line([low, [low[0], high[1]], high, [high[0], low[1]], low], "text", { width: 1.5 });
+      for (const edge of [0, 1]) pen.line([[edge, 0], [edge, 1]], "quiet", { dash: [4, 4], width: 1 });
       const way = slope(A, z, now.x), size = Math.hypot(...way) || 1;
       pen.line([z, [z[0] + (0.1 * way[0]) / size, z[1] + (0.1 * way[1]) / size]], "blue", { width: 3 });
       pen.dot(...best, "green", 7, true);

@@ -12,7 +12,7 @@
     "exp-07-margin": "centre",
     "tab-08-chance": "gap",
     "fig-09-tables": "batch",
-    "exp-10-budget-slider": "cube",
+    "check-10-linear-optimum": "cube",
     "tab-11-answers": "mixed",
     "fig-12-alarms": "alarm",
   };
@@ -55,7 +55,7 @@
       if (!figure) continue;
       if (!window.kitLive) await script("frame");
       await script(name);
-      window.kitLive.show(name, figure.closest(".cell") || figure, script);
+      window.kitLive.show(name, figure.closest(".cell, p") || figure, script);
     }
   });
 })();

@@ -35,7 +35,7 @@ ANCHORS = {
     "centre": "exp-07-margin",
     "gap": "tab-08-chance",
     "batch": "fig-09-tables",
-    "cube": "exp-10-budget-slider",
+    "cube": "check-10-linear-optimum",
     "mixed": "tab-11-answers",
     "alarm": "fig-12-alarms",
 }
@@ -424,7 +424,7 @@ def test_each_is_light_and_stands_beside_a_figure_of_its_chapter():
     for name, anchor in ANCHORS.items():
         assert f'"{anchor}": "{name}"' in text
         kind, chapter, id = anchor.split("-", 2)
-        method = {"exp": "explorable", "tab": "table", "fig": "figure"}[kind]
+        method = {"exp": "explorable", "tab": "table", "fig": "figure", "check": "verify"}[kind]
         (notebook,) = (ROOT / "notebooks").glob(f"{chapter}_*.ipynb")
         source = notebook.read_text()
         assert f'run.{method}(\\"{id}\\"' in source or f'run.{method}(\\n",\n    "    \\"{id}\\"' in source
