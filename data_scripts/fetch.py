@@ -12,6 +12,7 @@ Usage::
 from __future__ import annotations
 
 import argparse
+import filecmp
 import os
 import sys
 import zipfile
@@ -205,7 +206,7 @@ def _is_part(wanted: Source, relative: str) -> bool:
 
 
 def _copy(source: Path, target: Path) -> None:
-    if target.is_file() and target.stat().st_size == source.stat().st_size:
+    if target.is_file() and filecmp.cmp(source, target, shallow=False):  # of one size and damaged is not the same
         return
     cache.write_whole(target, source.read_bytes())
 

@@ -26,6 +26,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
 from deepfake_kit import data, pretrained, provenance
+from deepfake_kit.arena import contest
 from deepfake_kit.detect import detector as d
 from deepfake_kit.faces.studio import portraits
 from deepfake_kit.generators import zoo
@@ -170,10 +171,10 @@ def crossed(learned, real, tested) -> dict:
 
 def drawn_spectrum() -> tuple[dict, dict]:
     """A linear rule on the Fourier magnitudes of drawn faces, against three small generators; needs no network."""
-    rounded = {
-        kind: (zoo.forger(kind).sample(600, torch.Generator().manual_seed(SEED + 5)) * 255).round() / 255
-        for kind in (*MET, *UNMET)
-    }
+    rounded = {}
+    for kind in (*MET, *UNMET):
+        forger = zoo.forger(kind, contest.training_faces(kind))
+        rounded[kind] = contest.to_file(forger.sample(600, torch.Generator().manual_seed(SEED + 5)))
     real = {"train": portraits(1200, SEED + 777).images, "test": portraits(400, SEED + 778).images}
     card = {"side": 32, "reads": "spectrum"}
     learn = torch.cat([real["train"], *(rounded[kind][:400] for kind in MET)])

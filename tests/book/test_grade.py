@@ -4,6 +4,8 @@ import csv
 import json
 import os
 import time
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -312,5 +314,21 @@ def test_values_travel_whole():
     ):
         back = wire.unpack(json.loads(json.dumps(wire.pack(value, functions))), None)
         assert type(back) is type(value) and np.all(back == value)
+    for value, answer in (
+        (Fraction(1, 8000), 1 / 8000),
+        (Decimal("0.5"), 0.5),
+        (range(3), [0, 1, 2]),
+        ((k * k for k in (1, 2)), [1, 4]),
+        ({4}, [4]),
+    ):
+        assert wire.unpack(json.loads(json.dumps(wire.pack(value, functions))), None) == answer
     with pytest.raises(TypeError, match="no answer"):
         wire.pack(np.array([object()]), functions)
+
+
+def test_a_line_that_begins_with_a_sign_of_jupyter_s_is_left_where_it_is_python(tmp_path):
+    wrapped = "def f(a, b):\n    return (\n        a\n        % b\n        != 0\n    )"
+    cells = [{"cell_type": "code", "source": text} for text in (wrapped, "%pip install x\n!ls\nb = 2", "%%bash\nls")]
+    path = tmp_path / "one.ipynb"
+    path.write_text(json.dumps({"cells": cells}))
+    assert handed.read("one", path).cells == (wrapped, "b = 2", "")

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -215,6 +216,26 @@ def test_fit_refuses_bad_input(script, change):
     labels = labels[:-1] if change == "shape" else labels * 0 if change == "class" else labels
     with pytest.raises(ValueError, match="features"):
         script.fit(x, labels, **options)
+
+
+def test_the_script_that_teaches_from_drawn_forgers_runs(script, monkeypatch, tmp_path):
+    """Each forger learns for one step from a few pictures; what stands in for its fakes are blurred portraits."""
+    forger = script.zoo.forger
+
+    def hasty(kind, images):
+        few = [film[:32] for film in images] if kind == "swap" else images[:96]
+        forger(kind, few, cache=tmp_path, steps=1)
+        blurred = torch.nn.functional.avg_pool2d(portraits(600, seed=70 + len(kind), size=32).images, 3, 1, 1)
+        return SimpleNamespace(sample=lambda n, generator: blurred)
+
+    monkeypatch.setattr(script.zoo, "forger", hasty)
+    monkeypatch.setattr(
+        script.contest, "training_faces", lambda kind, made=script.contest.training_faces: made(kind, 320)
+    )
+    tensors, card = script.drawn_spectrum()
+    assert set(card["matrix"]) == {*script.MET, *script.UNMET} and len(card["metrics"]) == 5
+    detector = d.Detector(card, tensors)
+    assert torch.isfinite(detector.judge(d.spectrum(portraits(4, seed=1, size=32).images))[0]).all()
 
 
 # -- the command ----------------------------------------------------------------------------------------

@@ -177,6 +177,19 @@ def test_import_from_what_the_publisher_hands_out(name, tiny, tmp_path, capsys):
     assert victim.name in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", list(trees.TREES))
+def test_importing_again_mends_a_file_that_was_damaged_and_has_its_size(name, tiny, tmp_path):
+    given = tmp_path / "given"
+    trees.TREES[name](given)
+    assert run(name, "--root", tiny, "--accept-terms", "--from", given) == 0
+    victim = sorted(path for path in tiny.rglob("*") if path.suffix in (".jpg", ".png", ".bmp"))[0]
+    whole = victim.read_bytes()
+    victim.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert run("verify", name, "--root", tiny) == 1
+    assert run(name, "--root", tiny, "--accept-terms", "--from", given) == 0
+    assert victim.read_bytes() == whole and run("verify", name, "--root", tiny) == 0
+
+
 def test_deep_verify_decodes_where_no_manifest_is(tiny, capsys):
     victim = trees.tree_140k(tiny / "140k-faces")
     assert run("verify", "140k-faces", "--root", tiny, "--deep") == 0

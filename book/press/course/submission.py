@@ -96,8 +96,13 @@ def read(student: str, path: Path) -> Submission:
 
 
 def _plain(source: str) -> str:
-    """A cell without the lines that only Jupyter understands."""
-    lines = source.splitlines()
+    """A cell without the lines that only Jupyter understands; a line of Python may begin with their signs, too."""
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        lines = source.splitlines()
+    else:
+        return source
     if lines and lines[0].startswith("%%"):
         return ""
     return "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))

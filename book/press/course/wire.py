@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import base64
+import decimal
+import itertools
 import json
 import math
+import numbers
 import os
 import re
 import select
 import time
+from collections.abc import Iterator, Set
 
 import numpy as np
 
 LONGEST = 32 << 20  # bytes of one line
+MOST = 1_000_000  # values of what may have no end
 
 
 def nested(text: str, most: int = 60) -> bool:
@@ -54,6 +59,10 @@ def pack(value, functions: list):
         return {"array": [value.dtype.str, list(value.shape), content, isinstance(value, np.generic)]}
     if isinstance(value, bytes):
         return {"bytes": value.hex()}
+    if isinstance(value, numbers.Rational | decimal.Decimal):
+        return float(value)
+    if isinstance(value, range | Set | Iterator):  # as the notebook's graders take any row of values
+        value = list(itertools.islice(value, MOST))
     if isinstance(value, list | tuple):
         return {"tuple" if isinstance(value, tuple) else "list": [pack(one, functions) for one in value]}
     if callable(value):
