@@ -171,6 +171,18 @@ def finite(argument: str, given):
     return given
 
 
+def at_least_single(x):
+    """A tensor in at least float32, in which squares and sums of half precision neither overflow nor vanish.
+
+    >>> import torch
+    >>> at_least_single(torch.ones(1, dtype=torch.half)).dtype, at_least_single(torch.ones(1).double()).dtype
+    (torch.float32, torch.float64)
+    """
+    import torch
+
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def numbers(given):
     """An array or a tensor of any float type and device as a float64 array.
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from deepfake_kit.defend import protect
 from deepfake_kit.images import check_images
 from deepfake_kit.training import fast_arithmetic
-from deepfake_kit.valid import invalid
+from deepfake_kit.valid import at_least_single, invalid
 
 # Annex K of the JPEG standard, tables K.1 (brightness) and K.2 (colour), row by row.
 _BRIGHTNESS = """16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80 62
@@ -87,7 +87,7 @@ def smaller(images: Tensor, share: float = 0.75) -> Tensor:
     torch.Size([1, 3, 16, 16])
     """
     side = [max(1, round(share * n)) for n in images.shape[2:]]
-    x = images.to(torch.promote_types(images.dtype, torch.float32))
+    x = at_least_single(images)
     small = F.interpolate(x, size=side, mode="bilinear", antialias=True)
     return F.interpolate(small, size=images.shape[2:], mode="bilinear").clamp(0, 1).to(images.dtype)
 

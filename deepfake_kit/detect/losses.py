@@ -5,17 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deepfake_kit.valid import finite, invalid, require, within
-
-
-def _at_least_single(x: Tensor) -> Tensor:
-    """Half precision as float32, in which squares and sums neither overflow nor vanish; the gradient goes back."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+from deepfake_kit.valid import at_least_single, finite, invalid, require, within
 
 
 def _directions(z: Tensor) -> Tensor:
     """Rows [N, D] at length 1; a row of zeros has no direction and stays zero, with a finite gradient."""
-    z = _at_least_single(z)
+    z = at_least_single(z)
     # A power of two changes no digit, and keeps the squares of very large or small rows in range.
     exponent = torch.frexp(z.detach().abs().amax(1, keepdim=True)).exponent.clamp(-126, 126)
     z = z * torch.ldexp(torch.ones_like(z[:, :1]), -exponent)
@@ -145,7 +140,7 @@ def center_distance(features: Tensor, center: Tensor, squared: bool = False) -> 
     >>> center_distance(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.zeros(2)).item()
     2.5
     """
-    features, center = _at_least_single(features), _at_least_single(center)
+    features, center = at_least_single(features), at_least_single(center)
     if len(features) == 0:
         return features.sum()
     distance = torch.linalg.vector_norm(features - center, dim=1)
@@ -231,7 +226,7 @@ def cvar(losses: Tensor, alpha: float) -> Tensor:
     """
     require(losses.ndim == 1 and losses.is_floating_point() and len(losses), "losses", losses, "float [N] with N >= 1")
     within("alpha", alpha, "(0, 1]")
-    share, single = alpha * len(losses), _at_least_single(losses)
+    share, single = alpha * len(losses), at_least_single(losses)
     weight = (share - torch.arange(len(losses), device=losses.device, dtype=single.dtype)).clamp(0, 1)
     return (single.sort(descending=True).values @ weight / weight.sum()).to(losses.dtype)
 

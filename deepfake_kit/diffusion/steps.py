@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from deepfake_kit.valid import invalid, one_of, require, whole
+from deepfake_kit.valid import at_least_single, invalid, one_of, require, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,11 +96,6 @@ class NoiseSchedule:
         1.0
         """
         return self.alpha_bars / (1 - self.alpha_bars)
-
-
-def _single(x: Tensor) -> Tensor:
-    """`x` in at least float32, so that what lies between two roundings is not rounded too."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def at_step(values: Tensor, t: int | Tensor, like: Tensor) -> Tensor:
@@ -255,7 +250,7 @@ def ddpm_step(
     2.0
     """
     one_of("variance", variance, ("posterior", "beta"))
-    t_prev, dtype, x_t = t - 1 if t_prev is None else t_prev, x_t.dtype, _single(x_t)
+    t_prev, dtype, x_t = t - 1 if t_prev is None else t_prev, x_t.dtype, at_least_single(x_t)
     x0 = predict_x0(x_t, eps, t, schedule)
     if clip is not None:
         x0 = x0.clamp(-clip, clip)
@@ -289,7 +284,7 @@ def ddim_step(
     >>> ddim_step(torch.ones(1, 1), torch.zeros(1, 1), 0, NoiseSchedule(torch.tensor([0.75]))).item()
     2.0
     """
-    x0 = predict_x0(_single(x_t), eps, t, schedule)
+    x0 = predict_x0(at_least_single(x_t), eps, t, schedule)
     if clip is not None:
         x0 = x0.clamp(-clip, clip)
         alpha_bar = at_step(schedule.alpha_bars, t, x_t)
@@ -334,7 +329,7 @@ def dpm_step(
     >>> x.item(), x0.item()
     (2.0, 2.0)
     """
-    x0 = predict_x0(_single(x_t), eps, t, schedule)
+    x0 = predict_x0(at_least_single(x_t), eps, t, schedule)
     if clip is not None:
         x0 = x0.clamp(-clip, clip)
     s, ahead = t - 1 if t_prev is None else t_prev, x0

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from deepfake_kit.images import check_images
-from deepfake_kit.valid import finite, invalid, require
+from deepfake_kit.valid import at_least_single, finite, invalid, require
 
 
 def grain(images: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ def grain(images: Tensor) -> Tensor:
     """
     if images.ndim != 4 or min(images.shape[-2:]) < 3:
         raise invalid("images", images, "[N, C, H, W] of 3 x 3 pixels or more")
-    x = finite("images", images).to(torch.promote_types(images.dtype, torch.float32))
+    x = at_least_single(finite("images", images))
     mask = x.new_tensor([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])
     response = torch.nn.functional.conv2d(x.flatten(0, 1)[:, None], mask[None, None])
     return (response.abs().median() / (6 * 0.6744897501960817)).to(torch.result_type(images, 1.0))

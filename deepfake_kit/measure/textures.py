@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from deepfake_kit.valid import finite, one_of, require
+from deepfake_kit.valid import at_least_single, finite, one_of, require
 
 
 def gram(features: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ def gram(features: Tensor) -> Tensor:
     [[[5.0, 3.0], [3.0, 2.0]]]
     """
     require(features.ndim >= 3 and features.numel(), "features", features, "[N, C, ...] with at least one position")
-    f = finite("features", features).flatten(2).to(torch.promote_types(features.dtype, torch.float32))
+    f = at_least_single(finite("features", features)).flatten(2)
     return f @ f.transpose(1, 2) / f.shape[2]
 
 
