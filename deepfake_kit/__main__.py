@@ -48,9 +48,8 @@ def _press(options) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="deepfake-kit", description="Tools of the book 'Deepfakes: made, shared, detected, defended'."
-    )
+    told = "Tools of the book 'Deepfakes: made, shared, detected, defended'."
+    parser = argparse.ArgumentParser(prog="deepfake-kit", description=told)
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -137,9 +137,8 @@ def world(seed: int, n: int = 100) -> World:
     editor = editors.new_editor("StarGAN", 8, torch.Generator().manual_seed(1))
     editors.fit(editor, editors.pairs(400, seed=1), 240, generator=torch.Generator().manual_seed(1))
     makers = {kind: zoo.forger(kind, training_faces(kind)).sample for kind in kinds.KINDS}
-    return World(
-        seed, makers, {"thumbnail": thumbnail, "spectrum": spectrum}, lambda images: editor.edit(images, "old"), n
-    )
+    readers = {"thumbnail": thumbnail, "spectrum": spectrum}
+    return World(seed, makers, readers, lambda images: editor.edit(images, "old"), n)
 
 
 def score_detector(world: World, entry: Entry, cells: list[str], **options) -> tuple[dict, float]:

@@ -18,9 +18,8 @@ try:
     import vyper
     from boa.contracts.event_decoder import RawLogEntry, decode_log
 except ImportError as error:
-    raise ImportError(
-        'deepfake_kit.chain.market needs titanoboa and vyper; install the extra: pip install "deepfake_kit[chain]"'
-    ) from error
+    told = 'needs titanoboa and vyper; install the extra: pip install "deepfake_kit[chain]"'
+    raise ImportError(f"deepfake_kit.chain.market {told}") from error
 
 from boa.environment import Env
 from boa.util.abi import Address, abi_decode, abi_encode
@@ -253,9 +252,8 @@ class Contract:
         self.chain, self.address = chain, address
         self.functions = {entry["name"]: entry for entry in abi if entry["type"] == "function"}
         self.selectors = {name: method_id(_signature(entry)) for name, entry in self.functions.items()}
-        self.events = {
-            int.from_bytes(keccak256(_signature(entry).encode())): entry for entry in abi if entry["type"] == "event"
-        }
+        events = (entry for entry in abi if entry["type"] == "event")
+        self.events = {int.from_bytes(keccak256(_signature(entry).encode())): entry for entry in events}
 
     def call_data(self, function: str, *args) -> bytes:
         """The bytes that ask for a function with these arguments: four of its hash, then the arguments."""
@@ -265,9 +263,8 @@ class Contract:
 
     def _execute(self, function: str, args, sender: str, value: int, modify: bool):
         data = self.call_data(function, *args)
-        computation = self.chain._env.execute_code(
-            to_address=self.address, sender=sender, data=data, value=value, is_modifying=modify
-        )
+        how = dict(to_address=self.address, sender=sender, data=data, value=value, is_modifying=modify)
+        computation = self.chain._env.execute_code(**how)
         return data, computation
 
     def _result(self, function: str, computation):

@@ -160,7 +160,6 @@ def report(about: dict, chapter: str, profile: str, records: list[dict]) -> list
         f"{len(lines) - len(outside)} of {len(lines)} numbers lie where the book's {len(band['seeds'])} seeds at "
         f"profile {profile} put them; with another seed one run in twenty has some outside."
     ]
-    why = (
-        "; ".join(causes(about, band)) or "data, parameters, libraries and code are the same: chance, or this notebook"
-    )
+    same = "data, parameters, libraries and code are the same: chance, or this notebook"
+    why = "; ".join(causes(about, band)) or same
     return words + [str(line) for line in lines] + ([f"Likely causes: {why}."] if outside else [])

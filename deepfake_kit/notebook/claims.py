@@ -202,9 +202,8 @@ def stated(claim: Claim) -> tuple[str, str]:
 
 def weaker(claim: Claim) -> str:
     """The direction that still holds where the number did not."""
-    return (
-        f"direction: {claim.direction}" if claim.verdict == POSITIVE[1] and stated(claim)[1] != claim.direction else ""
-    )
+    more = claim.verdict == POSITIVE[1] and stated(claim)[1] != claim.direction
+    return f"direction: {claim.direction}" if more else ""
 
 
 def basis(claim: Claim) -> str:

@@ -64,9 +64,7 @@ def diagram(boxes: dict, arrows=(), size=(4.8, 2.4), fontsize: int = 11):
         label, given = [*more, *("", {})[len(more) :]]
         options = {"bend": 0, "dashed": False, "colour": BLACK, "at": None} | given
         if len(options) > 4:
-            raise ValueError(
-                f"arrow {start!r} to {end!r}: options are bend, dashed, colour and at, got {sorted(given)}"
-            )
+            raise ValueError(f"arrow {start!r} to {end!r}: options: bend, dashed, colour and at; got {sorted(given)}")
         (x, y), (to_x, to_y), bend = boxes[start][:2], boxes[end][:2], options["bend"]
         arrow = FancyArrowPatch((x, y), (to_x, to_y), arrowstyle="-|>", patchA=placed[start], patchB=placed[end])
         arrow.set(connectionstyle=f"arc3,rad={bend}", linestyle="--" if options["dashed"] else "-", lw=1.4)

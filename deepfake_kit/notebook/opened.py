@@ -55,9 +55,8 @@ class Opened(Page):
         shown = {"text/plain": ""}
         if found is None:
             text = f"{name} could not be had. In its place: the small network of this chapter."
-            notice = (
-                f'<p class="kit-stand-in" title="{html.escape(reason)}"><strong>Stand-in network.</strong> {text}</p>'
-            )
+            said = f"<strong>Stand-in network.</strong> {text}"
+            notice = f'<p class="kit-stand-in" title="{html.escape(reason)}">{said}</p>'
             shown = {"text/html": notice, "text/plain": f"Stand-in network. {text}\n{reason}"}
         self._publish(shown, {"type": "data", "id": f"{name}-weights", **self.data[-1]})
         return found
