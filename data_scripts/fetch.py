@@ -217,7 +217,7 @@ def _write_manifest(folder: Path) -> None:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != MANIFEST and not hashes.leftover(path.name)
     ]
-    cache.write_whole(folder / MANIFEST, "".join(lines))
+    cache.write_whole(folder / MANIFEST, "".join(lines).encode(errors="surrogateescape"))  # names are bytes
     print(f"manifest of {len(lines):,} files written")
 
 
@@ -269,7 +269,7 @@ def _problems(name: str, place: data.Place, deep: bool) -> list[str]:
 
 def _against_manifest(manifest: Path) -> list[str]:
     problems = []
-    for line in manifest.read_text(encoding="utf-8-sig").splitlines():
+    for line in manifest.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines():
         expected, _, listed = line.partition("  ")
         path = manifest.parent / listed
         found = hashes.plain(path) if path.is_file() else "no such file"

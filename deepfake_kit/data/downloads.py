@@ -119,10 +119,8 @@ class ResumingDownloader:
             blocks = answer.raw.stream(1 << 16, decode_content=False)
             first = b"" if resumed else next(blocks, b"")
             if not first.startswith(_FIRST_BYTES.get(url.rpartition(".")[2], b"")[: len(first)]):
-                raise OSError(
-                    f"{url}: something else than the file came, it begins {first[:40]!r}: perhaps the log-in page of a "
-                    "network or proxy"
-                )
+                told = f"something else than the file came, it begins {first[:40]!r}"
+                raise OSError(f"{url}: {told}: perhaps the log-in page of a network or proxy")
             length = answer.headers.get("Content-Length")
             total = have + int(length) if length else None
             name = url.rpartition("/")[2]
@@ -168,10 +166,8 @@ def fetch_file(url: str, folder: Path, name: str, expected: str, progress: bool 
         with alone(folder / f".{name}.lock"):
             if target.exists():
                 if (found := file_hashes.of_file(target)) != expected:
-                    raise ValueError(
-                        f"{target}: wrong checksum: expected {expected}, found sha256 {found}. It is left in place: "
-                        "move it away to download it again."
-                    )
+                    told = f"wrong checksum: expected {expected}, found sha256 {found}"
+                    raise ValueError(f"{target}: {told}. It is left in place: move it away to download it again.")
                 return target
             probe(url)
             import pooch  # after the probe: with no network its imports would be the longest wait
@@ -221,7 +217,7 @@ def unpack(
 ) -> int:
     """Unpack a zip file into `folder`, each file whole or not at all; return the number of files written.
 
-    Files of the right size that stand there already are kept, so an interrupted run goes on where it stopped.
+    Files that stand there already with the same bytes are kept, so an interrupted run goes on where it stopped.
     `members` maps names in the archive to names in the folder (all by default); `sha256` gives hashes to
     check.
     """
@@ -235,13 +231,17 @@ def unpack(
                 target = (folder / name).resolve()
                 if not target.is_relative_to(folder.resolve()):
                     raise ValueError(f"{archive}: {member} would be written outside {folder}")
-                if target.is_file() and target.stat().st_size == listed[member].file_size:
-                    continue
                 content, expected = packed.read(member), (sha256 or {}).get(name)
                 if expected and (found := hashlib.sha256(content).hexdigest()) != expected:
                     raise ValueError(f"{archive}!{member}: wrong checksum: expected {expected}, found {found}")
-                write_whole(target, content)
-                written += 1
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise ValueError(f"{archive}: truncated or damaged archive ({error})") from error
+                if not (target.is_file() and target.read_bytes() == content):
+                    write_whole(target, content)
+                    written += 1
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        RuntimeError,
+    ) as error:  # the last: encrypted, packed in a new way
+        raise ValueError(f"{archive}: truncated or damaged archive, or a locked one ({error})") from error
     return written

@@ -85,14 +85,15 @@ def _pictures(folder: Path) -> Iterator[str]:
     for base, homes, files in os.walk(folder):
         homes[:] = sorted(name for name in homes if not leftover(name))
         for name in sorted(files):
-            if name.lower().endswith((".jpg", ".jpeg", ".png", ".bmp")) and not leftover(name):
+            there = not leftover(name) and os.path.exists(os.path.join(base, name))  # a link may lead nowhere
+            if there and name.lower().endswith((".jpg", ".jpeg", ".png", ".bmp")):
                 yield Path(base, name).relative_to(folder).as_posix()
 
 
 def _trueface(found: re.Match) -> tuple[str, int, dict]:
     configuration = found["configuration"].replace("0p", "0.")  # copies of the set write psi as 0.5 or as 0p5
     # A picture keeps its name when it is shared: by name, no picture is on both sides.
-    digest = hashlib.sha256(f"{configuration}/{found['stem']}".encode()).digest()
+    digest = hashlib.sha256(f"{configuration}/{found['stem']}".encode(errors="surrogateescape")).digest()
     psi = re.search(r"psi-([\d.]+)", configuration)
     split = ("test" if digest[0] % 5 == 0 else "train") + ("-shared" if found["platform"] else "")
     facts = {
@@ -105,7 +106,8 @@ def _trueface(found: re.Match) -> tuple[str, int, dict]:
 
 def _real_vs_fake(found: re.Match) -> tuple[str, int, dict]:
     # The set's own tables code 1 = real, the opposite of most detection code and of this kit.
-    return found["split"].lower(), int(found["label"].lower() == "fake"), {}
+    fake = found["label"].lower() == "fake"
+    return found["split"].lower(), int(fake), {"source": "StyleGAN" if fake else "FFHQ"}
 
 
 _PICTURE = r"(?P<stem>[^/]+)\.(jpe?g|png|bmp)"

@@ -45,7 +45,8 @@ def of_files(paths: Iterable[Path]) -> str:
     paths = sorted(paths, key=lambda path: path.name)
     if len(paths) == 1:
         return of_file(paths[0])
-    return hashlib.sha256("".join(f"{path.name} {of_file(path)}\n" for path in paths).encode()).hexdigest()
+    lines = "".join(f"{path.name} {of_file(path)}\n" for path in paths)
+    return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
 
 
 def leftover(name: str) -> bool:
@@ -63,11 +64,10 @@ def of_tree(folder: Path) -> str:
     for base, homes, files in os.walk(folder):
         homes[:] = [name for name in homes if not leftover(name)]
         for name in files:
-            if leftover(name):
-                continue
             path = os.path.join(base, name)
-            lines.append(f"{os.path.relpath(path, folder).replace(os.sep, '/')} {os.path.getsize(path)}\n")
-    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+            if not leftover(name) and os.path.exists(path):  # a link may lead nowhere
+                lines.append(f"{os.path.relpath(path, folder).replace(os.sep, '/')} {os.path.getsize(path)}\n")
+    return hashlib.sha256("".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()
 
 
 def _key(path: Path) -> str:

@@ -67,10 +67,8 @@ def read_idx(path: str | Path, data: bytes | None = None) -> np.ndarray:
         except (OSError, EOFError, zlib.error) as error:
             raise ValueError(f"{path}: truncated or corrupt gzip file ({error})") from error
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _IDX_TYPES:
-        raise ValueError(
-            f"{path}: not an IDX file: the first bytes are {data[:4].hex() or 'missing'}, "
-            "expected 0000, a type code and the number of dimensions"
-        )
+        first = data[:4].hex() or "missing"
+        raise ValueError(f"{path}: not an IDX file: it begins {first}, expected 0000, a type code and a rank")
     dtype, rank = _IDX_TYPES[data[2]], data[3]
     start = 4 + 4 * rank
     if len(data) < start:
@@ -79,9 +77,7 @@ def read_idx(path: str | Path, data: bytes | None = None) -> np.ndarray:
     expected = start + dtype.itemsize * int(np.prod(shape, dtype=np.int64))
     if len(data) != expected:
         state = "truncated" if len(data) < expected else "too long"
-        raise ValueError(
-            f"{path}: {state} IDX file: {len(data)} bytes after unpacking, expected {expected} for shape {shape}"
-        )
+        raise ValueError(f"{path}: {state} IDX file: {len(data)} bytes unpacked, expected {expected} for shape {shape}")
     array = np.frombuffer(data, dtype=dtype, offset=start).reshape(shape)
     return array.astype(dtype.newbyteorder("="), copy=False)
 
@@ -113,7 +109,7 @@ def read_npz(path: str | Path, keys: Iterable[str], data: bytes | None = None) -
             if missing:
                 raise ValueError(f"no array {', '.join(missing)}; it holds {', '.join(archive.files)}")
             return {key: archive[key] for key in keys}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, RuntimeError) as error:
         if isinstance(error, FileNotFoundError):
             raise
         raise ValueError(f"{path}: truncated or not the expected .npz file ({error})") from error
@@ -124,9 +120,8 @@ def read_emnist_npz(path: str | Path, split: str, classes: Sequence[str], data: 
     names = (f"x_{split}", f"y_{split}", f"writer_{split}")
     images, labels, writers = (array for array in read_npz(path, names, data).values())
     if images.ndim != 3 or not len(images) == len(labels) == len(writers):
-        raise ValueError(
-            f"{path}: arrays {', '.join(names)} do not match: {images.shape}, {labels.shape}, {writers.shape}"
-        )
+        shapes = f"{images.shape}, {labels.shape}, {writers.shape}"
+        raise ValueError(f"{path}: arrays {', '.join(names)} do not match: {shapes}")
     _check_codes(path, labels, len(classes))
     upright = np.ascontiguousarray(images.transpose(0, 2, 1))[:, None]
     rows, people = f"first {len(labels):,} {split} images", f"{len(np.unique(writers)):,} writers"
@@ -135,8 +130,8 @@ def read_emnist_npz(path: str | Path, split: str, classes: Sequence[str], data: 
 
 
 def _check_codes(path: str | Path, codes: np.ndarray, n_classes: int) -> None:
-    if n_classes and len(codes) and int(codes.max()) >= n_classes:
-        raise ValueError(f"{path}: label {int(codes.max())} found, expected 0 to {n_classes - 1}")
+    if n_classes and (wrong := codes[(codes < 0) | (codes >= n_classes)]).size:
+        raise ValueError(f"{path}: label {int(wrong[0])} found, expected 0 to {n_classes - 1}")
 
 
 def spread(count: int, limit: int | None) -> np.ndarray:
@@ -156,9 +151,7 @@ def chosen(extra: dict[str, Any], keep: np.ndarray) -> dict[str, Any]:
     >>> chosen({"age": [20, 30, 40]}, np.array([0, 2]))
     {'age': [20, 40]}
     """
-    return {
-        key: [values[i] for i in keep] if isinstance(values, list) else values[keep] for key, values in extra.items()
-    }
+    return {key: [x[i] for i in keep] if isinstance(x, list) else x[keep] for key, x in extra.items()}
 
 
 def resize(images: np.ndarray, size: int) -> np.ndarray:
@@ -196,7 +189,7 @@ def read_ffhq_stylegan(path: str | Path, split: str, data: bytes | None = None) 
             columns = ("file", "label", "source", "psi", "seed", "split")
             rows = [row for row in table_rows(f"{path}!index.csv", table, columns) if row["split"] == split]
             images = [read_image(f"{path}!{row['file']}", None, archive.read(row["file"])) for row in rows]
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, UnicodeDecodeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, UnicodeDecodeError, RuntimeError) as error:
         if isinstance(error, FileNotFoundError):
             raise
         raise ValueError(f"{path}: truncated or not the expected archive ({error})") from error

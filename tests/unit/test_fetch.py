@@ -339,3 +339,36 @@ def test_bad_usage_exits_with_two_and_no_traceback(tmp_path):
         done = subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, cwd=tmp_path)
         assert done.returncode == 2 and "Traceback" not in done.stderr and "usage" in done.stderr
         assert "verify" not in arguments or "data set: got 'nope'; valid: fashion-mnist, " in done.stderr
+
+
+def test_unpacking_again_mends_a_file_of_the_same_size(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr("a.txt", "hello")
+    (tmp_path / "a.txt").write_text("hellX")
+    assert fetch.downloads.unpack(tmp_path / "a.zip", tmp_path) == 1
+    assert (tmp_path / "a.txt").read_text() == "hello"
+    assert fetch.downloads.unpack(tmp_path / "a.zip", tmp_path) == 0  # and then leaves it
+
+
+def test_a_locked_archive_is_an_error_in_words(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr("index.csv", "hello")
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    for place in (6, content.index(b"PK\1\2") + 8):  # the flag of encryption, in both heads (APPNOTE 4.4.4)
+        content[place] |= 1
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(ValueError, match="encrypted"):
+        fetch.downloads.unpack(tmp_path / "a.zip", tmp_path / "out")
+    with pytest.raises(ValueError, match="encrypted"):
+        fetch.readers.read_ffhq_stylegan(tmp_path / "a.zip", "train")
+
+
+def test_a_name_that_is_no_text_is_imported_and_verified(tiny, tmp_path):
+    home = trees.tree_140k(tmp_path / "given").parent
+    trees.picture(home / os.fsdecode(b"\xff.png"), 7)
+    (home / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    assert run("140k-faces", "--root", tiny, "--accept-terms", "--from", tmp_path / "given") == 0
+    assert run("verify", "140k-faces", "--root", tiny) == 0
+    (odd,) = tiny.rglob(os.fsdecode(b"\xff.png"))
+    odd.unlink()
+    assert run("verify", "140k-faces", "--root", tiny) == 1

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import os
 import struct
 import zipfile
 
@@ -381,3 +382,25 @@ def test_notes_of_the_system_are_no_pictures(name, tmp_path):
         np.testing.assert_array_equal(noted.images, plain.images)
         np.testing.assert_array_equal(noted.labels, plain.labels)
     assert hashes.of_tree(tmp_path / "noted") == hashes.of_tree(tmp_path / "plain")
+
+
+def test_odd_names_and_links_that_lead_nowhere_stop_no_set(tmp_path):
+    tree_140k(tmp_path)
+    before = len(LAYOUTS["140k-faces"].index(tmp_path, "train").paths)
+    home = next(tmp_path.rglob("train")) / "real"
+    (home / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (tmp_path / "gone.txt").symlink_to(tmp_path / "nowhere.txt")
+    digest = hashes.of_tree(tmp_path)
+    assert len(LAYOUTS["140k-faces"].index(tmp_path, "train").paths) == before
+    picture(home / os.fsdecode(b"\xff.png"), 7)
+    assert len(LAYOUTS["140k-faces"].index(tmp_path, "train").paths) == before + 1
+    assert hashes.of_tree(tmp_path) != digest
+    odd = "TrueFace_PreSocial/Fake/StyleGAN/" + os.fsdecode(b"\xff.png")
+    picture(tmp_path / "t" / odd, 7)
+    assert sum(len(LAYOUTS["trueface"].index(tmp_path / "t", split).paths) for split in ("train", "test")) == 1
+
+
+def test_a_label_below_zero_is_refused():
+    images = idx(np.zeros((2, 4, 4), np.uint8))
+    with pytest.raises(ValueError, match="label -1 found, expected 0 to 9"):
+        readers.read_idx_pair(("x", images), ("y", idx(np.array([3, -1], np.int16))), list("0123456789"), "t")
