@@ -53,7 +53,9 @@ def open_picture(source: str | os.PathLike | bytes, name: str | None = None) -> 
     ------
     ValueError
         Naming the file: no picture, no file, cut, damaged, over `MAX_PIXELS` or `MAX_BYTES`, float values outside
-        [0, 1], 32-bit whole numbers (their range is not stated in the file), or `source` of another type.
+        [0, 1], 32-bit whole numbers (their range is not stated in the file), grey TIFFs of 9 to 15 bits or of 16 with
+        0 for white, PNGs with a clear colour in other than 8 bits (16 bits of grey are read), drawings that another
+        program would draw (EPS, WMF), or `source` of another type.
     FileNotFoundError
         No such path.
 
@@ -76,12 +78,19 @@ def open_picture(source: str | os.PathLike | bytes, name: str | None = None) -> 
         with Image.open(io.BytesIO(data)) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise ValueError(f"{picture.width} x {picture.height} pixels; valid: at most {MAX_PIXELS:,}")
+            if picture.format in ("EPS", "WMF"):
+                raise ValueError("a drawing, for another program to draw; valid: pixels")
             if not _has_its_end(picture.format, data):
                 raise ValueError("cut off: the end-of-image marker is missing")
             picture.load()
             # Pillow reads the 16 bits of a PNG or PPM file as 32 in some versions; no other file's 32 bits are so.
             if picture.mode == "I" and picture.format not in ("PNG", "PPM"):
                 raise ValueError("32-bit whole numbers; valid: 1, 8 or 16 bits a value")
+            tags = getattr(picture, "tag_v2", {})
+            odd = picture.mode.startswith("I;16") and (tags.get(262) == 0 or tags.get(258, (16,)) != (16,))
+            keyed = picture.format == "PNG" and picture.mode in ("L", "RGB") and "transparency" in picture.info
+            if odd or keyed and data[24] != 8:  # Pillow does not scale the key of other PNGs as it does their pixels
+                raise ValueError("a TIFF of 9 to 15 bits or with 0 for white, or a PNG's clear colour not in 8 bits")
             return _onto_background(_upright(picture), picture.info.get("icc_profile"))
     except MemoryError:
         raise

@@ -3,6 +3,7 @@
 import io
 import struct
 import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -280,3 +281,47 @@ def test_readers_and_platforms_open_pictures_this_way(tmp_path):
     assert read.shape == (3, 100, 60) and served.size == (60, 100) and not served.getexif()
     assert np.abs(read[:, 50, 30].astype(int) - [200, 120, 100]).max() <= 2
     assert np.abs(np.array(served.getpixel((30, 50))) - [200, 120, 100]).max() <= 5
+
+
+def grey_tiff(content, bits, white_is_zero):
+    """A TIFF of 4 x 1 grey pixels by hand (TIFF 6.0, section 4)."""
+    rows = [(256, 3, 4), (257, 3, 1), (258, 3, bits), (259, 3, 1), (262, 3, int(not white_is_zero))]
+    rows += [(273, 4, 8), (277, 3, 1), (278, 3, 1), (279, 4, len(content))]
+    start = 8 + len(content)
+    table = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in rows)
+    return b"II*\0" + struct.pack("<I", start) + content + struct.pack("<H", len(rows)) + table + bytes(4)
+
+
+def test_grey_in_bits_that_pillow_gives_as_16_is_refused_and_not_darkened_or_turned_over():
+    sixteen = struct.pack("<4H", 0, 0x7FFF, 0x8000, 0xFFFF)
+    assert opened(grey_tiff(sixteen, 16, False))[0, :, 0].tolist() == [0, 127, 128, 255]
+    assert opened(grey_tiff(b"\0\x7f\x80\xff", 8, True))[0, :, 0].tolist() == [255, 128, 127, 0]
+    for content, bits, white_is_zero in ((sixteen, 16, True), (bytes.fromhex("000800fff000"), 12, False)):
+        with pytest.raises(ValueError, match="a TIFF of 9 to 15 bits or with 0 for white"):
+            images.open_picture(grey_tiff(content, bits, white_is_zero))
+
+
+def png(bits, colour, pixels, key):
+    """A PNG of one row by hand, with the colour that is transparent."""
+
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    head = struct.pack(">IIBBBBB", 2, 1, bits, colour, 0, 0, 0)
+    body = chunk(b"IHDR", head) + chunk(b"tRNS", key) + chunk(b"IDAT", zlib.compress(b"\0" + pixels))
+    return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")
+
+
+def test_a_clear_colour_of_a_png_is_read_in_8_bits_and_else_refused():
+    assert opened(png(8, 0, b"\x50\x60", b"\0\x60"))[0].tolist() == [[80] * 3, [255] * 3]
+    for bits, colour, pixels, key in ((2, 0, b"\x10", b"\0\1"), (16, 2, bytes(6) + b"\x80\0" * 3, b"\x80\0" * 3)):
+        with pytest.raises(ValueError, match="a PNG's clear colour not in 8 bits"):
+            images.open_picture(png(bits, colour, pixels, key))
+
+
+def test_a_drawing_is_handed_to_no_other_program(monkeypatch):
+    from PIL import EpsImagePlugin
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("another program was asked"))
+    with pytest.raises(ValueError, match="a drawing"):
+        images.open_picture(coded(noise(), "EPS"), "x.png")
