@@ -21,7 +21,7 @@ from deepfake_kit.generators.swap import fit_swap, new_swap, swap
 from deepfake_kit.generators.vae import fit_vae, new_vae
 from deepfake_kit.images import to_unit
 from deepfake_kit.training import check_steps
-from deepfake_kit.valid import one_of
+from deepfake_kit.valid import one_of, require
 
 #: The invented person that "swap" films, and the seed of the film.
 SOURCE, FOOTAGE_SEED = 25, 10
@@ -165,7 +165,7 @@ def settings_of(kind: str, **changed) -> Kind:
     Raises
     ------
     ValueError
-        For an unknown kind or setting (with the nearest valid name), or steps below 1.
+        For an unknown kind or setting (with the nearest valid name), steps below 1, or a style-gan that grows.
 
     Examples
     --------
@@ -177,4 +177,5 @@ def settings_of(kind: str, **changed) -> Kind:
         one_of(f"setting of {kind}", name, [field.name for field in fields(wanted)])
     made = wanted(**changed)
     check_steps(made.steps, made.batch_size)
+    require(kind != "style-gan" or made.grow == 0, "grow", getattr(made, "grow", 0), "0: a style-gan cannot grow")
     return made

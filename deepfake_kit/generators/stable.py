@@ -287,7 +287,8 @@ def make(pipe, captions: Sequence[str], seeds: Sequence[int], guidance: float = 
     seeds : sequence of int, N
         Picture i depends on caption i and seed i alone.
     guidance : float
-        Weight w of the caption: 1 takes the conditional prediction as it is, above 1 overstates it.
+        Weight w of the caption: above 1 overstates it. At 1 and below diffusers does not guide and takes the
+        conditional prediction as it is, so 0 is not the picture without a caption: give "" as the caption.
     steps : int
         Network passes, at least 1.
     **more

@@ -25,7 +25,8 @@ from deepfake_kit.cache import alone, write_whole
 from deepfake_kit.cache import cache_folder as user_cache
 from deepfake_kit.generators.kinds import KINDS, settings_of
 from deepfake_kit.images import check_images
-from deepfake_kit.valid import whole
+from deepfake_kit.training import seeded
+from deepfake_kit.valid import require, whole
 
 # Drawn faces enter by the data's own SHA-256; the others train nothing.
 NOT_CODE = ("", "faces", "valid", "provenance", "cache", "_compat")
@@ -122,14 +123,11 @@ def forger(
     Warns
     -----
     UserWarning
-        If the cached file is damaged: it is named, not used, and replaced.
+        If the cached file is damaged: it is named, not used, and replaced. If the folder cannot be written.
     """
     chosen = settings_of(kind, **settings)
-    if (kind == "swap") == isinstance(images, Tensor):
-        raise ValueError(
-            f"images: {kind} needs {'a list of two tensors' if kind == 'swap' else 'one tensor'}; "
-            f"got {type(images).__name__}"
-        )
+    needed = "a list of two tensors" if kind == "swap" else "one tensor"
+    require((kind == "swap") != isinstance(images, Tensor), "images", type(images).__name__, f"{kind} needs {needed}")
     for one in [images] if isinstance(images, Tensor) else images:
         check_images(one)
     some = images if isinstance(images, Tensor) else images[0]
@@ -144,14 +142,17 @@ def forger(
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
     path = (cache or cache_folder()) / f"{kind}-{key}.safetensors"
     kept = path.with_suffix(".json").is_file()  # otherwise one process trains, and those that want the same wait
-    with contextlib.nullcontext() if kept else alone(path.with_suffix(".lock")):
-        return _recall(path, facts) or _train(path, facts, chosen, images)
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):  # nobody waits, and nothing is kept, where the folder cannot be written
+            held.enter_context(contextlib.nullcontext() if kept else alone(path.with_suffix(".lock")))
+        held.enter_context(seeded(0, some.device))  # what is drawn afterwards does not depend on who trained
+        return _recall(path, facts, some.device) or _train(path, facts, chosen, images, some.device)
 
 
-def _train(path: Path, facts: dict, chosen, images: Tensor | Sequence[Tensor]) -> Forger:
-    device = (images if isinstance(images, Tensor) else images[0]).device
+def _train(path: Path, facts: dict, chosen, images: Tensor | Sequence[Tensor], device: torch.device) -> Forger:
     start = time.perf_counter(), time.process_time()
-    model = chosen.train(images, torch.Generator(device).manual_seed(facts["seed"]))
+    with device:  # weights are drawn where their generator is
+        model = chosen.train(images, torch.Generator(device).manual_seed(facts["seed"]))
     facts = {
         **facts,
         "seconds": time.perf_counter() - start[0],
@@ -174,12 +175,16 @@ def _keep(path: Path, model: nn.Module, facts: dict) -> str:
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     weights = save(state)
     digest = hashlib.sha256(weights).hexdigest()
-    write_whole(path, weights)  # the record is written last: weights without a record count as absent
-    write_whole(path.with_suffix(".json"), json.dumps({**facts, "weights_sha256": digest}, indent=1, sort_keys=True))
+    record = json.dumps({**facts, "weights_sha256": digest}, indent=1, sort_keys=True)
+    try:
+        write_whole(path, weights)  # the record is written last: weights without a record count as absent
+        write_whole(path.with_suffix(".json"), record)
+    except OSError as error:
+        warnings.warn(f"{path} cannot be written ({error.strerror}): next time it is trained again.", stacklevel=4)
     return digest
 
 
-def _recall(path: Path, facts: dict) -> Forger | None:
+def _recall(path: Path, facts: dict, device: torch.device) -> Forger | None:
     """The forger kept at `path`, or None where there is none or it is damaged."""
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -203,7 +208,7 @@ def _recall(path: Path, facts: dict) -> Forger | None:
         model.load_state_dict(load(weights))
     except (SafetensorError, RuntimeError) as error:
         return _refuse(path, str(error))
-    return Forger(facts["kind"], _rested(model), record, reused=True)
+    return Forger(facts["kind"], _rested(model.to(device)), record, reused=True)
 
 
 def _refuse(path: Path, why: str) -> None:

@@ -191,3 +191,45 @@ def test_bad_input_is_refused(call, says):
 def test_asking_for_no_samples_is_refused(tmp_path):
     with pytest.raises(ValueError, match="at least 1"):
         tiny("vae", tmp_path).sample(0)
+
+
+def test_what_is_drawn_afterwards_does_not_depend_on_the_cache(tmp_path):
+    drawn = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        tiny("vae", tmp_path)
+        drawn.append(torch.rand(2).tolist())
+    assert drawn[0] == drawn[1]
+
+
+def test_a_cache_that_cannot_be_written_is_said_and_no_reason_to_stop(tmp_path):
+    (tmp_path / "zoo").write_text("a file where the folder should be")
+    with pytest.warns(UserWarning, match="cannot be written"):
+        made = tiny("vae", tmp_path / "zoo")
+    assert made.provenance["weights_sha256"] == tiny("vae", tmp_path / "other").provenance["weights_sha256"]
+
+
+def test_a_forger_is_built_and_found_where_its_pictures_are(tmp_path, monkeypatch):
+    """The device "meta" in place of a GPU; it has no generator."""
+    first, device = tiny("vae", tmp_path), torch.device("meta")
+    facts = {
+        name: first.provenance[name] for name in ("kind", "seed", "settings", "size", "data_sha256", "code_sha256")
+    }
+    path = next(tmp_path.glob("*.safetensors"))
+    assert {p.device for p in zoo._recall(path, facts, device).model.parameters()} == {device}
+
+    class Spy:
+        def train(self, images, generator):
+            self.device = torch.empty(1).device
+            return torch.nn.Linear(1, 1, device="cpu")
+
+    monkeypatch.setattr(torch, "Generator", lambda device: torch.default_generator)
+    spy = Spy()
+    with torch.random.fork_rng(devices=[]):
+        zoo._train(tmp_path / "spy.safetensors", facts, spy, IMAGES, device)
+    assert spy.device == device
+
+
+def test_a_style_gan_does_not_grow():
+    with pytest.raises(ValueError, match="grow: got 0.4; valid: 0"):
+        settings_of("style-gan", grow=0.4)
