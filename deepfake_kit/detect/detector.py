@@ -128,9 +128,8 @@ class Detector:
         covered = image.repeat(1 + cells**2, 1, 1, 1)
         for k in range(cells**2):
             (top, left), reach = divmod(k, cells), 2 * step
-            rows, columns = (
-                slice(max(0, round((j - 0.5) * step)), round((j - 0.5) * step + reach)) for j in (top, left)
-            )
+            begins = ((j - 0.5) * step for j in (top, left))
+            rows, columns = (slice(max(0, round(begin)), round(begin + reach)) for begin in begins)
             covered[k + 1, :, rows, columns] = image.mean((1, 2))[:, None, None]
         odds = self(covered)[0]
         return (odds[0] - odds[1:]).view(cells, cells)
@@ -141,9 +140,8 @@ def drawn_map(image: Tensor, lost: Tensor, side: int = 384) -> Image.Image:
     share = (lost / lost.abs().max().clamp(min=1e-9)).float()[None, None]
     share = nn.functional.interpolate(share, (side, side), mode="bilinear")[0]
     grey = nn.functional.interpolate(image.mean(0)[None, None], (side, side), mode="bilinear")[0]
-    ink = torch.where(
-        share > 0, torch.tensor([0.9, 0.4, 0.0])[:, None, None], torch.tensor([0.0, 0.4, 0.8])[:, None, None]
-    )
+    orange, blue = torch.tensor([[0.9, 0.4, 0.0], [0.0, 0.4, 0.8]])[:, :, None, None]
+    ink = torch.where(share > 0, orange, blue)
     mixed = (1 - 0.7 * share.abs()) * grey + 0.7 * share.abs() * ink
     return Image.fromarray((mixed.clamp(0, 1) * 255).byte().permute(1, 2, 0).numpy())
 
@@ -219,11 +217,12 @@ def load(model: str | Path = "clip-depths", download: bool | None = None) -> Det
         raise invalid("model", str(model), f"{', '.join(names())}, or the path of a .safetensors file")
     try:
         card, tensors = json.loads(path.with_suffix(".json").read_text(encoding="utf-8")), load_file(path)
-    except (OSError, ValueError, SafetensorError) as error:
+        digest = pretrained.store.digest(tensors)
+    except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise ValueError(f"model: {path} with its card {path.stem}.json cannot be read ({error})") from error
     if missing := [key for key in CARD if not isinstance(card, dict) or key not in card]:
         raise ValueError(f"model: the card of {path} does not say {', '.join(missing)}")
-    if card["sha256"] != pretrained.store.digest(tensors) or set(tensors) != set(ARRAYS):
+    if card["sha256"] != digest or set(tensors) != set(ARRAYS):
         raise ValueError(f"model: the card of {path} does not match the weights, whose sha256 is another")
     reads = card["reads"]
     if reads not in ("spectrum", CLIP):
@@ -233,6 +232,7 @@ def load(model: str | Path = "clip-depths", download: bool | None = None) -> Det
         network = pretrained.load(CLIP, download).network(image_side=side).requires_grad_(False)
     detector = Detector(card, tensors, network)
     try:  # on a grey picture, where arrays of other shapes fail
+        detector.said()
         finite("scores of a grey picture", torch.stack(detector(torch.full((1, 3, side, side), 0.5))))
     except Exception as error:  # a stranger's card may fail anywhere
         raise ValueError(f"model: {path} and its card make no detector, as what save writes does ({error})") from error

@@ -15,7 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepfake_kit.training import fast_arithmetic, fast_dtype
-from deepfake_kit.valid import invalid, require
+from deepfake_kit.valid import require
+
+#: What of a block and its attention is computed here.
+KNOWN = {"norm1", "attn", "norm2", "mlp", "qkv", "proj"}
 
 
 @torch.no_grad()
@@ -82,7 +85,8 @@ class Tail(nn.Module):
     Parameters
     ----------
     model : nn.Module
-        A transformer of timm; it is not changed. Frozen weights share its memory unless `full` or converted to
+        A transformer of timm whose blocks are plain (no scaling of layers, no norm of queries or keys, no dropout, and
+        a bias in ``qkv``); it is not changed. Frozen weights share its memory unless `full` or converted to
         another type: a hundred adapters need one network.
     first, last : int
         Blocks, counted from 0; `last` itself is left out. The final norm follows if the last block is the model's.
@@ -91,7 +95,12 @@ class Tail(nn.Module):
     full : bool
         Whether the blocks' own weights are trained.
     generator : torch.Generator, optional
-        For A.
+        For A. Dropout draws from torch's global generator, which callers seed.
+
+    Raises
+    ------
+    ValueError
+        For blocks that are not there, or that hold more than is computed here.
 
     Examples
     --------
@@ -103,12 +112,14 @@ class Tail(nn.Module):
 
     def __init__(self, model, first, last, rank=16, alpha=32.0, dropout=0.1, full=False, generator=None):
         super().__init__()
-        if not 0 <= first < last <= len(model.blocks) or rank < 0 or not 0 <= dropout < 1:
-            raise invalid(
-                "first, last, rank, dropout",
-                (first, last, rank, dropout),
-                f"0 <= first < last <= {len(model.blocks)}, rank >= 0, 0 <= dropout < 1",
-            )
+        good = 0 <= first < last <= len(model.blocks) and rank >= 0 and 0 <= dropout < 1
+        valid = f"0 <= first < last <= {len(model.blocks)}, rank >= 0, 0 <= dropout < 1"
+        require(good, "first, last, rank, dropout", (first, last, rank, dropout), valid)
+        for part in (part for block in model.blocks[first:last] for part in (block, getattr(block, "attn", block))):
+            acts = {name for name, x in part.named_children() if not isinstance(x, nn.Identity) and getattr(x, "p", 1)}
+            more = (acts | dict(part.named_parameters(recurse=False)).keys()) - KNOWN
+            more |= {"a qkv without bias"} if getattr(getattr(part, "qkv", None), "bias", 0) is None else set()
+            require(not more, "model", f"blocks with {', '.join(sorted(more))}", "plain blocks of a transformer")
         rest = () if full else (p for p in model.parameters() if not p.requires_grad)
         shared = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in rest}
         self.blocks = copy.deepcopy(model.blocks[first:last], shared)
@@ -151,9 +162,7 @@ class Tail(nn.Module):
     def _low(self, k: int, normed: Tensor) -> Tensor:
         down = self.down[k]
         if self.training and self.dropout:  # 16 random bits a number: torch's own takes as long as all else in a step
-            draws = torch.empty(normed.numel() // 4 + 1, dtype=torch.int64, device=normed.device).random_(
-                -(2**63), None
-            )
+            draws = normed.new_empty(normed.numel() // 4 + 1, dtype=torch.int64).random_(-(2**63), None)
             kept = draws.view(torch.int16)[: normed.numel()].view(normed.shape) >= round(self.dropout * 2**16) - 2**15
             normed, down = torch.where(kept, normed, 0.0), down / (1 - self.dropout)
         return self.scale * F.linear(normed, down)

@@ -85,6 +85,8 @@ def signed(card: dict, tensors: dict, **other) -> None:
         (lambda card, tensors: card.update(side="wide"), "side on the card of .*: got 'wide'; valid: a whole number"),
         (lambda card, tensors: signed(card, tensors, bias=torch.tensor([0.0, 1.0])), "make no detector"),
         (lambda card, tensors: signed(card, tensors, weight=tensors["weight"] * torch.nan), "make no detector"),
+        (lambda card, tensors: card.update(quantile="x"), "make no detector"),
+        (lambda card, tensors: tensors.update(bias=tensors["bias"].bfloat16()), "cannot be read .*BFloat16"),
     ],
 )
 def test_a_card_that_does_not_fit_is_refused(tmp_path, change, said):

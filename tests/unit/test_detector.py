@@ -393,6 +393,50 @@ def test_the_pictures_of_another_set_go_by_the_same_names(tmp_path, monkeypatch)
         assert psi["StyleGAN1"] == pytest.approx(0.7) and psi["StyleGAN2"] == pytest.approx(0.5)
 
 
+def test_every_set_of_real_against_fake_can_be_learned_from(tmp_path, monkeypatch):
+    for split in ("train", "valid"):
+        for i, kind in enumerate(("real", "fake", "fake")):
+            (tmp_path / "140k-faces" / split / kind).mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (12, 12), (80 * i,) * 3).save(tmp_path / "140k-faces" / split / kind / f"{i}.png")
+    monkeypatch.setenv("DEEPFAKE_KIT_DATA", str(tmp_path))
+    found = detector_data.load(start("07_vit_lora", profile="smoke"), "train", 8, name="140k-faces")
+    assert sorted(found.source) == ["StyleGAN1", "StyleGAN1", "real"] and found.is_fake.sum() == 2
+    assert [name == "real" for name in found.source] == (found.is_fake == 0).tolist()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"init_values": 0.1}, "ls1, ls2"),
+        ({"qk_norm": True}, "k_norm, q_norm"),
+        ({"scale_attn_norm": True}, "norm"),
+        ({"qkv_bias": False}, "a qkv without bias"),
+        ({"attn_drop_rate": 0.1}, "attn_drop"),
+        ({"proj_drop_rate": 0.1}, "proj_drop"),
+        ({"drop_path_rate": 0.1}, "drop_path1, drop_path2"),
+    ],
+)
+def test_a_tail_is_refused_where_it_would_be_another_network(more, said):
+    """What timm's blocks may hold besides; without it a tail is the network, as the tests above say."""
+    vit.small_vit()  # makes timm importable
+    from timm.models.vision_transformer import VisionTransformer
+
+    model = VisionTransformer(img_size=32, patch_size=16, embed_dim=16, depth=2, num_heads=2, num_classes=2, **more)
+    with pytest.raises(ValueError, match=f"model: got blocks with {said}; valid: plain blocks"):
+        tail.Tail(model, 1, 2)
+
+
+def test_a_tail_is_refused_where_blocks_are_of_another_kind():
+    vit.small_vit()
+    from timm.models.beit import Beit
+    from timm.models.vision_transformer import ParallelThingsBlock, VisionTransformer
+
+    size = dict(img_size=32, patch_size=16, embed_dim=16, depth=2, num_heads=2, num_classes=2)
+    for model in (Beit(init_values=0.1, **size), VisionTransformer(block_fn=ParallelThingsBlock, **size)):
+        with pytest.raises(ValueError, match="model: got blocks with"):
+            tail.Tail(model, 1, 2)
+
+
 def test_train_and_val_stand_ins_share_no_digit():
     train, val = (detector_data.stand_in(split, side=8).images for split in ("train", "val"))
     seen = {bytes(image.numpy()) for image in train}
