@@ -26,6 +26,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
     OSError
         If it cannot be written; nothing is left beside it then.
     """
+    path = Path(os.path.realpath(path))  # through a link, which stays
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name[:50]}.{os.getpid()}.{threading.get_ident()}")  # a name has 255 bytes
     try:

@@ -184,7 +184,7 @@ def essential(text: str) -> str:
     >>> essential("# why\\nx = 1\\nrun.say('it is {x}',\\n  x=x)")
     'x = 1'
     """
-    lines, drop = text.splitlines(), set()
+    lines, drop, hold, quoted = text.splitlines(), set(), set(), set()
     for node in ast.walk(ast.parse(text)):
         for part in getattr(node, "body", None) if isinstance(getattr(node, "body", None), list) else ():
             value = part.value if isinstance(part, ast.Expr) else None
@@ -192,8 +192,12 @@ def essential(text: str) -> str:
             words = isinstance(value, ast.Constant) and isinstance(value.value, str)
             if words or isinstance(called, ast.Name) and called.id == "run":
                 drop |= set(range(part.lineno - 1, part.end_lineno))
-    kept = (line.rstrip() for index, line in enumerate(lines) if index not in drop)
-    return "\n".join(line for line in kept if line and not line.lstrip().startswith("#"))
+            elif not hasattr(part, "body"):
+                hold |= {part.lineno - 1, part.end_lineno - 1}  # it may share a line with one that goes
+        if isinstance(node, ast.Constant | ast.JoinedStr):
+            quoted |= set(range(node.lineno, node.end_lineno))  # there is no comment inside a text
+    kept = ((index, line.rstrip()) for index, line in enumerate(lines) if index in hold or index not in drop)
+    return "\n".join(line for index, line in kept if line and (index in quoted or not line.lstrip().startswith("#")))
 
 
 def code_digest(*texts: str, tables: str = "") -> str:
@@ -202,11 +206,12 @@ def code_digest(*texts: str, tables: str = "") -> str:
 
 
 def module_code(name: str) -> str | None:
-    """Hash of what a module of the kit computes, its tables beside it included; None where there is no such module."""
-    file = module_file(name)
-    tables = file and file.with_suffix(".yml")
-    more = tables.read_text(encoding="utf-8") if tables and tables.is_file() else ""
-    return code_digest(file.read_text(encoding="utf-8"), tables=more) if file else None
+    """Hash of what a module computes, tables and contracts beside it included; None where there is no such module."""
+    if (file := module_file(name)) is None:
+        return None
+    beside = [file.with_suffix(".yml"), *(sorted(file.parent.glob("contracts/*.vy")) if file.stem == "evm" else ())]
+    more = "".join(place.read_text(encoding="utf-8") for place in beside if place.is_file())
+    return code_digest(file.read_text(encoding="utf-8"), tables=more)
 
 
 def code(cells: Iterable[str]) -> dict[str, str]:

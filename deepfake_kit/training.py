@@ -315,7 +315,7 @@ def minimise(
     NotFinite
         At the first loss or gradient that is NaN or infinite.
     ValueError
-        For an unknown schedule, or steps below 1.
+        For an unknown schedule, or steps below 1 or below those that the checkpoint has behind it.
 
     Examples
     --------
@@ -329,6 +329,7 @@ def minimise(
         cosine = torch.optim.lr_scheduler.CosineAnnealingLR
         schedule = cosine(optimizer, steps) if schedule == "cosine" else None
     losses = checkpoint.resume(optimizer, schedule) if checkpoint else []
+    whole("steps", steps, len(losses))
     for step in range(len(losses), steps):
         losses.append(descend(loss(step), optimizer, step, clip))
         if schedule is not None:

@@ -140,6 +140,7 @@ def train(
     model.train()
     seconds: list[float] = []
     losses = checkpoint.resume(model, optimizer, average, generator, seconds) if checkpoint else []
+    whole("steps", steps, len(losses))
     start = time.perf_counter() - (seconds[-1] if seconds else 0.0)
     for step in range(len(losses), steps):
         progress = max(0, step - warmup) / max(1, steps - warmup)

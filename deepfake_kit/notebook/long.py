@@ -75,10 +75,11 @@ class LongWork(Opened):
         facts = [cells, provenance.code(cells), named, self.profile, self.seed, self.parameters, self.data]
         key = hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:16]
         cache = Path(os.environ.get("DEEPFAKE_KIT_CACHE") or cache_folder())
-        file = cache / "runs" / self.chapter.name / f"{name}-{key}.pt"
-        for old in file.parent.glob(f"{name}-{'?' * 16}.pt"):
+        ours = hashlib.sha256(json.dumps(facts[3:6], default=str).encode()).hexdigest()[:8]  # runs beside this one
+        file = cache / "runs" / self.chapter.name / f"{name}-{ours}-{key}.pt"
+        for old in file.parent.glob(f"{name}-{ours}-{'?' * 16}.pt"):
             if old != file:
-                old.unlink()
+                old.unlink(missing_ok=True)
         return file
 
     def _cells(self) -> list[str]:

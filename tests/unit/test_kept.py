@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -259,3 +260,81 @@ def test_a_run_says_how_it_lies_to_the_books(opened, tmp_path, monkeypatch):
     (output,) = captured.outputs
     assert "0 of 1 numbers" in output.data["text/html"] and "n: 4" in output.data["text/html"]
     assert found.records[-1]["outside"] == 1
+
+
+def test_runs_side_by_side_keep_each_others_checkpoints(opened):
+    def at(seed, profile="long", **parameters):
+        with capture_output():
+            return run.start(CHAPTER, profile, seed, **parameters).checkpoint("plan").path
+
+    files = []
+    for words in ({"seed": 0}, {"seed": 1}, {"seed": 0, "profile": "paper"}, {"seed": 0, "dataset": "kmnist"}):
+        files.append(at(**words))
+        files[-1].parent.mkdir(parents=True, exist_ok=True)
+        files[-1].write_bytes(b"state")
+    assert len(set(files)) == 4 and all(file.is_file() for file in files)
+    get_ipython().user_ns["In"] = ["", "changed = 1"]  # what this run did before its code changed goes
+    at(0)
+    assert [file.is_file() for file in files] == [False, True, True, True]
+
+
+def test_a_shorter_training_than_was_kept_is_refused(tmp_path):
+    from deepfake_kit import diffusion, training
+
+    w = torch.nn.Parameter(torch.tensor(3.0))
+
+    def descend(steps):
+        checkpoint = training.Checkpoint(tmp_path / "a.pt", torch.nn.ParameterList([w]))
+        return training.minimise(lambda step: w.square(), torch.optim.SGD([w], 0.1), steps, checkpoint=checkpoint)
+
+    def denoise(steps):
+        net = torch.nn.Conv2d(1, 1, 1)
+        net.forward = lambda x, t: x * net.bias
+        about = dict(steps=steps, checkpoint=training.Checkpoint(tmp_path / "b.pt"))
+        return diffusion.train(net, torch.zeros(4, 1, 8, 8), diffusion.NoiseSchedule.linear(), **about).losses
+
+    for train in (descend, denoise):
+        assert len(train(4)) == len(train(4)) == 4
+        with pytest.raises(ValueError, match="steps: got 2; valid: a whole number of at least 4"):
+            train(2)
+
+
+def test_what_stands_beside_a_word_or_inside_a_text_is_code():
+    assert provenance.essential("x = 1; run.say('a')") == "x = 1; run.say('a')"
+    assert provenance.essential('x = """a\n# b\n"""\n# c') == 'x = """a\n# b\n"""'
+    assert provenance.essential("run.say(\n'a')\nx = 1") == "x = 1"
+
+
+def test_a_contract_is_code(tmp_path, monkeypatch):
+    package = tmp_path / "deepfake_kit"
+    shutil.copytree(provenance.PACKAGE / "chain", package / "chain")
+    monkeypatch.setattr(provenance.module_file, "__defaults__", (package,))
+    before = {name: provenance.module_code(f"chain.{name}") for name in ("evm", "merkle")}
+    with (package / "chain" / "contracts" / "task_market.vy").open("a") as file:
+        file.write("# more\n")
+    assert provenance.module_code("chain.evm") != before["evm"]
+    assert provenance.module_code("chain.merkle") == before["merkle"] is not None
+
+
+def test_a_crash_leaves_no_half_kept_run(tmp_path, monkeypatch):
+    from press.runs import keep
+
+    def crash(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(keep.nbformat, "read", lambda *_, **__: None)
+    monkeypatch.setattr(keep.results, "read", lambda *_: {"profile": "long", "chapter": CHAPTER, "data": []})
+    monkeypatch.setattr(keep.results, "pictures", crash)
+    with pytest.raises(KeyboardInterrupt):
+        keep.write(Path("a.ipynb"), tmp_path, tmp_path / "results" / CHAPTER, {})
+    assert list((tmp_path / "results").iterdir()) == []
+
+
+def test_a_file_behind_a_link_is_written_and_the_link_stays(tmp_path):
+    from deepfake_kit.cache import write_whole
+
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link.txt").symlink_to(tmp_path / "real" / "file.txt")
+    for text in ("old", "new"):
+        write_whole(tmp_path / "link.txt", text)
+        assert (tmp_path / "link.txt").is_symlink() and (tmp_path / "real" / "file.txt").read_text() == text

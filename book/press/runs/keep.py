@@ -48,6 +48,19 @@ def write(executed: Path, networks: Path, folder: Path, code: dict[str, str]) ->
     if stand_ins := sorted({row["name"] for row in found["data"] if row["stand_in"]}):
         raise ValueError(f"chapter {found['chapter']}: {', '.join(stand_ins)} was a stand-in, so nothing is kept")
     new, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{word}") for word in ("new", "old"))
+    try:
+        _fill(new, executed, networks, found, code)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def _fill(new: Path, executed: Path, networks: Path, found: dict, code: dict[str, str]) -> None:
     new.mkdir(parents=True)
     drawn, records = results.pictures(executed), []
     for record in found["records"]:
@@ -65,8 +78,3 @@ def write(executed: Path, networks: Path, folder: Path, code: dict[str, str]) ->
     about |= {"data": found["data"], "seconds": records[-1]["seconds"], "code": code}
     text = json.dumps({**about, "records": records}, indent=1, ensure_ascii=False)
     (new / "kept.json").write_text(text + "\n", encoding="utf-8")
-    if folder.exists():
-        folder.rename(old)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-    return folder
