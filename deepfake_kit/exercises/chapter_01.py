@@ -31,7 +31,7 @@ def discriminator_with_prior(answer) -> str | None:
 def value_of_strangers(answer) -> str | None:
     """1.2: the value function at its optimum when real and generated data share no point."""
     found = number(answer)
-    if math.isclose(found, 0.0, abs_tol=1e-9):
+    if math.isclose(found, 0.0, abs_tol=1e-3):
         return None
     if math.isclose(found, -math.log(4), rel_tol=1e-3):
         return "that is the other extreme, where both distributions agree. Here the best D is never in doubt."

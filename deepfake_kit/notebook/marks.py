@@ -36,9 +36,11 @@ def ranges(text: str) -> str:
     'in 100% of the frames, 0.91 (0.91 to 0.91), from 1 to 1'
     >>> ranges("-0% and -0.00 (-0.05 to 10-0.0)")
     '0% and 0.00 (-0.05 to 10-0.0)'
+    >>> ranges("1 to 1,200 steps, 1,200 to 1,200 of them, -5 to 5, 3 to 3/4")
+    '1 to 1,200 steps, 1,200 of them, -5 to 5, 3 to 3/4'
     """
     text = re.sub(r"(?<![\w.)-])-(?=0(?:\.0+)?(?!\.?\d))", "", text)
-    return re.sub(r"(?<![(\[\w.])(?<!from )(-?[\d.]+(?: ?%)?) to \1(?!\.?\w|%)", r"\1", text)
+    return re.sub(r"(?<![(\[\w.,/−-])(?<!from )(-?[\d.]+(?:,\d+)*(?: ?%)?) to \1(?!\.?\w|%|[,/]\d)", r"\1", text)
 
 
 def inline(text: str, within: str = "[^$]") -> str:
@@ -57,9 +59,8 @@ def table(df, anchor: str, label: str, digits: int) -> str:
     # pandas gives the index's name a row of its own; as the columns' name it stands in the corner.
     named = df.columns.nlevels == 1 and df.index.name is not None
     shown = df.rename_axis(index=None, columns=df.index.name) if named else df
-    body = shown.to_html(
-        classes="kit-table", border=0, float_format=lambda x: printed(x, digits), na_rep="–", escape=False
-    )
+    looks = dict(classes="kit-table", border=0, na_rep="–", escape=False)
+    body = shown.to_html(float_format=lambda x: printed(x, digits), **looks)
     body = re.sub(rf"(<th[^>]*>)({'|'.join(NAMED)})\b", lambda key: key[1] + NAMED[key[2]], body)
     body = re.sub(r"(?<=<t[dh]>)-?[1-9]\d{4,}(?=</t)", lambda count: f"{int(count[0]):,}", body)
     return (
@@ -103,9 +104,8 @@ def kept(kind: str, record: dict, content, anchor: str, when: str, digits: int =
         wide, alt = int.from_bytes(content[16:20], "big") * 110 // 150, html.escape(record["alt"])  # as the day's is
         shown = f'<img src="data:image/png;base64,{base64.b64encode(content).decode()}" width="{wide}" alt="{alt}">'
     else:
-        shown = table(
-            content, f"{anchor}-table", f"{plain(record['caption']) or record['id']}, after an evening", digits
-        )
+        label = f"{plain(record['caption']) or record['id']}, after an evening"
+        shown = table(content, f"{anchor}-table", label, digits)
     caption = f'<p class="kit-caption">{inline(record["caption"])}</p>' if record["caption"] else ""
     head = f"<p><strong>After an evening</strong> ({html.escape(when)})</p>"
     return f'<div class="kit-kept" id="{anchor}">{head}{shown}{caption}</div>'

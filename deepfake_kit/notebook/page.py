@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import time
 from types import SimpleNamespace
 
@@ -96,7 +97,8 @@ class Page:
         )
         machine = self.environment
         versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-        knobs = "".join(f" -p {name}={value}" for name, value in {"seed": self.seed, **self.parameters}.items())
+        knobs = {"seed": self.seed, **self.parameters}.items()
+        knobs = "".join(f" -p {shlex.quote(f'{name}={value}')}" for name, value in knobs)
         command = f"deepfake-kit run {self.chapter.name} --profile {self.profile}{knobs}"
         rows = {
             "profile": f"{self.profile}, seed {self.seed}",

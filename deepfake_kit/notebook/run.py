@@ -88,20 +88,27 @@ class Run(LongWork):
             name.replace("_", " "): {p: row.get(p, told.get(p)) for p in (*profiles, *told)}
             for name, row in rows.items()
         }
-        return self.table(
-            "settings",
-            pd.DataFrame.from_dict(rows, orient="index"),
-            caption=f"Settings of each profile. This page ran <b>{self.profile}</b>; "
-            "<b>paper</b> holds the papers' own values where they state them.",
-        )
+        told = f"Settings of each profile. This page ran <b>{self.profile}</b>; <b>paper</b> holds the papers' own"
+        table = pd.DataFrame.from_dict(rows, orient="index")
+        return self.table("settings", table, caption=f"{told} values where they state them.")
 
     # -- what a chapter needs again and again -----------------------------------------
 
     def generator(self, k: int):
-        """The chapter's `k`-th source of randomness, a torch generator on the CPU seeded with 1000 * seed + k."""
+        """The chapter's `k`-th source of randomness, a torch generator on the CPU seeded with 1000 * seed + k.
+
+        `k` is below 10,000. Below 1000 no two seeds share a stream; from there on, k is the next seed's k - 1000, so
+        that seeds are not quite independent. Of seed 0, k = 0 is also where :func:`start` leaves torch's global
+        generator: what is drawn from both repeats itself.
+
+        Raises
+        ------
+        ValueError
+            For a k that is no whole number from 0 to 9999.
+        """
         import torch
 
-        return torch.Generator().manual_seed(1000 * self.seed + k)
+        return torch.Generator().manual_seed(1000 * self.seed + whole("k", k, 0, 9999))
 
     def seconds(self, work, repeats: int = 3) -> float:
         """Least wall-clock time in seconds of `repeats` calls of `work`: what else ran beside it disturbs least."""
@@ -181,11 +188,10 @@ class Run(LongWork):
             Show the table of the kept run below it, if there is one.
         """
         box = marks.table(df, self._anchor("tab", id), marks.plain(caption) or id, digits)
-        cells = json.loads(df.to_json(orient="split", default_handler=str))
-        self._publish(
-            {"text/html": box, "text/plain": df.to_string()},
-            {"type": "table", "id": id, "caption": caption, "cells": cells},
-        )
+        cells = df.astype(object).where(df.notna(), None).to_dict("split")  # to_json would keep ten decimals
+        cells = json.loads(json.dumps(cells, default=str), parse_constant={"Infinity": "inf", "-Infinity": "-inf"}.get)
+        record = {"type": "table", "id": id, "caption": caption, "cells": cells}
+        self._publish({"text/html": box, "text/plain": df.to_string()}, record)
         self._under(id, "table", caption)
         self._beside("table", id, kept, digits)
 
@@ -211,10 +217,8 @@ class Run(LongWork):
         text = marks.ranges(sentence.format(**values))
         for name, x in values.items():
             self.value(name, x)
-        self._publish(
-            {"text/markdown": text, "text/plain": text},
-            {"type": "sentence", "id": f"sentence-{len(self.records)}", "text": text},
-        )
+        record = {"type": "sentence", "id": f"sentence-{len(self.records)}", "text": text}
+        self._publish({"text/markdown": text, "text/plain": text}, record)
         if kept and self.long and all(self.long.record(name, "value") for name in values):
             then = {name: self.long.record(name, "value")["value"] for name in values}
             again = marks.ranges(sentence.format(**then))
@@ -263,9 +267,8 @@ class Run(LongWork):
         void_ends = [] if empty_interval is None else [marks.numbers(x) for x in empty_interval]
         text = claims.sentence(row, verdict, ours, ends, void, note, void_ends)
         sign = claims.SIGNS[verdict]
-        shown = marks.mark(
-            f"check-{claim_id}", verdict, sign, row.label, verdict.replace("-", " "), html.escape(text, quote=False)
-        )
+        word, told = verdict.replace("-", " "), html.escape(text, quote=False)
+        shown = marks.mark(f"check-{claim_id}", verdict, sign, row.label, word, told)
         record = {"type": "claim", "id": claim_id, "value": ours, "interval": ends or None, "empty": void}
         record |= {"empty_interval": void_ends or None, "verdict": verdict, "note": note}
         self._publish({"text/html": shown, "text/plain": f"{sign} {text}"}, record)
@@ -295,19 +298,15 @@ class Run(LongWork):
             raise AssertionError(f"check {id!r} failed: residual {size:g} > tolerance {tolerance:g} ({how})")
         text = f"checked: {how or id} (residual {size:.1e}, allowed {tolerance:.0e})"
         shown = marks.mark(self._anchor("check", id), "verified", "✓", id.replace("-", " "), "checked", text)
-        self._publish(
-            {"text/html": shown, "text/plain": f"✓ {text}"},
-            {"type": "check", "id": id, "value": size, "tolerance": tolerance, "how": how},
-        )
+        record = {"type": "check", "id": id, "value": size, "tolerance": tolerance, "how": how}
+        self._publish({"text/html": shown, "text/plain": f"✓ {text}"}, record)
 
     def explorable(self, id: str, widget, caption: str, alt: str = ""):
         """Show a slider of precomputed frames made by :func:`deepfake_kit.notebook.explore.slider`."""
         from IPython.display import display
 
-        self._publish(
-            {"text/html": f'<span id="{self._anchor("exp", id)}"></span>', "text/plain": ""},
-            {"type": "explorable", "id": id, "caption": caption, "alt": alt},
-        )
+        record = {"type": "explorable", "id": id, "caption": caption, "alt": alt}
+        self._publish({"text/html": f'<span id="{self._anchor("exp", id)}"></span>', "text/plain": ""}, record)
         display(widget)
         self._under(id, "explorable", caption)
 
@@ -324,6 +323,5 @@ class Run(LongWork):
             shown += f"<details><summary>The others, one by one</summary><ul>{listed}</ul></details>"
         anchor = self._anchor("compare", "run")
         record = {"type": "compare", "id": "run", "outside": sum("OUTSIDE" in line for line in lines)}
-        self._publish(
-            {"text/html": f'<div class="kit-compare" id="{anchor}">{shown}</div>', "text/plain": plain}, record
-        )
+        shown = f'<div class="kit-compare" id="{anchor}">{shown}</div>'
+        self._publish({"text/html": shown, "text/plain": plain}, record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from fractions import Fraction
+from numbers import Rational
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +36,13 @@ def back(form, answer):
     if isinstance(answer, tuple) and form != "reversed":
         return tuple(back(form, one) for one in answer)
     if isinstance(form, str):
+        answer = float(answer) if isinstance(answer, Fraction) else answer  # of which numpy has no root
         return eval(table()["forms"][form]["back"], {"np": np, "y": answer})
     factor, shift = (Fraction(str(number)) for number in form)
     if np.ndim(answer):
         return (np.asarray(answer, float) - float(shift)) / float(factor)
-    exact = (Fraction(answer) - shift) / factor if np.isfinite(answer) else answer
+    answer = answer if isinstance(answer, Rational) else float(answer + 0)  # a text cannot be added to
+    exact = (Fraction(answer) - shift) / factor if isinstance(answer, Rational) or np.isfinite(answer) else answer
     if isinstance(exact, Fraction) and abs(exact - round(exact)) <= abs(exact) * Fraction(1, 10**12):
         return round(exact)  # what only rounding keeps from a whole number
     return float(exact)

@@ -296,3 +296,46 @@ def test_seconds_takes_the_least_of_the_repeats(shown, monkeypatch):
     clock = iter([0, 3, 10, 11, 20, 25])
     monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
     assert shown[0].seconds(lambda: None) == 1
+
+
+def test_a_table_keeps_small_numbers_and_infinity(shown):
+    opened, outputs = shown
+    x = [4.4e-16, 2.5e-11, 0.1234567890123, np.inf, -np.inf, np.nan]
+    columns = {"x": x, "n": range(6), "who": [None, "a", np.float32(0.5), True, 3, "b"]}
+    (_, about), _ = outputs(lambda: opened.table("small", pd.DataFrame(columns, index=[*x[:5], "f"]), caption="c"))
+    cells = json.loads(json.dumps(about["deepfake_kit"]["cells"], allow_nan=False))
+    assert [row[0] for row in cells["data"]] == [*x[:3], "inf", "-inf", None]
+    assert [row[1] for row in cells["data"]] == [*range(6)] and cells["index"] == [*x[:3], "inf", "-inf", "f"]
+    assert [row[2] for row in cells["data"]] == [None, "a", 0.5, True, 3, "b"] and cells["columns"] == [*columns]
+
+
+def test_ranges_leave_the_end_of_another_number(shown):
+    from deepfake_kit.notebook.marks import ranges
+
+    for text in (
+        "1 to 1,200 steps",
+        "5 to 5,000",
+        "1,200 to 200 of them",
+        "3 to 3/4",
+        "1/2 to 2",
+        "-5 to 5",
+        "−5 to 5",
+    ):
+        assert ranges(text) == text
+    assert ranges("1,200 to 1,200 steps, 3 to 3, and -5 to -5") == "1,200 steps, 3, and -5"
+
+
+@pytest.mark.parametrize("k", [-1, 10_000, 0.5])
+def test_a_generators_number_is_bounded(shown, k):
+    with pytest.raises(ValueError, match="k: got"):
+        shown[0].generator(k)
+
+
+def test_a_command_to_make_it_again_survives_spaces(shown):
+    import shlex
+
+    opened, outputs = shown
+    opened.parameters = {"caption": "a woman; $HOME 'q'"}
+    said = outputs(lambda: opened.table("again", pd.DataFrame({"a": [1]}), caption="c"))[1][0]["text/html"]
+    words = shlex.split(BeautifulSoup(said, "html.parser").pre.text)
+    assert words[-2:] == ["-p", "caption=a woman; $HOME 'q'"]

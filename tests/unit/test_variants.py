@@ -1,9 +1,11 @@
 """Variants of the exercises: the reference of each passes its own grader and no other's."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from press.course import notebooks, reference
 
 from deepfake_kit.notebook import variants
@@ -56,3 +58,18 @@ def test_forms_keep_whole_numbers_whole_and_refuse_what_is_none():
     assert np.isnan(variants.back("root", -0.5)) and np.isnan(variants.back([100, 0], np.nan))
     with pytest.raises(TypeError):
         variants.back("texts", [2, 3])
+
+
+@pytest.mark.parametrize("kind", [torch.tensor, np.float32, Fraction, np.int64, float])
+def test_a_form_takes_every_kind_of_number_that_the_graders_take(kind):
+    assert variants.back([100, 0], kind(300)) == 3 and variants.back(["1/3", 1], kind(2)) == 3
+    for form in ("square", "exp", "rest"):
+        assert variants.back(form, kind(1)) == pytest.approx(variants.back(form, 1.0))
+    with pytest.raises(TypeError):
+        variants.back([100, 0], "300")
+
+
+def test_a_rounded_answer_is_right_in_every_variant(capsys):
+    for given in (np.log(4), 1.386294, 1.3863):
+        assert judge("1.2", given, 1) is None
+    assert judge("1.2", 1.39, 1) is not None
