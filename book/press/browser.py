@@ -212,6 +212,12 @@ MATHS = """() => Array.from(document.querySelectorAll(
   Array.from(document.querySelectorAll('mjx-assistive-mml'), node => node.textContent)
     .filter(text => text.includes('???')).map(text => 'unresolved reference in ' + text))"""
 
+# A page on which MathJax is loaded and started, and sets nothing.
+UNSET = """Object.defineProperty(window, 'MathJax', {configurable: true, set(asked) {
+  const value = {...asked, startup: {...asked.startup, typeset: false}};
+  Object.defineProperty(window, 'MathJax', {value, writable: true, configurable: true});
+}});"""
+
 TOO_WIDE = """() => Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)
   - document.documentElement.clientWidth"""
 
@@ -251,9 +257,16 @@ SHADES = """() => {
   return [...window.shades.keys()];
 }"""
 
+# Some shades need nothing that is hidden, as folded code is; axe-core takes its time over all that there is.
 AXE = """async ([options, shades]) => {
+  const seen = node => node.checkVisibility() || getComputedStyle(node).display === 'contents';
+  const hidden = node => seen(node) ? [...node.children].flatMap(hidden) : [node];
+  const kept = shades ? hidden(document.body).filter(node => !node.matches('script, style, :has(style, iframe)')) : [];
+  const parts = kept.map(node => [...node.childNodes]);
+  kept.forEach(node => node.replaceChildren());
   const where = shades ? {include: shades.flatMap(shade => window.shades.get(shade))} : document;
   const found = await axe.run(where, {resultTypes: ['violations'], ...options});
+  kept.forEach((node, i) => node.replaceChildren(...parts[i]));
   return found.violations.map(one => ({id: one.id, impact: one.impact, help: one.help,
     nodes: one.nodes.map(node => ({target: node.target.join(' '), html: node.html.slice(0, 160),
       why: (node.failureSummary || '').split('\\n').slice(1).join('; ').trim()}))}));
@@ -323,12 +336,16 @@ def look_http(
     return visits
 
 
-def look_file(browser: object, site: Path, name: str, questions: Mapping[str, str] = {}) -> Visit:
-    """Open one page from the disk, as a reader does who unpacked the book."""
+def look_file(
+    browser: object, site: Path, name: str, questions: Mapping[str, str] = {}, *, formulas: bool = True
+) -> Visit:
+    """Open one page from the disk, as a reader does who unpacked the book; its formulas take most of the time."""
     root = Path(site).resolve()
     base, page = root.as_uri() + "/", new_page(browser)
     visit = Visit(name, "file", WIDE, "light")
     watch(page, visit, base)
+    if not formulas:
+        page.add_init_script(UNSET)
     try:
         _try_to_open(page, base + name, visit)
         visit.broken_maths = page.evaluate(MATHS)
@@ -363,7 +380,7 @@ def inspect(
     browser: object | None = None,
     questions: Mapping[str, str] = {},
 ) -> list[Visit]:
-    """Look at ``pages`` over HTTP and from the disk.
+    """Look at ``pages`` over HTTP and from the disk, there without setting their formulas a second time.
 
     Parameters
     ----------
@@ -393,7 +410,7 @@ def inspect(
     with start as running, serve(site) as base:
         for name in pages:
             visits += look_http(running, base, name, script, questions, judged)
-            visits.append(look_file(running, site, name, questions))
+            visits.append(look_file(running, site, name, questions, formulas=False))
     return visits
 
 
