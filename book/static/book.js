@@ -67,7 +67,7 @@
     });
     if (!places.length) return;
     formula.classList.add("kit-folds");
-    rows.forEach((row) => row.classList.add("kit-row"));
+    rows.forEach((row) => row.classList.add("kit-terms"));
     places.forEach((part) => part.before(document.createElement("wbr")));
     unfold(formula);
   }
@@ -75,7 +75,7 @@
   // A formula of which a part is too wide for a line, also for a reader who enlarges the text, scrolls instead.
   function unfold(formula) {
     const edge = formula.parentElement.closest("p, li, dd, td, th, div, figcaption").getBoundingClientRect().right + 1;
-    if ([...formula.querySelectorAll(".kit-row > *")].every((part) => part.getBoundingClientRect().right <= edge)) return;
+    if ([...formula.querySelectorAll(".kit-terms > *")].every((part) => part.getBoundingClientRect().right <= edge)) return;
     formula.classList.remove("kit-folds");
   }
 

@@ -70,11 +70,11 @@ INLINE = "span.math { display: inline-flex; align-items: baseline; max-width: 10
 
 
 @pytest.mark.parametrize(
-    ("tex", "kind"), [(LONG, "folds"), (rf"\left({LONG}\right)", "folds"), (ROOT, "scrolls"), ("x = y", "")]
+    ("tex", "kind"), [(LONG, "folds"), (rf"\left({LONG}\right)", "folds"), (ROOT, "scrolls"), (f"x = {ROOT}", "scrolls"), ("x = y", "")]
 )
 def test_a_long_formula_in_a_sentence_goes_on_in_the_next_line_or_scrolls(site, chromium, tex, kind):
-    """With the theme's style alone it is cut off."""
-    styles = "".join((site.parent / "static" / name).read_text() for name in STYLES)
+    """With the theme's style alone it is cut off; one whose parts are too wide to fold looks as it did before."""
+    styles = "".join((site.parent / "static" / name).read_text() for name in (*STYLES, "exercise.css"))
     script = (site.parent / "static" / "book.js").read_text()
     formula = rf'<p>It is <span class="math notranslate nohighlight">\({tex}\)</span>, as said.</p>'
     seen = {}
@@ -90,10 +90,14 @@ def test_a_long_formula_in_a_sentence_goes_on_in_the_next_line_or_scrolls(site, 
         seen[name] = page.evaluate("""() => {
           const box = document.querySelector('span.math'), edge = box.closest('p').getBoundingClientRect().right + 1;
           return {folds: box.matches('.kit-folds'), reached: box.tabIndex === 0, style: getComputedStyle(box).overflowX,
-            beyond: Array.from(box.querySelectorAll('mjx-mi')).some(one => one.getBoundingClientRect().right > edge)};
+            beyond: Array.from(box.querySelectorAll('mjx-mi')).some(one => one.getBoundingClientRect().right > edge),
+            rows: getComputedStyle(box.querySelector('mjx-math')).display};
         }""")
         page.close()
     (site / "inline.html").unlink()
+    shown = {name: look.pop("rows") for name, look in seen.items()}
+    assert shown["theme"] == "inline-block"
+    assert shown["book"] == ("inline" if kind == "folds" else "inline-block")
     assert seen["theme"] == {"folds": False, "reached": False, "style": "hidden", "beyond": kind != ""}
     style = "visible" if kind == "folds" else "auto"
     scrolls = kind == "scrolls"
