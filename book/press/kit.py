@@ -170,7 +170,7 @@ def described(text: str) -> str:
         roles.register_local_role(role, _reference)
     config = Config(napoleon_use_rtype=False, napoleon_use_param=False, napoleon_use_ivar=True)
     text = re.sub(r"(?<=[\[ ,])\*(?=\w+\]|,)", r"\\*", text)  # a star of [N, *rest] or among operators
-    source = str(NumpyDocstring(text, config))
+    source = attributes(str(NumpyDocstring(text, config)))
     done = publish_parts(
         ".. default-role:: kit-name\n\n" + source,
         writer_name="html5",
@@ -189,8 +189,29 @@ def described(text: str) -> str:
     done = re.sub(
         r'<span class="docutils literal">((?:<span class="pre">.*?</span>|[^<])*)</span>', r"<code>\1</code>", done
     )
+    power = re.compile(r"\b(2|10)\*\*(-?)(\d+)\b(?![^<]*</(?:code|pre|span)>)")
+    done = power.sub(lambda found: f"{found[1]}<sup>{'−' * len(found[2])}{found[3]}</sup>", done)
     done = re.sub(r"<em>[^<]*</em>", lambda kind: re.sub("[“”]", '"', kind[0]), done)  # the strings an argument may be
     return done.replace("<dt>raises ", "<dt>Raises ").replace("<dt>returns", "<dt>Returns")
+
+
+def attributes(source: str) -> str:
+    """What napoleon says of a class's attributes in two fields each, as one list like that of the parameters.
+
+    Examples
+    --------
+    >>> print(attributes(":ivar width: Length of the\\n             vector.\\n:vartype width: int"))
+    :Attributes: * **width** (*int*) -- Length of the vector.
+    """
+    field = re.compile(r"^:ivar (\S+):((?:.*)(?:\n[ ]+\S.*)*)(?:\n+:vartype \1:[ ]*(.*))?", re.MULTILINE)
+    head = iter([":Attributes: * "])
+
+    def item(found):
+        name, said, kind = found[1], " ".join(found[2].split()), found[3]
+        said = f" -- {said}" if said else ""
+        return f"{next(head, ' ' * 13 + '* ')}**{name}**{f' (*{kind}*)' if kind else ''}{said}"
+
+    return field.sub(item, source)
 
 
 def _reference(name, rawtext, text, lineno, inliner, options=None, content=None):
@@ -247,7 +268,7 @@ def body(module: Module) -> str:
             f'<li><a href="{address(found).removeprefix(FOLDER + "/")}"><code>{name}</code></a></li>'
             for name, found in sorted(names.items())
         )
-        parts.append(f'<h2>Names that the room hands out</h2><ul class="kit-names">{rows}</ul>')
+        parts.append(f'<h2>Names to import from here</h2><ul class="kit-names">{rows}</ul>')
     constants = []
     for name, node in module.defined.items():
         if name.startswith("_"):
@@ -290,7 +311,7 @@ def room(module: Module) -> str:
     """Where a module's page leads back to."""
     above = module.name.rpartition(".")[0]
     up = f'<a href="{above}.html"><code>{above}</code></a> · ' if above else ""
-    return f'<p class="kit-up">{up}<a href="../book/kit.html">all rooms of the kit</a></p>'
+    return f'<p class="kit-up">{up}<a href="../book/kit.html">all modules of the kit</a></p>'
 
 
 def write(file: Path) -> None:
