@@ -203,7 +203,7 @@ def attributes(source: str) -> str:
     >>> print(attributes(":ivar width: Length of the\\n             vector.\\n:vartype width: int"))
     :Attributes: * **width** (*int*) -- Length of the vector.
     """
-    field = re.compile(r"^:ivar (\S+):((?:.*)(?:\n[ ]+\S.*)*)(?:\n+:vartype \1:[ ]*(.*))?", re.MULTILINE)
+    field = re.compile(r"^:ivar ([^:\n]+):((?:.*)(?:\n[ ]+\S.*)*)(?:\n+:vartype \1:[ ]*(.*))?", re.MULTILINE)
     head = iter([":Attributes: * "])
 
     def item(found):

@@ -70,7 +70,8 @@ INLINE = "span.math { display: inline-flex; align-items: baseline; max-width: 10
 
 
 @pytest.mark.parametrize(
-    ("tex", "kind"), [(LONG, "folds"), (rf"\left({LONG}\right)", "folds"), (ROOT, "scrolls"), (f"x = {ROOT}", "scrolls"), ("x = y", "")]
+    ("tex", "kind"),
+    [(LONG, "folds"), (rf"\left({LONG}\right)", "folds"), (ROOT, "scrolls"), (f"x = {ROOT}", "scrolls"), ("x = y", "")],
 )
 def test_a_long_formula_in_a_sentence_goes_on_in_the_next_line_or_scrolls(site, chromium, tex, kind):
     """With the theme's style alone it is cut off; one whose parts are too wide to fold looks as it did before."""
