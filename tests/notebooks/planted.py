@@ -71,8 +71,8 @@ BUGS = [
         "hashes that are not compared",
         C5,
         "deepfake_kit/chain/store.py",
-        "if verify and sha256(data) != digest",
-        "if verify and False",
+        "if verify and (found := self.address(data)) != digest",
+        "if False and (found := self.address(data)) != digest",
     ),
 ]
 

@@ -13,8 +13,16 @@ from scipy import stats
 
 from deepfake_kit import paths, provenance
 from deepfake_kit.notebook import bands, claims, settings
+from tests.notebooks import planted
 
 NAMES = [f"n{k}" for k in range(12)]
+
+
+@pytest.mark.parametrize("bug", planted.BUGS, ids=lambda bug: bug[0])
+def test_a_bug_can_be_planted_in_what_stands_there_today(bug):
+    name, _, file, old, new = bug
+    assert old in (planted.ROOT / file).read_text(encoding="utf-8")
+    assert (old == new) == (name == "no bug")
 
 
 def band_of(draws) -> dict:
