@@ -137,7 +137,7 @@ def compare_words(a: float, b: float, interval=None, words=("below", "about equa
     >>> compare_words(0.81, 0.90, interval=(0.70, 0.92), words=("worse than", "not told from", "better than"))
     'not told from'
     """
-    low, high = interval or (a, a)
+    low, high = (a, a) if interval is None else interval
     good = len(words) == 3 and not any(math.isnan(x) for x in (a, b, low, high))
     require(good, "words, a, b", (repr(words), a, b), "three words, and numbers that are not NaN")
     below, above = high < b - within, low > b + within

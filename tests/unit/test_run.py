@@ -172,6 +172,8 @@ def test_a_range_of_one_number_is_said_as_one(shown):
 )
 def test_words_follow_the_numbers(a, interval, within, word):
     assert run.Run.compare_words(a, 2.0, interval=interval, within=within) == word
+    if interval:
+        assert run.Run.compare_words(a, 2.0, interval=np.array(interval), within=within) == word
 
 
 def test_words_need_numbers():
